@@ -1,0 +1,60 @@
+"""Values become a flow here and nowhere else: this is the one place that states the order of the stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from routelab.config import RouteConfig
+from routelab.core import flow
+from routelab.core.flow import Flow, Repeat, Unless, chain
+from routelab.core.ports import Cache, Purse, Scorer, TokenCounter
+from routelab.core.values import Roster
+from routelab.stages import Call, Endpoint, Measure, Patience, Recall, Remember, Render, Route, Sampling
+from routelab.stages.measure import unscorable
+from routelab.stages.recall import unworthy
+from routelab.strategies import kind_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a flow needs besides its config: who answers, who counts, what is remembered, what may be spent, who scores."""
+
+    endpoints: Mapping[str, Endpoint]
+    counter: TokenCounter
+    cache: Cache | None = None
+    purse: Purse | None = None
+    scorer: Scorer | None = None
+    stream: bool = False
+
+
+def route_of(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Route:
+    """Return the stage that decides: shared by live runs, dry runs and replays."""
+    return Route(
+        kind=kind_of(config.ranking),
+        strategy=config.ranking,
+        roster=Roster(models=tuple(endpoints[name].model for name in config.names)),
+        ranked=len(config.models),
+        fallbacks=config.fallbacks,
+    )
+
+
+def flow_of(config: RouteConfig, parts: Parts) -> Flow:
+    """Return the flow of a config: render, recall, route, ask until settled, remember, measure."""
+    call = Call(
+        endpoints=parts.endpoints,
+        counter=parts.counter,
+        sampling=Sampling(
+            temperature=config.prompt.temperature, max_output_tokens=config.prompt.max_output_tokens, stream=parts.stream
+        ),
+        patience=Patience(retries=config.limits.retries),
+        purse=parts.purse,
+    )
+    times = len(config.names) * (1 + config.limits.retries)
+    ask: tuple[Flow, ...] = (route_of(config, parts.endpoints), Repeat(call, flow.settled, times))
+    if parts.cache is not None:
+        recall = Recall(cache=parts.cache, scope=config.fingerprint)
+        ask = (recall, Unless(flow.recalled, chain(*ask, Unless(unworthy, Remember(cache=parts.cache)))))
+    render: tuple[Flow, ...] = () if config.prompt.system is None else (Render(system=config.prompt.system),)
+    measure: Flow = Measure(scorer=parts.scorer) if parts.scorer is not None else Unless(unscorable, Measure())
+    return chain(*render, *ask, measure)

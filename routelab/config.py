@@ -1,0 +1,258 @@
+"""A routing configuration as a frozen value, and its YAML: the one place that knows the keys of the file.
+
+Keys that the format has but this version cannot honour yet raise UnavailableError: a config never runs with a part of it ignored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from routelab import strict
+from routelab.core.errors import ConfigError, UnavailableError, suggest
+from routelab.core.ports import Strategy
+from routelab.core.values import digest
+from routelab.strategies import spec_of, strategy_of
+
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheConfig:
+    """Which answers are remembered: `exact` for equal requests; `ttl_s` seconds, None for ever."""
+
+    exact: bool = False
+    ttl_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.ttl_s is not None and not self.ttl_s > 0:
+            raise ValueError(f"ttl_s: must be more than 0, not {self.ttl_s}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptConfig:
+    """How the prompt is put to the model: a system text, the most tokens of an answer, the sampling temperature."""
+
+    system: str | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_output_tokens is not None and self.max_output_tokens < 1:
+            raise ValueError(f"max_output_tokens: must be at least 1, not {self.max_output_tokens}")
+        if self.temperature is not None and not 0 <= self.temperature <= 2:
+            raise ValueError(f"temperature: must lie between 0 and 2, not {self.temperature}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How long, how often, how many at once, and for how much: seconds over all attempts, retries per model, calls, USD."""
+
+    deadline_s: float = 60.0
+    retries: int = 2
+    concurrency: int = 8
+    budget_usd: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.deadline_s > 0:
+            raise ValueError(f"deadline_s: must be more than 0, not {self.deadline_s}")
+        if self.retries < 0:
+            raise ValueError(f"retries: must be at least 0, not {self.retries}")
+        if self.concurrency < 1:
+            raise ValueError(f"concurrency: must be at least 1, not {self.concurrency}")
+        if self.budget_usd is not None and self.budget_usd < 0:
+            raise ValueError(f"budget_usd: must be at least 0, not {self.budget_usd}")
+
+
+# What the file format has and this version does not: said at load time, never ignored.
+_PLANNED: Mapping[str, Sequence[str]] = {
+    "cache": ("semantic",),
+    "prompt": ("template", "few_shot", "compress"),
+    "limits": ("rpm", "tpm"),
+}
+_PLANNED_SECTIONS = ("context", "retrieval", "guards")
+_SECTIONS: Mapping[str, type] = {"cache": CacheConfig, "prompt": PromptConfig, "limits": Limits}
+KEYS = ("routelab", "name", "models", "strategy", *_SECTIONS, *_PLANNED_SECTIONS, "fallbacks", "fleet", "evidence")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteConfig:
+    """Everything that decides how a prompt is answered: equal by content, with a fingerprint, and YAML both ways.
+
+    `models` are names in a fleet; `strategy` a mapping such as ``{"kind": "fixed", "model": "gpt-5-mini"}`` or a strategy value;
+    `fallbacks` maps a model to who is asked after it; `fleet` is "practice", or a mapping in the form of `fleet.yaml`.
+
+    >>> a = RouteConfig(name="a", models=["gpt-5-mini"], strategy={"kind": "fixed", "model": "gpt-5-mini"})
+    >>> a == RouteConfig.from_text(a.to_text())
+    True
+    """
+
+    name: str
+    strategy: Strategy | Mapping[str, Any]
+    models: Sequence[str] = ()
+    cache: CacheConfig = CacheConfig()
+    prompt: PromptConfig = PromptConfig()
+    limits: Limits = Limits()
+    fallbacks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    fleet: str | Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        document = strict.Document(values={}, name="config")
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        for name, value in _checked(given, document).items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def ranking(self) -> Strategy:
+        """The strategy, as a value."""
+        assert not isinstance(self.strategy, Mapping)
+        return self.strategy
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every model that a run of this config may ask: the models, then fallbacks that are not among them."""
+        return tuple(dict.fromkeys([*self.models, *(m for row in self.fallbacks.values() for m in row)]))
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that depend on everything that changes a decision or an answer, not on the name."""
+        values = self.to_mapping()
+        return digest({k: v for k, v in values.items() if k not in ("name", "routelab", "fleet")})
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the plain values that the YAML file holds; sections at their defaults are left out."""
+        values: dict[str, Any] = {"routelab": VERSION, "name": self.name, "models": list(self.models)}
+        values["strategy"] = spec_of(self.ranking)
+        for section, cls in _SECTIONS.items():
+            changed = {
+                f.name: getattr(getattr(self, section), f.name)
+                for f in dataclasses.fields(cls)
+                if getattr(getattr(self, section), f.name) != f.default
+            }
+            if changed:
+                values[section] = changed
+        if self.fallbacks:
+            values["fallbacks"] = {k: list(v) for k, v in self.fallbacks.items()}
+        if self.fleet is not None:
+            values["fleet"] = self.fleet
+        return values
+
+    def to_text(self, *, evidence: Mapping[str, Any] | None = None, comment: str = "") -> str:
+        """Return the YAML text."""
+        values = self.to_mapping()
+        if evidence is not None:
+            values["evidence"] = evidence
+        return strict.dump(values, comment=comment)
+
+    def to_yaml(self, path: str | Path, *, evidence: Mapping[str, Any] | None = None, comment: str = "") -> Path:
+        """Write the YAML file, whole or not at all, and return its path."""
+        path = Path(path)
+        text = self.to_text(evidence=evidence, comment=comment)
+        try:
+            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False, suffix=".tmp") as out:
+                out.write(text)
+            os.replace(out.name, path)
+        except OSError as trouble:
+            raise ConfigError(f"{path}: cannot be written ({trouble.strerror})", hint="check that the folder exists") from None
+        return path
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> RouteConfig:
+        """Return the config in a YAML file; ConfigError names file, line and key of the first thing that does not fit."""
+        return cls._of(strict.read(path))
+
+    @classmethod
+    def from_text(cls, text: str, *, name: str = "yaml") -> RouteConfig:
+        """Return the config in a YAML text."""
+        return cls._of(strict.parse(text, name=name))
+
+    @classmethod
+    def _of(cls, document: strict.Document) -> RouteConfig:
+        values = dict(document.values)
+        for key in values:
+            if key not in KEYS:
+                near = suggest(key, KEYS)
+                raise ConfigError(
+                    f"{document.where(key)}: unknown key{'' if near is None else '; ' + near}",
+                    hint=None if near else f"keys: {', '.join(KEYS)}",
+                )
+        version = values.pop("routelab", None)
+        if version != VERSION:
+            raise ConfigError(
+                f"{document.where('routelab')}: {'is missing' if version is None else f'version {version} is not known'}",
+                hint=f"the first line must be `routelab: {VERSION}`",
+            )
+        values.pop("evidence", None)  # written by an export for people; decisions never depend on it
+        for key in ("name", "strategy"):
+            if values.get(key) is None:
+                raise ConfigError(f"{document.where()}: `{key}` is missing")
+        return cls(**_checked({k: v for k, v in values.items() if v is not None}, document))
+
+
+def _checked(values: Mapping[str, Any], document: strict.Document) -> dict[str, Any]:
+    """Return the values of a RouteConfig, built and checked; names in messages come with their line when there is a file."""
+    for section in _PLANNED_SECTIONS:
+        if values.get(section) not in (None, {}, [], {"kind": "none"}):
+            raise UnavailableError(f"{document.where(section)}: is not in this version of routelab yet", hint="leave it out")
+    out = {k: v for k, v in values.items() if k not in _PLANNED_SECTIONS}
+    if not isinstance(out["name"], str) or not out["name"].strip():
+        raise ConfigError(f"{document.where('name')}: must be a text (got {out['name']!r})")
+    for section, cls in _SECTIONS.items():
+        value = out.get(section)
+        if isinstance(value, Mapping):
+            for key in _PLANNED[section]:
+                if value.get(key) is not None:
+                    raise UnavailableError(
+                        f"{document.where(section, key)}: is not in this version of routelab yet", hint="leave it out"
+                    )
+            plain = {k: v for k, v in value.items() if k not in _PLANNED[section]}
+            out[section] = strict.build(cls, plain, (section,), document)
+        elif value is not None and not isinstance(value, cls):
+            raise ConfigError(f"{document.where(section)}: must be `key: value` lines")
+    spec = out["strategy"]
+    if isinstance(spec, Mapping):
+        out["strategy"] = strategy_of(spec, document)
+    elif isinstance(spec, (str, int, float, list)):
+        raise ConfigError(f"{document.where('strategy')}: must be a mapping with `kind`", hint="strategy: {kind: fixed, model: NAME}")
+    named = tuple(getattr(out["strategy"], "models", ()))
+    out["models"] = _names(out.get("models") or named, ("models",), document)
+    if not out["models"]:
+        raise ConfigError(f"{document.where('models')}: name at least one model")
+    for name in named:
+        if name not in out["models"]:
+            near = suggest(name, out["models"])
+            raise ConfigError(
+                f"{document.where('strategy')}: '{name}' is not among `models`{'' if near is None else '; ' + near}",
+                hint=f"models: {', '.join(out['models'])}",
+            )
+    out["fallbacks"] = _fallbacks(out.get("fallbacks") or {}, document)
+    fleet = out.get("fleet")
+    if fleet is not None and fleet != "practice" and not isinstance(fleet, Mapping):
+        raise ConfigError(f"{document.where('fleet')}: must be `practice` or a mapping in the form of fleet.yaml")
+    return out
+
+
+def _names(given: Any, key: tuple[str, ...], document: strict.Document) -> tuple[str, ...]:
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise ConfigError(f"{document.where(*key)}: must be a list of model names")
+    for i, name in enumerate(given):
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f"{document.where(*key, i)}: must be a model's name (got {name!r})")
+        if name in given[:i]:
+            raise ConfigError(f"{document.where(*key, i)}: '{name}' is named twice")
+    return tuple(given)
+
+
+def _fallbacks(given: Any, document: strict.Document) -> dict[str, tuple[str, ...]]:
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"{document.where('fallbacks')}: must map a model to a list of models")
+    rows = {str(model): _names(row, ("fallbacks", str(model)), document) for model, row in given.items()}
+    for model, row in rows.items():
+        if model in row:
+            raise ConfigError(f"{document.where('fallbacks', model)}: '{model}' falls back to itself")
+    return rows

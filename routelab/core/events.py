@@ -1,0 +1,194 @@
+"""The twelve things that can happen to a prompt; each stage returns one of them, and the log keeps them all.
+
+`at_s` is seconds since the run began and is set by the interpreter (`core.flow.play`), never by a stage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from routelab.core.values import Finish, Message, Tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admitted:
+    """The input guards let the prompt pass."""
+
+    guards: tuple[str, ...] = ()
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blocked:
+    """A guard stopped the prompt (or the answer)."""
+
+    guard: str
+    reason: str
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compacted:
+    """The conversation was rendered and fitted to the context policy; `messages` are what the model will see."""
+
+    policy: str
+    messages: tuple[Message, ...]
+    tokens_before: int | None = None
+    tokens_after: int | None = None
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieved:
+    """Passages were found for the prompt and put in front of it."""
+
+    corpus: str
+    chunks: tuple[str, ...]
+    messages: tuple[Message, ...]
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recalled:
+    """A cache had the answer. `similarity` is 1.0 for an exact hit; `source_run` is where the answer was first given."""
+
+    cache: str
+    key: str
+    text: str
+    model: str
+    similarity: float = 1.0
+    source_run: str | None = None
+    latency_s: float | None = None
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missed:
+    """The caches were asked and had no answer."""
+
+    cache: str
+    key: str
+    nearest: float | None = None
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A model that a decision looked at: predicted quality and estimated cost where the strategy knows them."""
+
+    model: str
+    quality: float | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routed:
+    """A strategy ranked the models: `order` is the ranking, `propensity` the chance that this ranking was drawn."""
+
+    strategy: str
+    order: tuple[str, ...]
+    reason: str
+    propensity: float = 1.0
+    task: str | None = None
+    considered: tuple[Candidate, ...] = ()
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """A model answered. `attempt` counts from 1 over the whole run; `cost_usd` is None when the model has no known price."""
+
+    model: str
+    served_model: str
+    provider: str
+    text: str
+    finish: Finish = "stop"
+    tokens: Tokens = Tokens()
+    cost_usd: float | None = None
+    price_as_of: str | None = None
+    latency_s: float | None = None
+    ttft_s: float | None = None
+    waited_s: float = 0.0
+    attempt: int = 1
+    simulated: bool = False
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unanswered:
+    """A model did not answer. With `retry` the same model is asked again; without, the ranking's next one is."""
+
+    model: str
+    provider: str
+    error: str
+    message: str
+    retry: bool
+    status: int | None = None
+    retry_after_s: float | None = None
+    text: str = ""
+    """What had been streamed when it broke; the run ends with it, because showing a second answer would repeat text."""
+    tokens: Tokens = Tokens()
+    cost_usd: float | None = None
+    latency_s: float | None = None
+    waited_s: float = 0.0
+    attempt: int = 1
+    simulated: bool = False
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A scorer judged the latest answer. `accepted` is None for a measurement, True or False when it was the gate."""
+
+    scorer: str
+    quality: float | None
+    model: str
+    reason: str = ""
+    accepted: bool | None = None
+    at_least: float | None = None
+    cost_usd: float | None = 0.0
+    latency_s: float | None = 0.0
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remembered:
+    """The answer went into a cache."""
+
+    cache: str
+    key: str
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """A stage met expected trouble (a RoutelabError) and the run ended there."""
+
+    stage: str
+    error: str
+    message: str
+    at_s: float = 0.0
+
+
+Event = (
+    Admitted | Blocked | Compacted | Retrieved | Recalled | Missed | Routed | Answered | Unanswered | Scored | Remembered | Failed
+)
+
+
+def kind(event: Event) -> str:
+    """Return the event's name as the log spells it: ``Routed`` → ``routed``."""
+    return type(event).__name__.lower()
+
+
+def payload(event: Event) -> dict[str, Any]:
+    """Return the event's fields as plain values, ready for JSON; empty ones are left out."""
+    return {f.name: _plain(v) for f in fields(event) if (v := getattr(event, f.name)) not in (None, "", ()) and f.name != "at_s"}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, (Message, Tokens, Candidate)):
+        return {f.name: _plain(v) for f in fields(value) if (v := getattr(value, f.name)) is not None}
+    return value

@@ -1,0 +1,12 @@
+"""What acts on one prompt: each stage makes one decision and returns one event."""
+
+from __future__ import annotations
+
+from routelab.stages.call import Call, Endpoint, Patience, Sampling
+from routelab.stages.measure import Measure
+from routelab.stages.purse import Budget
+from routelab.stages.recall import Recall, Remember
+from routelab.stages.render import Render
+from routelab.stages.route import Route
+
+__all__ = ["Budget", "Call", "Endpoint", "Measure", "Patience", "Recall", "Remember", "Render", "Route", "Sampling"]

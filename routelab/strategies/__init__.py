@@ -1,0 +1,73 @@
+"""Routing strategies, one file each: a ranking of models per prompt and a gate (`core.ports.Strategy`).
+
+To add one: write the file, add its line to `KINDS`, subclass `routelab.testing.StrategyContract` in a test.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from routelab import strict
+from routelab.core.errors import ConfigError, UnavailableError, suggest
+from routelab.core.ports import Strategy
+from routelab.strategies.fixed import Fixed
+from routelab.strategies.random import Random
+from routelab.strategies.rules import Rules
+from routelab.strategies.split import Split
+
+KINDS: Mapping[str, type] = {"fixed": Fixed, "rules": Rules, "split": Split, "random": Random}
+PLANNED = ("semantic", "arbitrage", "cascade", "agreement", "bandit")
+
+__all__ = ["KINDS", "PLANNED", "Fixed", "Random", "Rules", "Split", "kind_of", "spec_of", "strategy_of"]
+
+
+def strategy_of(spec: Mapping[str, Any], document: strict.Document | None = None) -> Strategy:
+    """Return the strategy that a mapping such as ``{"kind": "fixed", "model": "gpt-5-mini"}`` describes."""
+    document = document or strict.Document(values={}, name="config")
+    values = dict(spec)
+    kind = values.pop("kind", None)
+    if kind is None:
+        raise ConfigError(f"{document.where('strategy')}: `kind` is missing", hint=f"kinds: {', '.join(KINDS)}")
+    if kind in PLANNED:
+        raise UnavailableError(
+            f"{document.where('strategy', 'kind')}: '{kind}' is not in this version yet", hint=f"available kinds: {', '.join(KINDS)}"
+        )
+    if kind not in KINDS:
+        near = suggest(str(kind), [*KINDS, *PLANNED])
+        raise ConfigError(
+            f"{document.where('strategy', 'kind')}: unknown '{kind}'{'' if near is None else '; ' + near}",
+            hint=None if near else f"kinds: {', '.join(KINDS)}",
+        )
+    built: Strategy = strict.build(KINDS[kind], values, ("strategy",), document)
+    return built
+
+
+def kind_of(strategy: Strategy) -> str:
+    """Return the kind under which a strategy is configured, or its class's name for somebody's own."""
+    return next((kind for kind, cls in KINDS.items() if type(strategy) is cls), type(strategy).__name__.lower())
+
+
+def spec_of(strategy: Strategy) -> dict[str, Any]:
+    """Return the mapping that `strategy_of` turns back into an equal strategy; fields at their default are left out."""
+    if type(strategy) not in KINDS.values():
+        raise ConfigError(
+            f"a strategy of type {type(strategy).__name__} cannot be written to YAML", hint=f"kinds that can: {', '.join(KINDS)}"
+        )
+    assert dataclasses.is_dataclass(strategy)
+    spec: dict[str, Any] = {"kind": kind_of(strategy)}
+    for field in dataclasses.fields(strategy):
+        value = getattr(strategy, field.name)
+        default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        if value != default:
+            spec[field.name] = _plain(value)
+    return spec
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return value

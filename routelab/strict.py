@@ -1,0 +1,243 @@
+"""The door for YAML: text becomes plain values with no surprises, and every complaint names file, line and key.
+
+Stricter than YAML 1.1 on purpose (measured: a plain safe loader keeps the last of two equal keys, reads `no` as False, `012` as 10
+and `12:30` as 750): duplicate keys, aliases, other types than text, numbers, true/false, null, lists and mappings are errors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from routelab.core.errors import ConfigError, suggest
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 50
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?\Z")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A parsed file: its values, its name, and the line on which each dotted key stands."""
+
+    values: Mapping[str, Any]
+    name: str
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+    def where(self, *key: str | int) -> str:
+        """Return "file:line: dotted.key" for the key, or for its nearest parent whose line is known."""
+        dotted = ".".join(str(k) for k in key)
+        for depth in range(len(key), -1, -1):
+            line = self.lines.get(".".join(str(k) for k in key[:depth]))
+            if line is not None:
+                return f"{self.name}:{line}: {dotted}" if dotted else f"{self.name}:{line}"
+        return f"{self.name}: {dotted}" if dotted else self.name
+
+
+def read(path: str | Path) -> Document:
+    """Return the document in a YAML file; ConfigError names the file and the line."""
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file", hint=_neighbours(path)) from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: is a folder, not a YAML file") from None
+    except OSError as trouble:
+        raise ConfigError(f"{path}: cannot be read ({trouble.strerror})") from None
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{path}: {len(raw):,} bytes is more than a configuration may have ({MAX_BYTES:,})")
+    try:
+        return parse(raw.decode("utf-8-sig"), name=str(path))
+    except UnicodeDecodeError as trouble:
+        raise ConfigError(f"{path}: byte {trouble.start} is not UTF-8", hint="save the file as UTF-8") from None
+
+
+def _neighbours(path: Path) -> str | None:
+    folder = path.parent
+    found = sorted(p.name for p in folder.glob("*.y*ml"))[:5] if folder.is_dir() else []
+    return f"YAML files in {folder}: {', '.join(found)}" if found else None
+
+
+def parse(text: str, *, name: str = "yaml") -> Document:
+    """Return the document in a YAML text whose top level is a mapping."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as trouble:
+        mark = trouble.problem_mark or trouble.context_mark
+        line = f":{mark.line + 1}" if mark is not None else ""
+        raise ConfigError(f"{name}{line}: not YAML: {trouble.problem or trouble.context}") from None
+    except yaml.YAMLError as trouble:
+        raise ConfigError(f"{name}: not YAML: {str(trouble).splitlines()[0]}") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: nested more than {MAX_DEPTH} levels deep") from None
+    if node is None:
+        raise ConfigError(f"{name}: the file is empty")
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(f"{name}:{node.start_mark.line + 1}: the top level must be `key: value` lines")
+    lines: dict[str, int] = {}
+    values = _value(node, (), _Door(name=name, lines=lines, seen=set()))
+    return Document(values=values, name=name, lines=lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Door:
+    name: str
+    lines: dict[str, int]
+    seen: set[int]
+
+    def refuse(self, node: yaml.Node, message: str, hint: str | None = None) -> ConfigError:
+        return ConfigError(f"{self.name}:{node.start_mark.line + 1}: {message}", hint=hint)
+
+
+def _value(node: yaml.Node, key: tuple[str, ...], door: _Door) -> Any:
+    dotted = ".".join(key)
+    # A node reached twice is an alias: small files could then stand for huge values.
+    if id(node) in door.seen:
+        raise door.refuse(node, f"{dotted}: anchors and aliases (&, *) are not allowed", "write the value out")
+    if len(key) > MAX_DEPTH:
+        raise door.refuse(node, f"nested more than {MAX_DEPTH} levels deep")
+    door.seen.add(id(node))
+    door.lines.setdefault(dotted, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        return dict(_pairs(node, key, door))
+    if isinstance(node, yaml.SequenceNode):
+        if node.tag != "tag:yaml.org,2002:seq":
+            raise door.refuse(node, f"{dotted}: the tag {node.tag} is not allowed")
+        return [_value(child, (*key, str(i)), door) for i, child in enumerate(node.value)]
+    return _scalar(node, dotted, door)
+
+
+def _pairs(node: yaml.MappingNode, key: tuple[str, ...], door: _Door) -> Iterator[tuple[str, Any]]:
+    if node.tag != "tag:yaml.org,2002:map":
+        raise door.refuse(node, f"{'.'.join(key)}: the tag {node.tag} is not allowed")
+    known: dict[str, int] = {}
+    for name_node, value_node in node.value:
+        if not isinstance(name_node, yaml.ScalarNode):
+            raise door.refuse(name_node, f"{'.'.join(key)}: a key must be a plain name")
+        name = str(name_node.value)
+        line = name_node.start_mark.line + 1
+        if name in known:
+            raise door.refuse(name_node, f"{'.'.join((*key, name))}: given twice (first on line {known[name]})", "keep one")
+        known[name] = line
+        door.lines[".".join((*key, name))] = line
+        yield name, _value(value_node, (*key, name), door)
+
+
+def _scalar(node: yaml.Node, dotted: str, door: _Door) -> Any:
+    assert isinstance(node, yaml.ScalarNode)
+    text = str(node.value)
+    if node.style in ("'", '"', "|", ">") or node.tag == "!":
+        return text
+    if text in ("true", "false"):
+        return text == "true"
+    if text in ("", "null", "~"):
+        return None
+    if _INT.match(text):
+        return int(text) if len(text) < 20 else _finite(float(text), node, dotted, door)
+    if _FLOAT.match(text) and not re.match(r"[-+]?0[0-9]", text):
+        return _finite(float(text), node, dotted, door)
+    if node.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
+        if node.tag == "tag:yaml.org,2002:timestamp":
+            return text
+        raise door.refuse(node, f"{dotted}: the tag {node.tag} is not allowed", "plain text, numbers, true, false, null only")
+    if text.lower() in ("yes", "no", "on", "off", "true", "false"):
+        raise door.refuse(node, f"{dotted}: `{text}` could mean a word or a truth value", f"write true, false or '{text}'")
+    if node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
+        raise door.refuse(node, f"{dotted}: `{text}` reads as different numbers in different tools", f"write '{text}' or a plain number")
+    return text
+
+
+def _finite(number: float, node: yaml.Node, dotted: str, door: _Door) -> float:
+    if not math.isfinite(number):
+        raise door.refuse(node, f"{dotted}: the number is too large")
+    return number
+
+
+def dump(values: Mapping[str, Any], *, comment: str = "") -> str:
+    """Return YAML that `parse` reads back to equal values; keys keep their order, texts that could be misread are quoted."""
+    head = "".join(f"# {line}\n" if line else "#\n" for line in comment.splitlines())
+    return head + yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    risky = (
+        text.strip() != text
+        or text.lower() in ("", "yes", "no", "on", "off", "true", "false", "null", "~", "y", "n")
+        or bool(_INT.match(text) or _FLOAT.match(text))
+        or re.fullmatch(r"[-+.0-9][-+.:_0-9eExXoOabcdefABCDEF]*", text) is not None
+        or any(ord(c) < 32 or c in "\x7f\x85\u2028\u2029\ufeff" for c in text)
+    )
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if risky else None)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(tuple, lambda dumper, value: dumper.represent_list(list(value)))
+
+
+T = TypeVar("T")
+_PLAIN = {
+    "missing": "is missing",
+    "extra_forbidden": "is not a key here",
+    "unexpected_keyword_argument": "is not a key here",
+    "string_type": "must be a text",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "dict_type": "must be `key: value` lines",
+    "mapping_type": "must be `key: value` lines",
+}
+
+
+def build(cls: type[T], values: Mapping[str, Any], key: tuple[str | int, ...], document: Document) -> T:
+    """Return the dataclass or pydantic model that the values describe; ConfigError names the first thing that does not fit.
+
+    Unknown keys are refused with the nearest known one; texts are not turned into numbers nor the other way round.
+    """
+    known = _fields(cls)
+    for name in values:
+        if name not in known:
+            near = suggest(name, known)
+            raise ConfigError(
+                f"{document.where(*key, name)}: unknown key{'' if near is None else '; ' + near}",
+                hint=None if near else f"keys here: {', '.join(known)}",
+            )
+    try:
+        return pydantic.TypeAdapter(cls).validate_python(_tuples(values), strict=True)
+    except pydantic.ValidationError as trouble:
+        first = trouble.errors(include_url=False)[0]
+        place = document.where(*key, *(p for p in first["loc"] if not str(p).startswith("function-")))
+        message = _PLAIN.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+        given = first.get("input")
+        got = "" if first["type"] == "missing" or isinstance(given, (Mapping, list, tuple)) else f" (got {given!r})"
+        raise ConfigError(f"{place}: {message[0].lower() + message[1:]}{got}") from None
+
+
+def _tuples(value: Any) -> Any:
+    # Strict validation wants the very type; the fields are tuples because the values are frozen, and YAML only has lists.
+    if isinstance(value, Mapping):
+        return {k: _tuples(v) for k, v in value.items()}
+    return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
+
+
+def _fields(cls: type) -> list[str]:
+    if issubclass(cls, pydantic.BaseModel):
+        return list(cls.model_fields)
+    return [f.name for f in dataclasses.fields(cls)]
