@@ -1,0 +1,114 @@
+"""What models cost, from the genai-prices package: dated, offline, and None when it is not known.
+
+The package carries its prices; it asks the network only when a program starts its `UpdatePrices`, which this one never does.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from routelab.core.values import Price
+from routelab.providers.catalog import CATALOG
+
+LOCAL = frozenset({"ollama", "vllm", "llamacpp", "lmstudio", "local"})
+"""Providers that run on one's own machine: their price per token is 0, whatever the machine costs."""
+
+
+def today() -> date:
+    """Return the date now, in UTC."""
+    return datetime.now(tz=UTC).date()
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenaiPrices:
+    """A price list over the installed genai-prices; `on` says which day's prices are asked for.
+
+    Of prices that grow with the length of the prompt the base tier is taken, of prices that change within the day the one
+    at noon UTC, and cache writes, tools and batch discounts are left out: a call with more than (typically) 200,000 input
+    tokens costs more than this says. `Price.as_of` is the day that this very price began, where genai-prices states it;
+    else the newest such day in the whole list that is not in the future, which the list cannot be older than.
+    """
+
+    on: Callable[[], date] = today
+
+    def price(self, provider: str, upstream: str) -> Price | None:
+        """Return the price of a provider's model, or None when the list does not know the provider, the model or its price.
+
+        Local providers are 0 with source "local" and no date. The provider "practice" has the prices of the real models
+        that `catalog.CATALOG` names.
+        """
+        if provider == "practice":
+            profile = CATALOG.get(upstream)
+            if profile is None:
+                return None
+            provider, upstream = profile.vendor, profile.priced_as
+        if provider.lower() in LOCAL:
+            return Price(usd_per_mtok_in=0.0, usd_per_mtok_out=0.0, usd_per_mtok_cached_in=0.0, source="local")
+        return _listed(provider, upstream, self.on())
+
+    __call__ = price
+
+
+def _listed(provider: str, upstream: str, on: date) -> Price | None:
+    import genai_prices  # 0.2 s and more, so only when a price is asked for
+
+    noon = datetime(on.year, on.month, on.day, 12, tzinfo=UTC)
+    try:
+        found = genai_prices.calc_price(
+            genai_prices.Usage(input_tokens=0, output_tokens=0),
+            upstream,
+            provider_id=provider,
+            genai_request_timestamp=noon,
+        )
+    except (LookupError, ValueError):
+        return None
+    paid_in, paid_out, cached = (
+        _base(getattr(found.model_price, key, None)) for key in ("input_mtok", "output_mtok", "cache_read_mtok")
+    )
+    if paid_in is None or paid_out is None:
+        return None
+    return Price(
+        usd_per_mtok_in=paid_in,
+        usd_per_mtok_out=paid_out,
+        usd_per_mtok_cached_in=cached,
+        as_of=_since(found, on),
+        source=f"genai-prices {importlib.metadata.version('genai-prices')}",
+    )
+
+
+def _base(amount: Any) -> float | None:
+    return None if amount is None else float(getattr(amount, "base", amount))
+
+
+def _since(found: Any, on: date) -> date | None:
+    own = [
+        day
+        for entry in _entries(found.model)
+        if entry.prices is found.model_price and (day := _start(entry)) is not None
+    ]
+    if own:
+        return max(own)
+    if found.auto_update_timestamp is not None:
+        stamp: datetime = found.auto_update_timestamp
+        return stamp.date()
+    return _newest(on)
+
+
+def _newest(on: date) -> date | None:
+    from genai_prices.data_snapshot import get_snapshot
+
+    days = (_start(e) for provider in get_snapshot().providers for model in provider.models for e in _entries(model))
+    return max((day for day in days if day is not None and day <= on), default=None)
+
+
+def _entries(model: Any) -> list[Any]:
+    return model.prices if isinstance(model.prices, list) else []
+
+
+def _start(entry: Any) -> date | None:
+    day: date | None = getattr(entry.constraint, "start_date", None)
+    return day
