@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import pydantic
 import yaml
@@ -191,9 +191,6 @@ _Dumper.add_representer(tuple, lambda dumper, value: dumper.represent_list(list(
 
 T = TypeVar("T")
 _PLAIN = {
-    "missing": "is missing",
-    "extra_forbidden": "is not a key here",
-    "unexpected_keyword_argument": "is not a key here",
     "string_type": "must be a text",
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
@@ -207,11 +204,11 @@ _PLAIN = {
 
 
 def build(cls: type[T], values: Mapping[str, Any], key: tuple[str | int, ...], document: Document) -> T:
-    """Return the dataclass or pydantic model that the values describe; ConfigError names the first thing that does not fit.
+    """Return the dataclass that the values describe; ConfigError names the first thing that does not fit.
 
     Unknown keys are refused with the nearest known one; texts are not turned into numbers nor the other way round.
     """
-    known = _fields(cls)
+    known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in values:
         if name not in known:
             near = suggest(name, known)
@@ -219,14 +216,29 @@ def build(cls: type[T], values: Mapping[str, Any], key: tuple[str | int, ...], d
                 f"{document.where(*key, name)}: unknown key{'' if near is None else '; ' + near}",
                 hint=None if near else f"keys here: {', '.join(known)}",
             )
+    for name, field_ in known.items():
+        if name not in values and field_.default is dataclasses.MISSING and field_.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{document.where(*key, name)}: is missing")
+    hints = get_type_hints(cls)
+    given = {name: _fitting(hints[name], value, (*key, name), document) for name, value in values.items()}
     try:
-        return pydantic.TypeAdapter(cls).validate_python(_tuples(values), strict=True)
+        return cls(**given)
+    except ValueError as trouble:
+        place, _, message = str(trouble).partition(": ")
+        if not message:
+            raise ConfigError(f"{document.where(*key)}: {trouble}") from None
+        raise ConfigError(f"{document.where(*key, *place.split('.'))}: {message}") from None
+
+
+def _fitting(hint: Any, value: Any, key: tuple[str | int, ...], document: Document) -> Any:
+    try:
+        return pydantic.TypeAdapter(hint).validate_python(_tuples(value), strict=True)
     except pydantic.ValidationError as trouble:
         first = trouble.errors(include_url=False)[0]
-        place = document.where(*key, *(p for p in first["loc"] if not str(p).startswith("function-")))
-        message = _PLAIN.get(first["type"]) or first["msg"].removeprefix("Value error, ")
-        given = first.get("input")
-        got = "" if first["type"] == "missing" or isinstance(given, (Mapping, list, tuple)) else f" (got {given!r})"
+        place = document.where(*key, *(p for p in first["loc"] if not str(p).startswith(("function-", "str", "int", "float"))))
+        message = _PLAIN.get(first["type"]) or first["msg"]
+        input_ = first.get("input")
+        got = "" if isinstance(input_, (Mapping, list, tuple)) else f" (got {input_!r})"
         raise ConfigError(f"{place}: {message[0].lower() + message[1:]}{got}") from None
 
 
@@ -236,8 +248,3 @@ def _tuples(value: Any) -> Any:
         return {k: _tuples(v) for k, v in value.items()}
     return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
 
-
-def _fields(cls: type) -> list[str]:
-    if issubclass(cls, pydantic.BaseModel):
-        return list(cls.model_fields)
-    return [f.name for f in dataclasses.fields(cls)]

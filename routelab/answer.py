@@ -1,0 +1,167 @@
+"""What a person gets back for one prompt: the answer, and everything that led to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from routelab.core import errors
+from routelab.core.errors import ProviderError, RoutelabError, RunFailed
+from routelab.core.events import Answered, Event, Recalled, Routed, Scored, Unanswered, payload
+from routelab.core.run import Run
+from routelab.core.values import Tokens
+from routelab.present import STYLE, Table, escape, pre, safe, seconds, tokens, usd
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Answer:
+    """One run, seen by its asker. `str(answer)` is the text; costs are USD and None when a price is not known."""
+
+    run: Run
+
+    @property
+    def id(self) -> str:
+        """The run's id, as in the log."""
+        return self.run.id
+
+    @property
+    def text(self) -> str:
+        """The answer, or the empty string when there is none (see `error`)."""
+        return self.run.text or ""
+
+    @property
+    def model(self) -> str | None:
+        """The model whose answer this is."""
+        if self.run.recalled is not None:
+            return self.run.recalled.model
+        return None if self.run.answered is None else self.run.answered.model
+
+    @property
+    def served_model(self) -> str | None:
+        """The model that the provider says it used; not always the one that was asked for."""
+        return None if self.run.answered is None else self.run.answered.served_model
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What every attempt and judge of the run cost."""
+        return self.run.cost_usd
+
+    @property
+    def latency_s(self) -> float | None:
+        """Seconds until the accepted answer was whole, waits and failed attempts included."""
+        return self.run.latency_s
+
+    @property
+    def tokens(self) -> Tokens:
+        """Tokens of the accepted answer's call."""
+        return Tokens() if self.run.answered is None else self.run.answered.tokens
+
+    @property
+    def cached(self) -> bool:
+        """Whether a cache had the answer."""
+        return self.run.recalled is not None
+
+    @property
+    def quality(self) -> float | None:
+        """The score from 0 to 1, or None when nothing scored it."""
+        return self.run.quality
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a practice model answered."""
+        return any(e.simulated for e in self.run.attempts)
+
+    @property
+    def why(self) -> str:
+        """Why this model: the strategy's reason, then what happened on the way."""
+        if self.run.recalled is not None:
+            return f"{self.run.recalled.cache} cache hit"
+        routed = self.run.routed
+        reason = routed.reason if routed is not None else "no decision was made"
+        passed = [f"{e.model}: {e.error}" for e in self.run.attempts if isinstance(e, Unanswered)]
+        return reason if not passed else f"{reason}; after {', '.join(passed)}"
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Everything that happened, in order."""
+        return self.run.events
+
+    @property
+    def error(self) -> RoutelabError | None:
+        """Why there is no answer, as the error that `route` raises; None when there is one."""
+        if self.run.text is not None:
+            return None
+        if self.run.failed is not None:
+            return _revived(self.run.failed.error, self.run.failed.message)
+        if self.run.blocked is not None:
+            return RunFailed(f"blocked by {self.run.blocked.guard}: {self.run.blocked.reason}")
+        last = self.run.attempts[-1] if self.run.attempts else None
+        if isinstance(last, Unanswered):
+            return _revived(last.error, self._exhausted(last))
+        return RunFailed("the run ended without an answer")
+
+    def _exhausted(self, last: Unanswered) -> str:
+        count = len(self.run.attempts)
+        asked = ", ".join(dict.fromkeys(e.model for e in self.run.attempts))
+        tried = f" (after {count} attempts at {asked})" if count > 1 else ""
+        head, _, hint = last.message.partition("\n  hint: ")
+        return f"{head}{tried}" + (f"\n  hint: {hint}" if hint else "")
+
+    def trace(self) -> Table:
+        """Return the run's events as a table, one row an event."""
+        rows = [[f"{e.at_s:.3f} s", type(e).__name__, _told(e)] for e in self.run.events]
+        return Table(head=("at", "event", "what"), rows=rows, numbers=frozenset((0,)), caption=f"run {self.run.id}")
+
+    def header(self) -> str:
+        """Return the one line that says who answered, for how much, how fast, and why."""
+        name = f"{self.run.arm} → " if self.run.arm else ""
+        parts = [name + (self.model or "no answer") + (" (simulated)" if self.simulated else "")]
+        if self.served_model not in (None, self.model) and not self.simulated and not self.cached:
+            parts[0] += f" served by {self.served_model}"
+        parts += [usd(self.cost_usd), seconds(self.latency_s), self._counted()]
+        if self.cached:
+            parts.append("cache hit")
+        if self.quality is not None:
+            parts.append(f"quality {self.quality:.2f}")
+        return " · ".join([*parts, f"why: {self.why}"])
+
+    def _counted(self) -> str:
+        guess = self.tokens.source not in ("usage", "recorded")
+        return f"{tokens(self.tokens.input, estimated=guess)} + {tokens(self.tokens.output, estimated=guess)} tok"
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.header()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        said = self.text if self.error is None else f"{type(self.error).__name__}: {self.error}"
+        return {
+            "text/plain": f"{safe(self.header())}\n\n{safe(said)}",
+            "text/html": f'<div class="rl">{STYLE}<div class="m">{escape(self.header())}</div>{pre(said)}</div>',
+        }
+
+
+def _revived(name: str, message: str) -> RoutelabError:
+    cls = getattr(errors, name, RunFailed)
+    text, _, hint = message.partition("\n  hint: ")
+    known = isinstance(cls, type) and issubclass(cls, RoutelabError)
+    kind: type[RoutelabError] = cls if known else ProviderError
+    return kind(text, hint=hint or None)
+
+
+def _told(event: Event) -> str:
+    if isinstance(event, Routed):
+        return f"{' → '.join(event.order)} because {event.reason}"
+    if isinstance(event, Answered):
+        return f"{event.model} ({event.served_model}): {usd(event.cost_usd)}, {seconds(event.latency_s)}, {event.finish}: {event.text[:80]}"
+    if isinstance(event, Unanswered):
+        again = "asked again" if event.retry else "passed over"
+        return f"{event.model}: {event.error}, {again}: {event.message[:120]}"
+    if isinstance(event, Scored):
+        quality = "?" if event.quality is None else f"{event.quality:.2f}"
+        return f"{event.scorer}: {quality} {event.reason[:100]}"
+    if isinstance(event, Recalled):
+        return f"{event.cache}: answer of {event.model}, similarity {event.similarity:.3f}"
+    return ", ".join(f"{k}={str(v)[:60]}" for k, v in payload(event).items())

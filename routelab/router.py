@@ -1,0 +1,281 @@
+"""The one sync door: a config and a fleet become something that answers prompts, in a notebook or in production."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import queue
+import uuid
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from routelab import strict
+from routelab.answer import Answer
+from routelab.build import Parts, flow_of, route_of
+from routelab.caching import Exact
+from routelab.config import RouteConfig
+from routelab.core.errors import ConfigError
+from routelab.core.flow import Flow, describe, play
+from routelab.core.plan import Plan
+from routelab.core.ports import Cache, Clock, Log, Purse, Scorer, World
+from routelab.core.run import Run
+from routelab.core.values import Message, Prompt
+from routelab.engine import Engine, SystemClock, shared
+from routelab.fleet import Fleet, fleet_of
+from routelab.stages import Budget
+
+Content = str | Sequence[Message] | Sequence[Mapping[str, str]] | Prompt
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Setting:
+    """The circumstances of a router's runs: which experiment and arm they belong to, who scores, what may be spent."""
+
+    experiment: str = ""
+    arm: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    scorer: Scorer | None = None
+    purse: Purse | None = None
+    seed: int = 0
+    cache: bool = True
+
+
+class Router:
+    """Answers prompts the way its config says, and logs every decision.
+
+    >>> config = RouteConfig(name="a", models=["qwen-local"], strategy={"kind": "fixed", "model": "qwen-local"})
+    >>> answer = Router(config, fleet=Fleet.practice(latency=0)).route("What is the capital of France?")
+    >>> answer.model
+    'qwen-local'
+    """
+
+    def __init__(
+        self,
+        config: RouteConfig,
+        *,
+        fleet: Fleet,
+        log: Log | None = None,
+        setting: Setting | None = None,
+        engine: Engine | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.config = config
+        self.fleet = fleet
+        self.log = log
+        self.setting = setting or Setting()
+        self._engine = engine or shared()
+        self._clock = clock or SystemClock(pace=fleet.pace)
+        self._endpoints = {name: fleet.endpoint(name) for name in config.names}
+        self._route = route_of(config, self._endpoints)
+        self._purse = self.setting.purse or (None if config.limits.budget_usd is None else Budget(config.limits.budget_usd))
+        self._cache: Cache | None = None
+        if config.cache.exact and self.setting.cache:
+            self._cache = Exact(clock=self._clock, ttl_s=config.cache.ttl_s)
+        self._flow = self._built(stream=False)
+
+    def _built(self, *, stream: bool) -> Flow:
+        return flow_of(
+            self.config,
+            Parts(
+                endpoints=self._endpoints,
+                counter=self.fleet.counter,
+                cache=self._cache,
+                purse=self._purse,
+                scorer=self.setting.scorer,
+                stream=stream,
+            ),
+        )
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, *, fleet: Fleet | None = None, log: Log | None = None) -> Router:
+        """Return the router that a YAML file describes.
+
+        The fleet is the argument, else the file's own `fleet` key, else a `fleet.yaml` beside the file.
+        """
+        path = Path(path)
+        config = RouteConfig.from_yaml(path)
+        if fleet is None and config.fleet is not None:
+            fleet = fleet_of(config.fleet, strict.read(path))
+        if fleet is None and (path.parent / "fleet.yaml").is_file():
+            fleet = Fleet.from_yaml(path.parent / "fleet.yaml")
+        if fleet is None:
+            raise ConfigError(
+                f"{path}: does not say which fleet answers", hint="pass fleet=..., add a `fleet` key, or put a fleet.yaml beside the file"
+            )
+        return cls(config, fleet=fleet, log=log)
+
+    # Deciding
+
+    def plan(self, prompts: Sequence[Prompt]) -> Plan:
+        """Return the decisions for many prompts without asking any model; row i is what a live run of prompt i decides."""
+        return self._route.plan(prompts)
+
+    def pick(self, content: Content) -> str:
+        """Return the name of the model that would be asked first."""
+        return self.config.names[int(self.plan([prompt_of(content)]).order[0, 0])]
+
+    def explain(self, content: Content) -> list[tuple[str, float | None, str]]:
+        """Return the ranking for a prompt as (model, worst-case USD or None, why), asking nobody."""
+        prompt = prompt_of(content)
+        plan = self.plan([prompt])
+        call = _call_of(self._flow)
+        names = [self.config.names[m] for m in plan.order[0] if m >= 0]
+        return [(n, call.worst_case_usd(self._endpoints[n].model, prompt.messages), plan.why(0)) for n in names]
+
+    def describe(self) -> str:
+        """Return the flow as an indented outline."""
+        return describe(self._flow)
+
+    # Asking
+
+    def route(self, content: Content, **about: Any) -> Answer:
+        """Return the answer to a text, messages or a Prompt; raises the ProviderError or ConfigError that left it without one."""
+        return _checked(self._engine.wait(self.play(prompt_of(content, **about))))
+
+    async def aroute(self, content: Content, **about: Any) -> Answer:
+        """The same as `route`, to be awaited from any event loop."""
+        return _checked(await self._engine.call(self.play(prompt_of(content, **about))))
+
+    def stream(self, content: Content, **about: Any) -> Iterator[str]:
+        """Yield the answer's text as it comes; the run is logged when it ends, or when the caller stops reading."""
+        pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        flow = self._built(stream=True)
+
+        async def work() -> Answer:
+            try:
+                return await self.play(prompt_of(content, **about), emit=pieces.put, flow=flow)
+            finally:
+                pieces.put(None)
+
+        future = self._engine.submit(work())
+        sent = False
+        try:
+            while True:
+                try:
+                    piece = pieces.get(timeout=0.05)
+                except queue.Empty:
+                    continue
+                if piece is None:
+                    break
+                sent = True
+                yield piece
+            answer = _checked(future.result())
+            if not sent and answer.text:  # a cache hit, or a provider that does not stream
+                yield answer.text
+        finally:
+            future.cancel()
+
+    def many(
+        self, prompts: Sequence[Content], *, done: Callable[[int, Answer], None] | None = None, jobs: int | None = None
+    ) -> list[Answer]:
+        """Return one answer a prompt, in order, `jobs` (default: the config's concurrency) at a time; failures are answers with `.error`.
+
+        `done(i, answer)` is called on the engine's thread as each one finishes.
+        """
+        return self._engine.wait(self.amany(prompts, done=done, jobs=jobs))
+
+    async def amany(
+        self, prompts: Sequence[Content], *, done: Callable[[int, Answer], None] | None = None, jobs: int | None = None
+    ) -> list[Answer]:
+        """The same as `many`, as a coroutine for the engine's loop."""
+        gate = asyncio.Semaphore(jobs or self.config.limits.concurrency)
+
+        async def one(i: int, content: Content) -> Answer:
+            async with gate:
+                answer = await self.play(prompt_of(content))
+            if done is not None:
+                done(i, answer)
+            return answer
+
+        return await gathered([one(i, content) for i, content in enumerate(prompts)])
+
+    async def play(
+        self, prompt: Prompt, *, emit: Callable[[str], None] | None = None, flow: Flow | None = None
+    ) -> Answer:
+        """Play one prompt on the engine's loop, log the run whatever happens to it, and return the answer, good or failed."""
+        began = self._clock.monotonic()
+        latest = [
+            Run(
+                id=uuid.uuid4().hex,
+                prompt=prompt,
+                started_at=self._clock.now(),
+                arm=self.setting.arm or self.config.name,
+                config=self.config.fingerprint,
+                experiment=self.setting.experiment,
+                tags={**self.setting.tags, **prompt.tags},
+                seed=self.setting.seed,
+            )
+        ]
+
+        def witness(run: Run) -> None:
+            latest[0] = run
+
+        world = World(clock=self._clock, emit=emit, witness=witness, deadline=began + self.config.limits.deadline_s)
+        try:
+            latest[0] = await play(flow or self._flow, latest[0], world)
+        finally:
+            # Also when cancelled or when a bug passes through: what was spent is in the log.
+            if self.log is not None:
+                self.log.record(latest[0])
+        return Answer(latest[0])
+
+    def __repr__(self) -> str:
+        return f"Router({self.config.name}: {self._route.kind} over {', '.join(self.config.names)})"
+
+    def with_setting(self, **changes: Any) -> Router:
+        """Return a router with the same config and other circumstances."""
+        setting = dataclasses.replace(self.setting, **changes)
+        return Router(self.config, fleet=self.fleet, log=self.log, setting=setting, engine=self._engine, clock=self._clock)
+
+
+def prompt_of(content: Content, *, task: str | None = None, system: str | None = None) -> Prompt:
+    """Return the prompt in a text, a list of messages (values or ``{"role": ..., "content": ...}`` mappings) or a prompt."""
+    if isinstance(content, (str, Prompt)):
+        return Prompt.of(content, task=task, system=system)
+    messages = []
+    for i, message in enumerate(content):
+        if isinstance(message, Message):
+            messages.append(message)
+            continue
+        role, text = (message.get("role"), message.get("content")) if isinstance(message, Mapping) else (None, None)
+        if role not in ("system", "user", "assistant", "tool") or not isinstance(text, str):
+            raise ConfigError(
+                f"message {i}: must be a mapping with `role` and `content` (got {str(message)[:60]!r})",
+                hint='roles: system, user, assistant, tool; for example [{"role": "user", "content": "hello"}]',
+            )
+        messages.append(Message(role=role, content=text))
+    if not messages:
+        raise ConfigError("the list of messages is empty")
+    return Prompt.of(messages, task=task, system=system)
+
+
+async def gathered(work: Sequence[Coroutine[Any, Any, Answer]]) -> list[Answer]:
+    """Return all results in order; the first bug (anything but expected trouble) cancels the rest and is raised alone."""
+    tasks = [asyncio.ensure_future(w) for w in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def _checked(answer: Answer) -> Answer:
+    error = answer.error
+    if error is not None:
+        raise error
+    return answer
+
+
+def _call_of(flow: Flow) -> Any:
+    from routelab.core.flow import Chain, Repeat, Unless
+    from routelab.stages import Call
+
+    if isinstance(flow, Chain):
+        return next((c for c in map(_call_of, flow.parts) if c is not None), None)
+    if isinstance(flow, (Unless, Repeat)):
+        return _call_of(flow.body)
+    return flow if isinstance(flow, Call) else None

@@ -1,0 +1,8 @@
+"""For tests, ours and other people's: fakes, a local server that speaks the providers' protocols, and contract classes."""
+
+from __future__ import annotations
+
+from routelab.testing.fakes import Notebook, Scripted, VirtualClock, Words, fleet, prompts
+from routelab.testing.strategies import StrategyContract
+
+__all__ = ["Notebook", "Scripted", "StrategyContract", "VirtualClock", "Words", "fleet", "prompts"]
