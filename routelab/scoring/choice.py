@@ -11,10 +11,12 @@ from routelab.core.values import Prompt, Score
 from routelab.scoring import demand, wording
 from routelab.scoring.exact import shown
 
-# Where an explanation begins, what was named before stands: "B, because A is too small".
+# Where an explanation begins, what was named before stands: "B, because A is too small". A stop right after a letter is
+# part of the label: "B. Paris".
 _EXPLANATION = re.compile(
-    r"[.;\n]|\((?=\w{2})|\b(?:because|since|as|rather than|instead of|not|although|while|whereas)\b"
+    r"(?<=.{3})[.;]|\((?=\w{2})|\b(?:because|since|as|rather than|instead of|not|although|while|whereas)\b"
 )
+_ARTICLE = re.compile(r"\s+(?!(?:or|and|vs|is|isn't|was|because|fits|seems|would|nor|but)\b)[a-z]")
 _LABEL = r"(?:option|choice|answer|label|category|class|letter)"
 
 
@@ -61,8 +63,7 @@ class Choice:
         if committed:
             line = wording.first_line(committed)
             alone = self._alone(line)
-            # A full stop after a letter is part of the label ("B. Paris"), so the first one is looked for behind it.
-            cut = _EXPLANATION.search(wording.unified(line).casefold(), 4)
+            cut = _EXPLANATION.search(line.casefold())
             named = (
                 (alone,) if alone else self._mentioned(line[: cut.start()] if cut else line) or self._mentioned(line)
             )
@@ -115,7 +116,7 @@ def _letters(text: str, letters: list[str]) -> Mapping[str, None]:
     if not hits:
         bare = re.compile(rf"(?<![\w'-])([{either.upper()}])(?![\w'-])")
         for m in bare.finditer(text):
-            article = m[1] in "AI" and re.match(r"\s+[a-z]", text[m.end() : m.end() + 4])
+            article = m[1] in "AI" and _ARTICLE.match(text, m.end())
             if not article:
                 hits.append(m[1])
     return dict.fromkeys(capital[h.upper()] for h in hits if h.upper() in capital)

@@ -20,7 +20,7 @@ _LATEX = (
     (re.compile(r"\\([$%#_])"), r"\1"),
     (re.compile(r"\\(?:times|cdot)\b"), "×"),
 )
-_DIGITS = r"(?:\d{1,3}(?: \d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,'_]\d+)*|\.\d+)"
+_DIGITS = r"(?:\d{1,3}(?:[ ]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,'_]\d+)*|\.\d+)"
 _NUMBER = re.compile(
     rf"""
     (?<![\w.])                                                    # not inside a word or another number
@@ -97,7 +97,10 @@ def numbers(text: str) -> Iterator[tuple[tuple[float, ...], str]]:
         before = text[: match.start()][-24:]
         if re.search(r"(?:[\^_]|\*\*)[({]?$|[^\W\d]-$", before):
             continue
-        if (values := _readings(match)) is not None:
+        # The last part of a date is a number of its own, no denominator: 12/05/2024.
+        date = match["under"] and before.endswith("/")
+        values = _readings(match) if not date else None if (last := plain(match["under"])) is None else (last,)
+        if values is not None:
             sign = -1.0 if _negated(before) else 1.0
             yield tuple(sign * v for v in values), ("-" if sign < 0 else "") + match[0].strip()
 

@@ -32,9 +32,15 @@ _OPENING_MARKS = re.compile(r"(?<![\w*`~])[*_`~]+(?=\S)")
 _CLOSING_MARKS = re.compile(r"(?<=\S)[*_`~]+(?![\w*`~])")
 _LIST_MARK = re.compile(r"(?:#{1,6}|[-*+•>]|\d{1,2}[.)])\s+")
 _CUE = re.compile(
-    r"\banswer(?: ?\([^()\n]{0,40}\))?(?:[ \t]+is\b(?![ \t]+(?:not|no|unclear|unknown)\b)|[ \t]?[*_`]{0,3}[ \t]?[:=])"
-    r"[ \t]*[*_]{0,3}[ \t]*:?",
-    re.IGNORECASE,
+    r"""
+    (?: ^[#*_ \t]*(?:(?:my|the|final|correct)[ ]){0,3}answer[*_]*[ \t]*$            # a heading of its own
+      | \banswer(?:[ ]?\([^()\n]{0,40}\))?                                          # "answer", "answer (in km)"
+        (?: [ \t]+is\b(?![ \t]+(?:not|no|unclear|unknown)\b)[ \t]*:?                # "the answer is", but not "is not"
+          | [ \t]?[*_`]{0,3}[ \t]?[:=] )                                            # "Answer:", "**Answer**:"
+    )
+    (?:[*_]{1,3}(?=\s|$))?                                                          # the end of "**Answer:**"
+    """,
+    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
 # Scripts without spaces between words, or (Hangul) with particles attached: any occurrence counts as a word there.
 _UNSPACED = (
@@ -87,7 +93,7 @@ def _peeled(text: str) -> str:
         if len(text) > len(opening) + len(closing) and text.startswith(opening) and text.endswith(closing):
             inner = text[len(opening) : -len(closing)]
             return inner.partition("\n")[2].strip() if opening == "```" and "\n" in inner else inner.strip()
-    return text
+    return text.strip("*_`~")
 
 
 def commitment(text: str) -> str | None:
@@ -103,7 +109,7 @@ def commitment(text: str) -> str | None:
     boxed = text.rfind("\\boxed{")
     if boxed >= 0 and (cue is None or boxed >= cue.start()):
         return _braced(text, boxed + len("\\boxed{"))
-    return None if cue is None else text[cue.end() :].strip()
+    return (text[cue.end() :].strip() or None) if cue is not None else None
 
 
 def _braced(text: str, start: int) -> str:
