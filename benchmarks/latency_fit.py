@@ -4,8 +4,8 @@
 
 Source: 2,845 recorded requests to 19 endpoints (ray-project/llmperf-leaderboard, Apache-2.0), 550 tokens in, about 150
 out. Requests with an error code are left out. An endpoint's level is its median; what is pooled and fitted is the
-multiple of that median, for the time to first token and for the mean time between later tokens. Four families compete by
-held-out log-likelihood, leaving one endpoint out at a time, because endpoints differ more than requests do.
+multiple of that median, for the time to first token and for the mean time between later tokens. Four families compete
+by held-out log-likelihood, leaving one endpoint out at a time, because endpoints differ more than requests do.
 """
 
 from __future__ import annotations

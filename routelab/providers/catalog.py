@@ -1,8 +1,8 @@
 """The twelve simulated models: what each is good at, how it talks, how fast it is, and whose price it has.
 
-Every figure here is an assumption about a plausible fleet, not a measurement of the models that lend their names. A skill is
-a difficulty: the one (1 to 5) at which the model is right half the time. Prices, and only prices, are the real entries of
-genai-prices that `vendor` and `priced_as` name.
+Every figure here is an assumption about a plausible fleet, not a measurement of the models that lend their names. A
+skill is a difficulty: the one (1 to 5) at which the model is right half the time. Only the prices are real: those of
+the genai-prices entries that `vendor` and `priced_as` name.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ _PROFILES = (
         errors=1.0,
         ttft_s=0.80,
         token_s=0.0110,
-        reasoning=420,
+        reasoning=150,
         context_window=400_000,
     ),
     Profile(
@@ -100,7 +100,7 @@ _PROFILES = (
         errors=0.8,
         ttft_s=0.60,
         token_s=0.0080,
-        reasoning=220,
+        reasoning=90,
         context_window=400_000,
     ),
     Profile(
@@ -114,7 +114,7 @@ _PROFILES = (
         errors=0.8,
         ttft_s=0.45,
         token_s=0.0050,
-        reasoning=160,
+        reasoning=80,
         context_window=400_000,
     ),
     Profile(
@@ -128,7 +128,7 @@ _PROFILES = (
         errors=1.2,
         ttft_s=1.10,
         token_s=0.0100,
-        reasoning=380,
+        reasoning=140,
         context_window=1_048_576,
     ),
     Profile(
@@ -155,7 +155,7 @@ _PROFILES = (
         errors=1.5,
         ttft_s=0.90,
         token_s=0.0180,
-        reasoning=300,
+        reasoning=130,
         context_window=131_072,
     ),
     Profile(

@@ -1,6 +1,6 @@
 """What a simulated model says: the reference, a plausible mistake, half of it, more words than needed, or a refusal.
 
-Wording never decides whether an answer is right. Extra sentences are chosen so that the prompt's scorer still finds what it
+Wording never decides whether an answer is right. Extra sentences are chosen so that the prompt's scorer finds what it
 checks: code and JSON in a fenced block, a label or number after "Answer:", and no word more than the scorer allows.
 """
 
@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
 def truth(prompt: Prompt) -> str | None:
-    """Return a right answer: the prompt's reference, else one that its scorer would accept; None when nobody knows one."""
+    """Return a right answer: the prompt's reference, else one that its scorer would accept, else None."""
     if prompt.reference is not None:
         return prompt.reference
     scorer = prompt.scorer or {}
@@ -70,7 +70,7 @@ def mistakes(prompt: Prompt) -> tuple[str, ...]:
 
 
 def half(prompt: Prompt, u: float) -> str | None:
-    """Return the reference without one of the points that its `contains` scorer asks for, or None when that leaves nothing.
+    """Return the reference without one of the points that its `contains` scorer asks for, or None if little is left.
 
     `u` in [0, 1) chooses the point. Whole sentences go, those that name the point in any accepted wording.
     """
@@ -78,10 +78,11 @@ def half(prompt: Prompt, u: float) -> str | None:
     if right is None or len(groups) < 2 or (prompt.scorer or {}).get("kind") != "contains":
         return None
     wanted = groups[int(u * len(groups))]
-    kept = [s for s in re.split(r"(?<=[.!?;])\s+|\n+", right) if s and not _named(s, wanted)]
-    found = sum(any(_named(s, group) for s in kept) for group in groups)
+    kept = [s for s in re.split(r"(?<=[^\d\s][.!?;])\s+|\n+", right) if s and not _named(s, wanted)]
+    text = " ".join(kept)
+    found = sum(_named(text, group) for group in groups)
     # What is left must still be worth half, or it is no better than a mistake and should be one.
-    return " ".join(kept) if kept and 2 * found >= len(groups) else None
+    return text if text and len(groups) <= 2 * found < 2 * len(groups) else None
 
 
 def wordy(text: str, prompt: Prompt, u: float) -> str:
@@ -101,15 +102,17 @@ def wordy(text: str, prompt: Prompt, u: float) -> str:
         block = text if _BLOCK.search(text) else f"```{'json' if kind == 'json' else 'python'}\n{text}\n```"
         return f"{before}\n\n{block}\n\n{after}"
     if kind in ("exact", "choice", "number"):
-        return f"{before}\n\n{text}" if "answer:" in text.casefold() else f"{before}\n\nAnswer: {text}"
+        # A sentence is not a label, and the number that counts in it is its last one; only `exact` compares it all.
+        labelled = "answer:" not in text.casefold() and (kind == "exact" or len(text.split()) <= 4)
+        return f"{before}\n\nAnswer: {text}" if labelled else f"{before}\n\n{text}"
     return f"{before}\n\n{text}\n\n{after}"
 
 
 def unscripted(messages: Sequence[Message], model: str, seed: int) -> str:
     """Return a reply to a prompt that nobody knows the answer of: openly simulated, made of the prompt's own words.
 
-    Asked for a summary, it gives real sentences of the text, picked by how often their words occur; otherwise it says what
-    was asked and what an actual model would be expected to deliver.
+    Asked for a summary, it gives real sentences of the text, picked by how often their words occur; otherwise it says
+    what was asked and what an actual model would be expected to deliver.
     """
     text = next((m.content for m in reversed(messages) if m.role == "user"), "")
     body = "\n".join(m.content for m in messages if m.role != "system")
@@ -126,7 +129,7 @@ def unscripted(messages: Sequence[Message], model: str, seed: int) -> str:
     quoted = " ".join(text.split())
     quoted = quoted if len(quoted) <= 160 else quoted[:159] + "…"
     points = "\n".join(f"- {point}" for point in _expected(asked, text))
-    return f"{opening}\n\nYou asked: “{quoted}”\n\nA real answer would be expected to:\n{points}\n\nConnect a provider to get one."
+    return f"{opening}\n\nYou asked: “{quoted}”\n\nA real answer would be expected to:\n{points}"
 
 
 def salient(text: str, most: int) -> list[str]:
@@ -143,9 +146,8 @@ def salient(text: str, most: int) -> list[str]:
 
 
 def pieces(text: str) -> Iterator[str]:
-    """Yield the text in pieces of about a token: a word with the space after it, long words in parts of eight characters."""
-    for word in re.findall(r"\s*\S{1,8}\s*", text) or ([text] if text else []):
-        yield word
+    """Yield the text in pieces of about a token: a word with the blanks around it, long words in parts."""
+    yield from re.findall(r"\s*\S{1,8}\s*", text) or ([text] if text else [])
 
 
 def _expected(asked: str, text: str) -> Iterator[str]:
@@ -156,16 +158,21 @@ def _expected(asked: str, text: str) -> Iterator[str]:
     if re.search(r"\b(?:why|explain|compare|difference|pros and cons|how does)\b", asked):
         yield "give the reasons step by step, with what speaks against them"
     if re.search(r"\d", text):
-        yield f"use the figures given ({', '.join(list(dict.fromkeys(_NUMBER.findall(text)))[:4])}) and show the arithmetic"
-    names = [w for w in dict.fromkeys(re.findall(r"(?<=[a-z,] )[A-Z][\w-]{2,}", text))][:3]
+        figures = list(dict.fromkeys(_NUMBER.findall(text)))[:4]
+        yield f"use the figures given ({', '.join(figures)}) and show the arithmetic"
+    names = list(dict.fromkeys(re.findall(r"(?<=[a-z,] )[A-Z][\w-]{2,}", text)))[:3]
     if names:
         yield f"be specific about {', '.join(names)}"
     yield f"stay within what {len(text.split())} words of question leave open, and say what is uncertain"
 
 
 _COMMON = frozenset(
-    "a an and are as at be but by can could do does for from had has have how i if in into is it its me my not of on or our please so "
-    "that the their them then there these they this to was we were what when where which who why will with would you your give tell".split()
+    re.findall(
+        r"\w+",
+        "a an and are as at be but by can could do does for from give had has have how i if in into is it its me my "
+        "not of on or our please so tell that the their them then there these they this to was we were what when where "
+        "which who why will with would you your",
+    )
 )
 
 

@@ -1,12 +1,13 @@
-"""Answers offline in the place of twelve models, by a documented generative model (docs/practice.md), not by a language model.
+"""Answers offline in the place of twelve models, by a documented generative model (docs/practice.md).
 
 A prompt has a difficulty, a model a skill at its task, and
 
     P(right) = 1 / (1 + exp(-SLOPE · (skill − difficulty)))
 
-Whether it *is* right this time is decided by luck, uniform in (0, 1), that models share in part: what is hard for one is
-likely to be hard for another, most of all for its own family. Luck, wording, latency and trouble are all drawn by hashing
-the seed, the model and the prompt's content (`core.values.draw`), so they are the same in every process and order.
+Whether it *is* right this time is decided by luck, uniform in (0, 1), that models share in part: what is hard for one
+is likely to be hard for another, most of all for its own family. Luck, wording, latency and trouble are all drawn by
+hashing the seed, the model and the prompt's content (`core.values.draw`): the same in every process and order. No
+language model is called; the label "simulated" travels in `Model.simulated`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from routelab.core.errors import (
     suggest,
 )
 from routelab.core.ports import PriceList, TokenCounter
-from routelab.core.values import Finish, Message, Model, Prompt, Reply, Request, Tokens, TokensSource, digest, draw
+from routelab.core.values import Finish, Model, Prompt, Reply, Request, Tokens, TokensSource, digest, draw
 from routelab.providers import phrasing
 from routelab.providers.catalog import CATALOG, MAX_OUTPUT_TOKENS, Profile
 from routelab.providers.tokens import Counter
@@ -55,6 +56,7 @@ PREFILL_S = 5e-5
 Verdict = Literal["right", "nearly", "wrong"]
 
 _NORMAL = NormalDist()
+_STEPS = re.compile(r"\b(?:then|after|before|each|unless|except|prove|why|compare|step)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +78,10 @@ class Spread:
         return min(max(math.exp(self.mu[k] + self.sigma[k] * _gauss(u)), self.least), self.most)
 
 
-# Fitted by benchmarks/latency_fit.py to 2,306 answered requests to 19 endpoints (llmperf-leaderboard), each over its endpoint's
-# median. Three log-normals beat one, a shifted one and two on held-out endpoints; Kolmogorov–Smirnov distance 0.049 and 0.035.
-# The limits are the range seen (of the time a token, without 0.5 % of answers that came in one piece).
+# Fitted by benchmarks/latency_fit.py to 2,306 answered requests to 19 endpoints (llmperf-leaderboard), each over its
+# endpoint's median. Three log-normals beat one, a shifted one and two on held-out endpoints; their Kolmogorov–Smirnov
+# distances are 0.049 and 0.035. The limits are the range seen (for the time a token: without answers
+# that came in one piece).
 FIRST = Spread(
     weights=(0.765, 0.131, 0.104), mu=(-0.0415, 0.3928, 0.1263), sigma=(0.1503, 0.1189, 1.2977), least=0.17, most=183.0
 )
@@ -104,14 +107,12 @@ def difficulty(prompt: Prompt, seed: int = 0) -> float:
 
 
 def guessed(text: str) -> float:
-    """Return a level from 1 to 5 for a text that came without one: longer, more figures, code and more steps are harder."""
+    """Return a level from 1 to 5 for a text that came without one: length, figures, code and steps make it harder."""
     words = len(text.split())
     level = 1.4 + 0.45 * math.log2(1 + words / 12)
     level += 0.5 * bool(re.search(r"```|[{};]\s*\n|\bdef\b|\bSELECT\b", text))
     level += 0.15 * min(len(re.findall(r"\d+(?:\.\d+)?", text)), 6)
-    level += 0.3 * min(
-        len(re.findall(r"\b(?:then|after|before|each|unless|except|prove|why|compare|step)\b", text, re.I)), 4
-    )
+    level += 0.3 * min(len(_STEPS.findall(text)), 4)
     return min(max(level, 1.0), 5.0)
 
 
@@ -172,22 +173,22 @@ class Practice:
         profile = _profile(request.model)
         prompt_key = key(request.prompt)
         reply = self._reply(request, profile, prompt_key)
+        first, seconds = reply.ttft_s or 0.0, reply.latency_s or 0.0
         trouble = self._trouble(request, profile, prompt_key)
         if trouble is not None:
-            await self._wait(reply.ttft_s or 0.0)
+            await self._wait(first)
             raise trouble
-        assert reply.latency_s is not None and reply.ttft_s is not None
-        if request.deadline_s is not None and reply.latency_s > request.deadline_s:
+        if request.deadline_s is not None and seconds > request.deadline_s:
             await self._wait(request.deadline_s)
             raise TimedOut(
-                f"{request.model.name} (simulated) takes {reply.latency_s:.1f} s, the deadline is {request.deadline_s:.1f} s",
+                f"{request.model.name} (simulated) takes {seconds:.1f} s, {request.deadline_s:.1f} s are left",
                 hint="allow more seconds in limits.deadline_s, or add a fallback",
             )
-        if not request.stream:
-            await self._wait(reply.latency_s)
-            return reply
-        await self._wait(reply.ttft_s)
-        await self._stream(reply, emit)
+        if request.stream:
+            await self._wait(first)
+            await self._stream(reply.text, seconds - first, emit)
+        else:
+            await self._wait(seconds)
         return reply
 
     def _reply(self, request: Request, profile: Profile, prompt_key: str) -> Reply:
@@ -245,7 +246,7 @@ class Practice:
     def _reasoning(self, request: Request, profile: Profile, prompt_key: str, limit: int) -> int:
         if profile.reasoning == 0:
             return 0
-        # Harder prompts are thought about longer, e-fold in three levels; half of a limit is always left for the answer.
+        # Harder prompts are thought about longer, e-fold in three levels; half of a limit is left for the answer.
         centre = profile.reasoning * math.exp((difficulty(request.prompt, self.seed) - 3.0) / 3.0)
         drawn = centre * math.exp(0.5 * _gauss(draw(self.seed, "reasoning", profile.name, prompt_key)))
         return min(round(drawn), limit // 2)
@@ -287,19 +288,15 @@ class Practice:
         if self.latency * seconds > 0:
             await self.sleep(self.latency * seconds)
 
-    async def _stream(self, reply: Reply, emit: Callable[[str], None]) -> None:
-        parts = list(phrasing.pieces(reply.text))
-        seconds = (reply.latency_s or 0.0) - (reply.ttft_s or 0.0)
-        # A wait shorter than the loop's own grain would only add up to a longer one.
-        at_once = (
-            max(1, math.ceil(len(parts) * 0.02 / max(self.latency * seconds, 1e-9))) if seconds > 0 else len(parts) or 1
-        )
-        at_once = min(at_once, len(parts) or 1)
-        for start in range(0, len(parts), at_once):
-            if start:
-                await self._wait(seconds * at_once / len(parts))
-            for part in parts[start : start + at_once]:
+    async def _stream(self, text: str, seconds: float, emit: Callable[[str], None]) -> None:
+        parts = list(phrasing.pieces(text))
+        # Waits shorter than the loop's grain would add up to more than they should, so pieces go out a few at a time.
+        waits = min(max(int(self.latency * seconds / 0.02), 1), max(len(parts), 1))
+        step = math.ceil(len(parts) / waits)
+        for start in range(0, len(parts), max(step, 1)):
+            for part in parts[start : start + step]:
                 emit(part)
+            await self._wait(seconds * len(parts[start : start + step]) / len(parts))
 
 
 def _profile(model: Model) -> Profile:

@@ -1,6 +1,7 @@
 """What models cost, from the genai-prices package: dated, offline, and None when it is not known.
 
-The package carries its prices; it asks the network only when a program starts its `UpdatePrices`, which this one never does.
+The package carries its prices; it asks the network only when a program starts its `UpdatePrices`, which this one never
+does.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ def today() -> date:
 class GenaiPrices:
     """A price list over the installed genai-prices; `on` says which day's prices are asked for.
 
-    Of prices that grow with the length of the prompt the base tier is taken, of prices that change within the day the one
-    at noon UTC, and cache writes, tools and batch discounts are left out: a call with more than (typically) 200,000 input
-    tokens costs more than this says. `Price.as_of` is the day that this very price began, where genai-prices states it;
-    else the newest such day in the whole list that is not in the future, which the list cannot be older than.
+    Of prices that grow with the length of the prompt the base tier is taken, of prices that change within the day the
+    one at noon UTC, and cache writes, tools and batch discounts are left out: a call with more than (typically) 200,000
+    input tokens costs more than this says. `Price.as_of` is the day on which this very price began, where genai-prices
+    states one; else the newest such day in the whole list up to `on`: the list cannot be older than that.
     """
 
     on: Callable[[], date] = today
 
     def price(self, provider: str, upstream: str) -> Price | None:
-        """Return the price of a provider's model, or None when the list does not know the provider, the model or its price.
+        """Return the price of a provider's model, or None when the provider, the model or its price is not known.
 
         Local providers are 0 with source "local" and no date. The provider "practice" has the prices of the real models
         that `catalog.CATALOG` names.
