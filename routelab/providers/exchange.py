@@ -42,7 +42,7 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """How a protocol is read. `whole` and `event` never raise for what a server may say; JSON that is not an object never reaches them.
+    """How a protocol is read; `whole` and `event` get JSON objects only, and never raise for what is in them.
 
     `event` gets the event's name and its parsed data. `last` is the data that ends a stream without being JSON, or
     None; `finish_ends` says that a stream has no other end mark than a finish reason.

@@ -24,7 +24,7 @@ from routelab.core.errors import (
 )
 
 LONGEST_WAIT_S = 120.0
-"""A server that asks for more patience than this counts as one that will not answer: asking it again is no use."""
+"""A server that asks for more patience than this counts as one that will not answer: it is not asked again."""
 
 BODY_LIMIT = 2048
 """Characters of an error body that a message keeps."""
@@ -254,7 +254,7 @@ _RETRY_DELAY = re.compile(r'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"', re.ASCII)
 
 
 def _wait_s(headers: Mapping[str, str], body: str, now: float) -> float | None:
-    """Return how long the server asks to wait, in seconds, any positive finite number; None when it does not say."""
+    """Return the seconds that the server asks to wait, any positive finite number; None when it does not say."""
     for name, unit_s in (("retry-after-ms", 1e-3), ("x-ms-retry-after-ms", 1e-3), ("retry-after", 1.0)):
         text = headers.get(name, "").strip()
         seconds = float(text) * unit_s if _NUMBER.fullmatch(text) else None

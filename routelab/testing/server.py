@@ -1,4 +1,4 @@
-"""A local server that speaks the providers' protocols, for tests without a network: OpenAI, Anthropic and Gemini, whole and streamed.
+"""A local server that speaks the providers' protocols, whole and streamed, for tests without a network.
 
 It answers over real sockets, because a mocked transport cannot cut a stream in the middle of a character, drip, hang or
 reset.
@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, Literal
 
@@ -83,7 +84,7 @@ class Raw:
         """The body as it is sent, cut at `splits`."""
         content = self.content
         cuts = [0, *sorted(at for at in set(self.splits) if 0 < at < len(content)), len(content)]
-        return [content[a:b] for a, b in zip(cuts, cuts[1:], strict=False) if a < b]
+        return [content[a:b] for a, b in pairwise(cuts) if a < b]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -434,7 +435,10 @@ def _handler(fake: FakeProviders) -> type[BaseHTTPRequestHandler]:
                 # Nothing more is sent; the read returns when the client hangs up or the server is closed.
                 self.connection.recv(1)
             elif end == "reset":
+                # Closed here, before the server's own polite shutdown could send an end of the stream first.
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.rfile.close()
+                self.connection.close()
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing: tests print enough."""
