@@ -120,11 +120,10 @@ def unscripted(messages: Sequence[Message], model: str, seed: int) -> str:
     if re.search(r"\b(?:summar|condens|compress|shorten|tl;?dr|gist|recap)", asked):
         picked = " ".join(salient(body, 4))
         return f"{picked}\n\n(Simulated by {model}: sentences picked from the text, no language model was called.)"
-    topic = " ".join(_content_words(text)[:4]) or "your message"
     opening = (
-        f"This is a simulated reply of {model} about {topic}; no language model was called.",
-        f"{model}, simulated: no language model has seen this question about {topic}.",
-        f"A practice answer in the place of {model}, on {topic}: it is simulated.",
+        f"This is a simulated reply in the place of {model}: no language model was called.",
+        f"{model} is simulated here; no language model has read this.",
+        f"A practice answer, simulated: {model} itself was not asked.",
     )[int(draw(seed, "opening", model, text) * 3)]
     quoted = " ".join(text.split())
     quoted = quoted if len(quoted) <= 160 else quoted[:159] + "…"
