@@ -164,15 +164,16 @@ class RouteConfig:
     @classmethod
     def from_yaml(cls, path: str | Path) -> RouteConfig:
         """Return the config in a YAML file; ConfigError names file, line and key of the first thing that does not fit."""
-        return cls._of(strict.read(path))
+        return cls.from_document(strict.read(path))
 
     @classmethod
     def from_text(cls, text: str, *, name: str = "yaml") -> RouteConfig:
         """Return the config in a YAML text."""
-        return cls._of(strict.parse(text, name=name))
+        return cls.from_document(strict.parse(text, name=name))
 
     @classmethod
-    def _of(cls, document: strict.Document) -> RouteConfig:
+    def from_document(cls, document: strict.Document) -> RouteConfig:
+        """Return the config in a parsed file."""
         values = dict(document.values)
         for key in values:
             if key not in KEYS:

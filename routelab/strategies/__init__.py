@@ -18,9 +18,11 @@ from routelab.strategies.rules import Rules
 from routelab.strategies.split import Split
 
 KINDS: Mapping[str, type] = {"fixed": Fixed, "rules": Rules, "split": Split, "random": Random}
+DEFAULTS: Mapping[str, type] = {"rules": Rules, "random": Random}
+"""Strategies that work without parameters, so that their kind alone names an arm."""
 PLANNED = ("semantic", "arbitrage", "cascade", "agreement", "bandit")
 
-__all__ = ["KINDS", "PLANNED", "Fixed", "Random", "Rules", "Split", "kind_of", "spec_of", "strategy_of"]
+__all__ = ["DEFAULTS", "KINDS", "PLANNED", "Fixed", "Random", "Rules", "Split", "kind_of", "spec_of", "strategy_of"]
 
 
 def strategy_of(spec: Mapping[str, Any], document: strict.Document | None = None) -> Strategy:

@@ -36,7 +36,8 @@ DEFAULT_PATTERNS: Mapping[str, tuple[str, ...]] = {
     "code_generation": (
         r"\b(write|implement|create|code up|build|give me) (me )?(a|an|the|some)?\s*(python|javascript|sql|bash|shell|go|rust)?\s*"
         r"(function|class|script|program|method|decorator|generator|regex|query|parser|iterator)\b",
-        r"\bdef \w+\(|\bfunction \w+\(|\bclass \w+[:(]",
+        r"`\w+\([^`\n]*\)`( -> \w+)?",
+        r"\b(in|using|plain|with) (python|javascript|typescript|rust|java)\b|\bstandard library\b|\bone code block\b",
         r"\b(returns?|takes?) (a|an|the) (list|string|dict|dictionary|integer|tuple|bool|boolean|iterable)\b",
     ),
     "summarization": (
@@ -50,12 +51,14 @@ DEFAULT_PATTERNS: Mapping[str, tuple[str, ...]] = {
     ),
     "translation": (
         r"\b(translat\w+|how (do|would) (you|i) say|render (this|it|the following)|into (english|german|french|spanish|italian|portuguese|dutch))\b",
+        r"\b(in|into|to|from|the|natural|idiomatic) (english|german|french|spanish|italian|portuguese|dutch)\b",
         r"\b(auf (deutsch|englisch)|en (français|anglais|español|inglés)|in het (nederlands|engels))\b",
     ),
     "research": (
         r"\b(compare|evaluate|analy[sz]e|assess|weigh|trade-?offs?|evidence|sources?|study|studies|survey|literature)\b",
         r"\b(which (option|plan|vendor|source|hypothesis)|estimate|how many .* would|conclusion|reconcile|according to (both|the two))\b",
-        r"\b(table|figures?|data) (below|above|shows?)\b",
+        r"\b(table|figures?|data) (below|above|shows?)\b|^\s*\|\s*-{3,}",
+        r"\b(budget|participants?|sample|trial|per cent of|quarter|median|in total|on average|source [ab12])\b",
     ),
     "simple_qa": (
         r"^\s*(who|what|when|where|which|how (many|much|old|long|far|tall))\b",

@@ -1,0 +1,303 @@
+"""The same verbs without a notebook: replay, export, doctor, lab.
+
+Exit codes: 0 done, 1 an error that is said in one line, 2 the command line itself is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import routelab
+from routelab.core.errors import ConfigError, DataError, RoutelabError, UnavailableError, suggest
+from routelab.present import Table, usd
+
+if TYPE_CHECKING:
+    from routelab.lab.outcomes import Outcomes
+
+PLANNED = {"check": "the regression gate", "bench": "the benches for routes, caches and chunks"}
+QUICKSTART = "01_quickstart.ipynb"
+VERSIONS = (
+    "ipykernel",
+    "ipython",
+    "jupyterlab",
+    "ipywidgets",
+    "plotly",
+    "pandas",
+    "numpy",
+    "scipy",
+    "duckdb",
+    "chromadb",
+    "httpx",
+    "tiktoken",
+    "onnxruntime",
+    "genai-prices",
+    "nest-asyncio2",
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaint is one line with the nearest right word."""
+
+    def error(self, message: str) -> NoReturn:
+        words = message.split("'")
+        near = None
+        if "invalid choice" in message and len(words) > 1:
+            near = suggest(words[1], COMMANDS)
+            message = f"unknown command '{words[1]}'"
+        elif message.startswith("unrecognized arguments: "):
+            flag = message.split(": ", 1)[1].split(" ")[0]
+            near = suggest(flag, [o for a in self._actions for o in a.option_strings])
+            message = f"unknown argument {flag}"
+        print(f"{self.prog}: {message}{'' if near is None else '; ' + near} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if arguments and arguments[0] in PLANNED:
+            raise UnavailableError(
+                f"`routelab {arguments[0]}` ({PLANNED[arguments[0]]}) is not in version {routelab.__version__} yet",
+                hint=f"commands: {', '.join(COMMANDS)}",
+            )
+        options = _parser().parse_args(arguments)
+        return int(COMMANDS[options.command](options))
+    except RoutelabError as trouble:
+        print(f"routelab: {trouble}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("routelab: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `routelab ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="routelab", description="Call once, route a thousand times.")
+    parser.add_argument("--version", action="version", version=f"routelab {routelab.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    replay = commands.add_parser("replay", help="compare routing configs over recorded outcomes; calls no model")
+    replay.add_argument("--prompts", required=True, metavar="P", help="prompts: csv, csv.gz, jsonl or parquet")
+    replay.add_argument("--outcomes", required=True, metavar="O", help="outcomes: csv, csv.gz, jsonl, parquet or a DuckDB log")
+    replay.add_argument("--dataset", metavar="NAME", help="the rows with this name in the column `dataset`")
+    replay.add_argument("--models", nargs="+", metavar="M", help="these models only")
+    replay.add_argument("--arms", metavar="arms.yaml", help="the configs to compare; without it, configs are searched for")
+    replay.add_argument("--confirm", type=float, default=0.4, help="share of prompts kept for the final report (0: none)")
+    replay.add_argument("--margin", type=float, default=0.02, help="largest loss of quality still called no loss (0.02 = 2 points)")
+    replay.add_argument("--seed", type=int, default=0, help="decides the split")
+    replay.add_argument("--prices", metavar="prices.csv", help="dataset, model, usd_per_mtok_in, usd_per_mtok_out")
+    replay.add_argument("--out", metavar="result.json", help="write the figures as JSON")
+    replay.add_argument("--export", metavar="winner.yaml", help="write the winner's config")
+
+    export = commands.add_parser("export", help="write a config for another router")
+    export.add_argument("config", metavar="winner.yaml")
+    export.add_argument("--to", required=True, choices=("routelab", "litellm", "vllm-sr"))
+    export.add_argument("-o", "--out", required=True, metavar="out.yaml")
+
+    commands.add_parser("doctor", help="versions, keys present by name, price and tokenizer dates, log health").add_argument(
+        "--log", metavar="log.duckdb", help="also look at this log"
+    )
+    lab = commands.add_parser("lab", help="open JupyterLab on the quickstart")
+    lab.add_argument("--execute", action="store_true", help="run the quickstart without a browser and print its comparison")
+    return parser
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from routelab.lab import Outcomes
+    from routelab.lab.arms import read_arms
+    from routelab.lab.export import write_winner
+    from routelab.lab.replay import replay
+    from routelab.lab.report import text, write
+    from routelab.lab.search import search
+
+    arms = read_arms(options.arms) if options.arms else None
+    outcomes = Outcomes.read(prompts=options.prompts, outcomes=options.outcomes, dataset=options.dataset, prices=options.prices)
+    if options.models:
+        outcomes = outcomes.only(options.models)
+    if arms is None:
+        comparison = search(outcomes, confirm=options.confirm, margin=options.margin, seed=options.seed)
+    else:
+        comparison = replay(outcomes, arms, confirm=options.confirm, margin=options.margin, seed=options.seed)
+    print(_recorded(outcomes).text())
+    print()
+    print(text(comparison))
+    if options.out:
+        print(f"wrote {write(comparison, options.out)}")
+    if options.export:
+        path = write_winner(comparison, options.export)
+        print(f"wrote {path}" if path is not None else f"wrote no {options.export}: there is no winner")
+    return 0
+
+
+def _recorded(outcomes: Outcomes) -> Table:
+    """Return each model's accuracy over everything that was recorded, before any split."""
+    from routelab.lab.controls import mean_costs, single
+    from routelab.lab.compare import figures_of
+
+    rows = []
+    for k, (model, cost) in enumerate(zip(outcomes.models, mean_costs(outcomes), strict=True)):
+        figures = figures_of(single(outcomes, k))
+        quality = figures.quality
+        mark = "~" if outcomes.cost_kind[k] == "estimated" else ""
+        rows.append(
+            [
+                model,
+                f"{figures.n:,}",
+                "–" if quality is None else f"{quality.value:.4f}",
+                "–" if quality is None or quality.interval is None else f"[{quality.interval[0]:.4f}, {quality.interval[1]:.4f}]",
+                mark + usd(None if cost != cost else cost),
+            ]
+        )
+    rows.sort(key=lambda row: row[2], reverse=True)
+    return Table(
+        head=("model", "n", "accuracy", "95 %", "cost/call"),
+        rows=rows,
+        numbers=frozenset((1, 2, 3, 4)),
+        caption=f"recorded: {outcomes.dataset or 'outcomes'}, all {len(outcomes):,} prompts" + (" (simulated)" if outcomes.simulated else ""),
+        notes=[f"{len(outcomes.rejected)} rows rejected: {outcomes.rejected[0]}"] if outcomes.rejected else [],
+    )
+
+
+def _export(options: argparse.Namespace) -> int:
+    from routelab.config import RouteConfig
+    from routelab.lab.export import write_config
+
+    path = write_config(RouteConfig.from_yaml(options.config), Path(options.out), to=options.to)
+    print(f"wrote {path}")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    print(doctor(options.log).text(width=90))
+    return 0
+
+
+def doctor(log: str | Path | None = None) -> Table:
+    """Return what a person asks first when something is off; keys are named, never shown."""
+    from routelab.providers import SERVICES
+    from routelab.providers.prices import GenaiPrices
+    from routelab.providers.tokens import vocabulary_at_hand
+
+    rows: list[list[str]] = [
+        ["routelab", routelab.__version__, "ok"],
+        ["python", f"{platform.python_version()} on {platform.system()}", "ok" if sys.version_info >= (3, 11) else "3.11 is needed"],
+    ]
+    for name in VERSIONS:
+        try:
+            rows.append([name, importlib.metadata.version(name), "ok"])
+        except importlib.metadata.PackageNotFoundError:
+            optional = name in ("jupyterlab", "ipykernel")
+            rows.append([name, "not installed", 'pip install "routelab[lab]"' if optional else "missing: reinstall routelab"])
+    rows.append(["prices", GenaiPrices().describe(), "ok"])
+    rows.append(["tokenizer", "o200k_base, in the package" if vocabulary_at_hand() else "not there", "ok" if vocabulary_at_hand() else "estimates"])
+    for service, facts in SERVICES.items():
+        variable = getattr(facts, "key_env", None)
+        if variable:
+            present = bool(os.environ.get(variable))
+            rows.append([f"key for {service}", variable, "set" if present else "not set"])
+    proxies = [name for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy") if os.environ.get(name)]
+    rows.append(["proxy", ", ".join(proxies) or "none in the environment", "ok"])
+    if log is not None:
+        rows.append(_log_health(Path(log)))
+    return Table(head=("what", "found", "state"), rows=rows, caption="routelab doctor")
+
+
+def _log_health(path: Path) -> list[str]:
+    from routelab.store import Log
+
+    if not path.exists():
+        return ["log", str(path), "there is no such file"]
+    try:
+        log = Log(path)
+        try:
+            [(runs, calls)] = log.query("select (select count(*) from runs), (select count(*) from calls)")
+        finally:
+            log.close()
+    except RoutelabError as trouble:
+        return ["log", str(path), trouble.message]
+    return ["log", f"{path}: {runs:,} runs, {calls:,} calls", "ok"]
+
+
+def _lab(options: argparse.Namespace) -> int:
+    notebook = lay_notebook(Path.cwd())
+    if options.execute:
+        return execute(notebook)
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise ConfigError("JupyterLab is not installed", hint='python -m pip install "routelab[lab]"')
+    root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    print(f"opening {notebook} (stop with Ctrl-C)")
+    return subprocess.call([sys.executable, "-m", "jupyterlab", str(notebook), *root])
+
+
+def lay_notebook(folder: Path) -> Path:
+    """Return the quickstart's path under the folder; a copy is laid there unless one is there already."""
+    from routelab.lab.datasets import shipped
+
+    target = folder / "notebooks" / QUICKSTART
+    if not target.exists():
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            for source in sorted(shipped("notebooks").glob("*.ipynb")):
+                if not (target.parent / source.name).exists():
+                    shutil.copyfile(source, target.parent / source.name)
+        except OSError as trouble:
+            raise DataError(f"{target.parent}: cannot be written ({trouble.strerror})", hint="run it in a folder of your own") from None
+    return target
+
+
+def execute(notebook: Path) -> int:
+    """Run every cell of a notebook, print its comparison and the executed copy's path; 0 only if every cell ran."""
+    try:
+        import nbformat
+        from nbclient import NotebookClient
+        from nbclient.exceptions import CellExecutionError
+    except ImportError:
+        raise ConfigError("nbclient is not installed", hint='python -m pip install "routelab[lab]"') from None
+    document = nbformat.read(notebook, as_version=4)
+    client = NotebookClient(document, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(notebook.parent)}})
+    executed = notebook.with_suffix(".executed.ipynb")
+    failure: CellExecutionError | None = None
+    try:
+        client.execute()
+    except CellExecutionError as trouble:
+        failure = trouble
+    nbformat.write(document, executed)
+    code = [cell for cell in document.cells if cell.cell_type == "code" and cell.source.strip()]
+    ran = sum(cell.execution_count is not None for cell in code)
+    for cell in code:
+        if "comparison" in cell.metadata.get("tags", []):
+            print("\n".join(_plain(output) for output in cell.outputs if _plain(output)))
+    print(f"{ran} of {len(code)} cells ran; executed copy: {executed}")
+    if failure is not None:
+        print(f"routelab: a cell failed: {failure.ename}: {failure.evalue}", file=sys.stderr)
+    return 0 if failure is None and ran == len(code) else 1
+
+
+def _plain(output: dict[str, object]) -> str:
+    data = output.get("data")
+    text = data.get("text/plain", "") if isinstance(data, dict) else ""
+    return text if isinstance(text, str) else "".join(text)
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "replay": _replay,
+    "export": _export,
+    "doctor": _doctor,
+    "lab": _lab,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""The winner as a file that runs in production, with the evidence beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from routelab.config import RouteConfig
+from routelab.core.errors import ConfigError, UnavailableError, suggest
+from routelab.lab.compare import Arm, Comparison
+from routelab.lab.report import config_of, result
+from routelab.core.ports import Strategy
+
+TARGETS = ("routelab", "litellm", "vllm-sr")
+
+
+def write_winner(
+    comparison: Comparison, path: str | Path, *, to: str = "routelab", arm: str | None = None
+) -> Path | None:
+    """Write the winner's config (or a named arm's) with its evidence; return the path, or None when there is no winner.
+
+    An arm that is written without having been confirmed as the winner is stamped so: `evidence.status`.
+    """
+    _target(to)
+    chosen = comparison.winner() if arm is None else comparison[arm]
+    if chosen is None:
+        return None
+    config = runnable(chosen)
+    head = f"{config.name}: exported by routelab.\n{comparison.why}"
+    if comparison.terms.simulated:
+        head = f"SIMULATED: the figures below come from practice models, not from real ones.\n{head}"
+    return config.to_yaml(path, evidence=evidence(comparison, chosen), comment=head)
+
+
+def write_config(config: RouteConfig, path: str | Path, *, to: str = "routelab") -> Path:
+    """Write a config for a target, without evidence."""
+    _target(to)
+    return config.to_yaml(path)
+
+
+def evidence(comparison: Comparison, arm: Arm) -> dict[str, Any]:
+    """Return what is known of an arm, as plain values; written for people, never read back as truth.
+
+    `status` is "confirmed" only for the winner of a comparison that could name one, else "unconfirmed".
+    """
+    values = result(comparison)
+    winner = comparison.winner()
+    figures = next((a for a in values["arms"] if a["name"] == arm.name), {})
+    kept = (
+        "n",
+        "failures",
+        "quality",
+        "quality_ci",
+        "cost_usd",
+        "cost_known",
+        "latency_p50_s",
+        "latency_p95_s",
+        "vs_baseline",
+    )
+    return {
+        "status": "confirmed" if winner is not None and winner.name == arm.name else "unconfirmed",
+        "why": values["why"],
+        "simulated": values["simulated"],
+        "routelab": values["routelab"],
+        "dataset": values["dataset"],
+        "split": values["split"],
+        "seed": values["seed"],
+        "margin": values["margin"],
+        "arms_tried": values["arms_tried"],
+        "baseline": values["baseline_model"] or values["baseline"],
+        "cost_kinds": values["cost_kinds"],
+        "prices_as_of": _prices(comparison),
+        **{key: figures.get(key) for key in kept},
+        "config": runnable(arm).fingerprint,
+        "notes": values["notes"],
+    }
+
+
+def runnable(arm: Arm) -> RouteConfig:
+    """Return an arm's config, whatever it was given as: a RouteConfig, a strategy, or one model's name."""
+    config = arm.config
+    if isinstance(config, RouteConfig):
+        return config if config.name == arm.name else dataclasses.replace(config, name=arm.name)
+    if isinstance(config, str):
+        return RouteConfig(name=arm.name, models=[config], strategy={"kind": "fixed", "model": config})
+    strategy: Strategy = config
+    models = getattr(strategy, "models", ())
+    if not models:
+        raise ConfigError(
+            f"arm '{arm.name}' does not name its models, so it cannot run elsewhere",
+            hint="give it as RouteConfig(models=[...])",
+        )
+    return RouteConfig(name=arm.name, models=models, strategy=strategy)
+
+
+def _prices(comparison: Comparison) -> str | None:
+    dates = [
+        e.price_as_of
+        for answers in comparison.answers.values()
+        for a in answers
+        for e in a.run.attempts
+        if getattr(e, "price_as_of", None) is not None
+    ]
+    return min(dates) if dates else None
+
+
+def _target(to: str) -> None:
+    if to not in TARGETS:
+        near = suggest(to, TARGETS)
+        raise ConfigError(
+            f"unknown export target '{to}'{'' if near is None else '; ' + near}", hint=f"targets: {', '.join(TARGETS)}"
+        )
+    if to != "routelab":
+        raise UnavailableError(f"export to {to} is not in this version of routelab yet", hint="to='routelab' is")

@@ -1,0 +1,63 @@
+"""From live answers to a comparison: the same statistics as a replay's, without a cube."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from routelab.answer import Answer
+from routelab.config import RouteConfig
+from routelab.core.values import Prompt
+from routelab.lab.compare import Comparison, Entry, Terms, assess
+from routelab.lab.trial import walked_of
+
+
+def judged(
+    prompts: Sequence[Prompt],
+    answers: Mapping[str, Sequence[Answer]],
+    configs: Mapping[str, RouteConfig],
+    *,
+    baseline: str,
+    margin: float,
+    seed: int,
+    experiment: str,
+    dataset: str,
+    unfinished: int = 0,
+) -> Comparison:
+    """Return the comparison of live arms; answers are one list an arm, in the order of the prompts.
+
+    The arms were fixed before they ran, so there is nothing to choose on a tune split and all prompts are reported. When a
+    trial was stopped, only prompts that every arm finished count, and nothing is called a winner.
+    """
+    models = tuple(dict.fromkeys(name for config in configs.values() for name in config.names))
+    entries = [Entry(name=name, config=configs[name], walked=walked_of(rows, models)) for name, rows in answers.items()]
+    groups = [p.group or p.id for p in prompts]
+    seen = {g: k for k, g in enumerate(dict.fromkeys(groups))}
+    clusters = np.array([seen[g] for g in groups], dtype=np.intp) if any(p.group for p in prompts) else None
+    notes = (
+        [f"stopped early: {unfinished} prompts are not finished by every arm and do not count"] if unfinished else []
+    )
+    terms = Terms(
+        margin=margin,
+        seed=seed,
+        tune=0,
+        confirm=len(prompts),
+        arms_tried=len(entries),
+        final=not unfinished,
+        dataset=dataset,
+        simulated=any(a.simulated for rows in answers.values() for a in rows),
+        cost_kinds=("recorded",),
+        notes=tuple(notes),
+    )
+    base = next(entry for entry in entries if entry.name == baseline)
+    arms, judged_base = assess(entries, base, terms, clusters)
+    return Comparison(
+        arms=arms,
+        baseline=judged_base,
+        models=models,
+        terms=terms,
+        prompts=tuple(prompts),
+        answers={name: tuple(rows) for name, rows in answers.items()},
+        tags={"experiment": experiment},
+    )

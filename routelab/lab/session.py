@@ -1,0 +1,247 @@
+"""The bench itself: one log, one fleet, named arms, and the verbs that a notebook calls."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from routelab.config import RouteConfig
+from routelab.core.errors import BudgetExceeded, ConfigError, suggest
+from routelab.core.ports import Embedder, Scorer, Strategy
+from routelab.engine import shared
+from routelab.fleet import Fleet
+from routelab.lab.datasets import Dataset
+from routelab.router import Router, Setting
+from routelab.stages import Budget
+from routelab.store import Log
+from routelab.strategies import DEFAULTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from routelab.lab.compare import Comparison
+    from routelab.lab.outcomes import Outcomes
+    from routelab.lab.trial import Listener, Trial
+
+
+class Lab:
+    """A session: what is logged where, who can be asked, and which arms have names.
+
+    >>> lab = Lab(fleet=Fleet.practice(latency=0))
+    >>> lab.router("qwen-local").route("What is the capital of France?").simulated
+    True
+    >>> lab.close()
+    """
+
+    def __init__(
+        self, log: str | Path | Log = ":memory:", *, fleet: Fleet | None = None, content: str = "full"
+    ) -> None:
+        self.log = log if isinstance(log, Log) else Log(log, content=content)  # type: ignore[arg-type]
+        self.fleet = fleet if fleet is not None else Fleet.practice()
+        self.arms: dict[str, RouteConfig] = {}
+        self._embedder: Embedder | None = None
+
+    @property
+    def embedder(self) -> Embedder:
+        """The default embedder (the bundled MiniLM), with its vectors cached in the log."""
+        if self._embedder is None:
+            from routelab.embedding import Cached, embedder_of
+
+            self._embedder = Cached(embedder=embedder_of({"kind": "minilm"}), store=self.log)
+        return self._embedder
+
+    # Arms
+
+    def arm(self, name: str) -> RouteConfig:
+        """Return a named arm: one of `arms`, a model of the fleet (always that model), or a strategy that needs no parameters."""
+        if name in self.arms:
+            return self.arms[name]
+        if name in self.fleet.names:
+            return RouteConfig(
+                name=name, models=[name], strategy={"kind": "fixed", "model": name}, fleet=self.fleet.spec
+            )
+        if name in DEFAULTS:
+            strategy = DEFAULTS[name]()
+            named = getattr(strategy, "models", ()) or self.fleet.names
+            missing = [m for m in named if m not in self.fleet.names]
+            if missing:
+                raise ConfigError(
+                    f"the default '{name}' arm asks {', '.join(missing)}, which this fleet does not have",
+                    hint=f"define your own: lab.arms['{name}'] = RouteConfig(...)",
+                )
+            return RouteConfig(name=name, models=named, strategy=strategy, fleet=self.fleet.spec)
+        known = [*self.arms, *DEFAULTS, *self.fleet.names]
+        near = suggest(name, known)
+        raise ConfigError(
+            f"unknown arm '{name}'{'' if near is None else '; ' + near}", hint=f"arms: {', '.join(known)}"
+        )
+
+    def config(self, arm: str | RouteConfig | Strategy, name: str = "arm") -> RouteConfig:
+        """Return the config of an arm given by name, as a config, or as a bare strategy over the whole fleet."""
+        if isinstance(arm, str):
+            return self.arm(arm)
+        if isinstance(arm, RouteConfig):
+            return arm
+        return RouteConfig(
+            name=name, models=getattr(arm, "models", ()) or self.fleet.names, strategy=arm, fleet=self.fleet.spec
+        )
+
+    def router(self, arm: str | RouteConfig | Strategy, **setting: Any) -> Router:
+        """Return a router for an arm, logging into this session's log; `setting` are fields of `router.Setting`."""
+        return Router(self.config(arm), fleet=self.fleet, log=self.log, setting=Setting(**setting))
+
+    # Experiments
+
+    def compare(
+        self,
+        data: object,
+        arms: Mapping[str, str | RouteConfig | Strategy] | Sequence[str],
+        *,
+        baseline: str | None = None,
+        margin: float = 0.02,
+        budget_usd: float | None = None,
+        jobs: int = 8,
+        seed: int = 0,
+        scorer: Scorer | None = None,
+        tags: Mapping[str, str] | None = None,
+        cache: bool = True,
+        heard: Listener | None = None,
+    ) -> Comparison:
+        """Play every arm live on every prompt, interleaved, and return the comparison with its answers.
+
+        The baseline is the first arm unless named. When the budget ends or somebody interrupts, the raised BudgetExceeded or
+        KeyboardInterrupt carries what was finished as `.partial` (a Comparison, or None when no prompt was finished by all arms).
+        """
+        dataset = Dataset.of(data)
+        named = {name: name for name in arms} if not isinstance(arms, Mapping) else dict(arms)
+        if not named:
+            raise ConfigError("name at least one arm", hint="for example lab.compare(data, ['rules', 'gpt-5'])")
+        if baseline is not None and baseline not in named:
+            near = suggest(baseline, named)
+            raise ConfigError(f"baseline: unknown arm '{baseline}'{'' if near is None else '; ' + near}")
+        configs = {name: self.config(arm, name) for name, arm in named.items()}
+        experiment = f"{dataset.name}-{uuid.uuid4().hex[:8]}"
+        purse = None if budget_usd is None else Budget(budget_usd)
+        routers = {
+            name: Router(
+                config,
+                fleet=self.fleet,
+                log=self.log,
+                setting=Setting(
+                    experiment=experiment, arm=name, tags=tags or {}, scorer=scorer, purse=purse, seed=seed, cache=cache
+                ),
+            )
+            for name, config in configs.items()
+        }
+        from routelab.lab.trial import Trial
+
+        trial = Trial(routers, dataset.prompts, seed=seed)
+        self._describe(experiment, dataset, configs, seed)
+        about = {"margin": margin, "seed": seed, "baseline": baseline or next(iter(configs)), "experiment": experiment}
+        try:
+            shared().wait(trial.play(jobs=jobs, heard=heard))
+        except KeyboardInterrupt as stop:
+            stop.partial = self._judged(trial, dataset, configs, about)  # type: ignore[attr-defined]
+            raise
+        if trial.stopped is not None:
+            error = BudgetExceeded(
+                f"{trial.stopped.message}; {len(trial.whole)} of {len(dataset)} prompts are finished",
+                hint=trial.stopped.hint,
+            )
+            error.partial = self._judged(trial, dataset, configs, about)  # type: ignore[attr-defined]
+            raise error
+        whole = self._judged(trial, dataset, configs, about)
+        assert whole is not None
+        return whole
+
+    def collect(
+        self,
+        data: object,
+        models: Sequence[str] = (),
+        *,
+        budget_usd: float | None = None,
+        jobs: int = 8,
+        seed: int = 0,
+        scorer: Scorer | None = None,
+        heard: Listener | None = None,
+    ) -> Outcomes:
+        """Ask every model once about every prompt and return the outcomes, for replay.
+
+        What this session's log already holds of the same data set, models and seed is not asked (or paid) again.
+        """
+        from routelab.lab.collect import collect
+
+        names = self.fleet.roster(models).names
+        return collect(
+            self, Dataset.of(data), names, budget_usd=budget_usd, jobs=jobs, seed=seed, scorer=scorer, heard=heard
+        )
+
+    def replay(
+        self,
+        outcomes: Outcomes,
+        arms: Mapping[str, str | RouteConfig | Strategy] | Sequence[str],
+        *,
+        confirm: float = 0.4,
+        margin: float = 0.02,
+        seed: int = 0,
+        baseline: str | None = None,
+    ) -> Comparison:
+        """Return the comparison of arms over recorded outcomes, on the confirm split; no model is called."""
+        from routelab.lab.replay import replay
+
+        named = {name: name for name in arms} if not isinstance(arms, Mapping) else dict(arms)
+        resolved = {name: self._recorded(arm, outcomes) for name, arm in named.items()}
+        return replay(outcomes, resolved, confirm=confirm, margin=margin, seed=seed, baseline=baseline)
+
+    def _recorded(self, arm: str | RouteConfig | Strategy, outcomes: Outcomes) -> RouteConfig | Strategy:
+        if isinstance(arm, str) and arm in outcomes.models and arm not in self.arms:
+            return RouteConfig(name=arm, models=[arm], strategy={"kind": "fixed", "model": arm}, fleet=self.fleet.spec)
+        return self.arm(arm) if isinstance(arm, str) else arm
+
+    def _describe(self, experiment: str, dataset: Dataset, configs: Mapping[str, RouteConfig], seed: int) -> None:
+        self.log.record_prompts(dataset.prompts)
+        self.log.record_experiment(
+            experiment=experiment,
+            dataset=dataset.name,
+            dataset_hash=dataset.fingerprint,
+            arms={name: config.to_text() for name, config in configs.items()},
+            seed=seed,
+        )
+
+    def _judged(
+        self, trial: Trial, dataset: Dataset, configs: Mapping[str, RouteConfig], about: Mapping[str, Any]
+    ) -> Comparison | None:
+        from routelab.lab.live import judged
+
+        which = trial.whole
+        if not which:
+            return None
+        return judged(
+            [dataset.prompts[i] for i in which],
+            {name: trial.rows(name, which) for name in configs},
+            configs,
+            unfinished=len(dataset) - len(which),
+            dataset=dataset.name,
+            **about,
+        )
+
+    # The log
+
+    def sql(self, text: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
+        """Return the rows of a read-only query over the log (tables runs, events, calls, scores, …) as a pandas frame."""
+        return self.log.frame(text, parameters)
+
+    def close(self) -> None:
+        """Write what is pending and let go of the log."""
+        self.log.close()
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Lab(log={self.log!r}, fleet={self.fleet!r}, arms={list(self.arms)})"

@@ -1,0 +1,125 @@
+"""Live arms side by side: who is asked when, and what is kept when somebody stops half-way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from routelab.answer import Answer
+from routelab.core.errors import BudgetExceeded
+from routelab.core.plan import NOBODY
+from routelab.core.values import Prompt, draw
+from routelab.lab.walk import Walked
+from routelab.router import Router
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a trial is: runs done of all, USD spent (a lower bound when some are unpriced), errors, runs without a price."""
+
+    done: int
+    total: int
+    spent_usd: float
+    errors: int
+    unpriced: int = 0
+
+    def plus(self, answer: Answer) -> Progress:
+        """Return the progress after one more answer."""
+        cost = answer.cost_usd
+        return Progress(
+            done=self.done + 1,
+            total=self.total,
+            spent_usd=self.spent_usd + (cost or 0.0),
+            errors=self.errors + (answer.error is not None),
+            unpriced=self.unpriced + (cost is None),
+        )
+
+
+Listener = Callable[[Progress], None]
+
+
+class Trial:
+    """Prompts × arms being played; `answers[arm][i]` is None until it is there.
+
+    Arms are interleaved in an order drawn by the seed, so that the time of day favours none of them; `skip` names pairs of arm
+    and prompt id that need not be played.
+    """
+
+    def __init__(
+        self,
+        routers: Mapping[str, Router],
+        prompts: Sequence[Prompt],
+        *,
+        seed: int = 0,
+        skip: Collection[tuple[str, str]] = (),
+    ) -> None:
+        self.routers = routers
+        self.prompts = tuple(prompts)
+        self.answers: dict[str, list[Answer | None]] = {arm: [None] * len(self.prompts) for arm in routers}
+        self.stopped: BudgetExceeded | None = None
+        pairs = [(arm, i) for arm in routers for i, p in enumerate(self.prompts) if (arm, p.id) not in skip]
+        self._order = sorted(pairs, key=lambda pair: draw(seed, "order", pair[0], str(pair[1])))
+        self.progress = Progress(done=0, total=len(pairs), spent_usd=0.0, errors=0)
+
+    async def play(self, *, jobs: int, heard: Listener | None = None) -> None:
+        """Play what has no answer yet, `jobs` at a time; once the budget is spent nothing more is sent."""
+        waiting = iter([(arm, i) for arm, i in self._order if self.answers[arm][i] is None])
+
+        async def worker() -> None:
+            for arm, i in waiting:
+                if self.stopped is not None:
+                    return
+                answer = await self.routers[arm].play(self.prompts[i])
+                if isinstance(answer.error, BudgetExceeded):
+                    self.stopped = answer.error
+                    return
+                self.answers[arm][i] = answer
+                self.progress = self.progress.plus(answer)
+                if heard is not None:
+                    heard(self.progress)
+
+        tasks = [asyncio.ensure_future(worker()) for _ in range(max(1, jobs))]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def whole(self) -> list[int]:
+        """The prompts that every arm has answered (or failed to): only these can be compared."""
+        return [i for i in range(len(self.prompts)) if all(row[i] is not None for row in self.answers.values())]
+
+    def rows(self, arm: str, which: Sequence[int]) -> list[Answer]:
+        """Return an arm's answers to the given prompts."""
+        row = self.answers[arm]
+        return [answer for i in which if (answer := row[i]) is not None]
+
+
+def walked_of(answers: Sequence[Answer], models: Sequence[str]) -> Walked:
+    """Return an arm's live answers in the form of a replay's; `models` are the columns.
+
+    A prompt with a scorer and no answer has quality 0; one without a scorer NaN. Unknown costs and times are NaN.
+    """
+    column = {name: k for k, name in enumerate(models)}
+    return Walked(
+        model=np.array(
+            [column.get(a.model or "", NOBODY) if a.error is None else NOBODY for a in answers], dtype=np.intp
+        ),
+        quality=np.array([_quality(a) for a in answers], dtype=float),
+        cost_usd=np.array([np.nan if a.cost_usd is None else a.cost_usd for a in answers], dtype=float),
+        latency_s=np.array([np.nan if a.latency_s is None else a.latency_s for a in answers], dtype=float),
+        attempts=np.array([max(1, len(a.run.attempts)) for a in answers], dtype=np.intp),
+        escalations=np.zeros(len(answers), dtype=np.intp),
+    )
+
+
+def _quality(answer: Answer) -> float:
+    if answer.quality is not None:
+        return answer.quality
+    scorable = answer.run.prompt.scorer is not None
+    return 0.0 if answer.error is not None and scorable else float("nan")
