@@ -1,0 +1,10 @@
+"""The DuckDB log: `Log` keeps every run, and answers questions about them."""
+
+from __future__ import annotations
+
+from routelab.store.file import Loss
+from routelab.store.health import Health
+from routelab.store.log import Log
+from routelab.store.recall import Kept, Recorded
+
+__all__ = ["Health", "Kept", "Log", "Loss", "Recorded"]

@@ -1,0 +1,233 @@
+"""One DuckDB file, open only for as long as it takes to write a batch or to read: two notebooks can share it.
+
+Nothing but DuckDB opens the database file while this process may hold it. On POSIX, closing any descriptor of a file
+drops every lock that the process has on it, DuckDB's too, and a second process can then write into it (measured).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+
+from routelab.core.errors import LogBusy
+from routelab.store import paths, tables, trouble, watermark
+from routelab.store.clock import Timepiece
+from routelab.store.rows import Unit
+from routelab.store.schema import FACTS, VERSION
+from routelab.store.watermark import Watermark
+
+T = TypeVar("T")
+Connection = duckdb.DuckDBPyConnection
+# The system's own generator: waiting must not advance a generator that the user has seeded.
+_JITTER = random.SystemRandom()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """Acknowledged rows that are not in the file any more, by table, and where the damaged WAL was put."""
+
+    rows: Mapping[str, int]
+    wal: str | None = None
+
+    def __str__(self) -> str:
+        lost = ", ".join(f"{n} of {name}" for name, n in self.rows.items())
+        what = f"acknowledged rows are missing: {lost}" if lost else "no acknowledged row is missing"
+        return what if self.wal is None else f"the WAL was damaged and is kept as {self.wal}; {what}"
+
+
+class LogFile:
+    """A log on disk: `write` and `read` open it, do their work and let go; one of them at a time in this process."""
+
+    def __init__(self, path: Path, *, session: str, clock: Timepiece, lock_s: float = 10.0) -> None:
+        self.path = path
+        self.session = session
+        self.losses: tuple[Loss, ...] = ()
+        self.turn = threading.Lock()
+        """Held while the file is open; a fork takes it first, or the child would inherit an open database."""
+        self._clock = clock
+        self._lock_s = lock_s
+        self._stop = threading.Event()
+        self._known: str | None = None
+        self._aside: str | None = None
+
+    def prepare(self, *, patience_s: float | None = None) -> None:
+        """Make the file if it is not there and check that it is a log; raises a LogError."""
+        if paths.foreign(self.path):
+            raise trouble.foreign(self.path)
+        self.write((), patience_s=patience_s)
+
+    def write(self, units: Sequence[Unit], *, patience_s: float | None = None) -> int:
+        """Write the units in one transaction, without those that are there already; returns the number of rows.
+
+        When it returns, the rows survive a kill of the process and a crash of the machine.
+        """
+
+        def work(con: Connection) -> tuple[int, Mapping[str, int]]:
+            written = tables.write(con, units)
+            return sum(written.values()), written
+
+        return self._patiently(lambda: self._writing(work), patience_s)
+
+    def merge(self, other: Path) -> dict[str, int]:
+        """Take over what another log has and this one has not; returns the rows by table."""
+
+        def work(con: Connection) -> tuple[dict[str, int], Mapping[str, int]]:
+            tables.identify(con, other, catalog="other")
+            taken = tables.merge(con)
+            return taken, taken
+
+        return self._patiently(lambda: self._writing(work, attach=other), None)
+
+    def read(
+        self, work: Callable[[Connection], T], *, pending: Sequence[Unit] = (), patience_s: float | None = None
+    ) -> T:
+        """Return the work's result on a read-only connection that sees the pending units too, and no other file."""
+        return self._patiently(lambda: self._reading(work, pending), patience_s)
+
+    def release(self) -> None:
+        """Wait for the lock no longer: from now on every attempt is the only one."""
+        self._stop.set()
+
+    def renew(self) -> None:
+        """Forget the locks that threads of a parent process held at the fork."""
+        self.turn = threading.Lock()
+        self._stop = threading.Event()
+
+    def _patiently(self, attempt: Callable[[], T], patience_s: float | None) -> T:
+        # Real seconds on purpose: it is another process that is waited for, and no test's clock moves that one.
+        until = time.monotonic() + (self._lock_s if patience_s is None else patience_s)
+        while True:
+            try:
+                return attempt()
+            except LogBusy:
+                if time.monotonic() >= until or self._stop.wait(_JITTER.uniform(0.01, 0.08)):
+                    raise
+
+    def _writing(self, work: Callable[[Connection], tuple[T, Mapping[str, int]]], attach: Path | None = None) -> T:
+        with self.turn:
+            self._make()
+            crashed = paths.wal_of(self.path).exists()
+            con = self._connect(read_only=False)
+            with self._closing(con):
+                self._validate(con, recount=crashed)
+                if attach is not None:
+                    con.execute(f"attach {_quoted(attach)} as other (read_only)")
+                con.begin()
+                try:
+                    result, written = work(con)
+                except duckdb.Error as error:
+                    raise trouble.refused(error, self.path) from error
+                con.commit()
+                self._mark(con, written)
+                return result
+
+    def _reading(self, work: Callable[[Connection], T], pending: Sequence[Unit]) -> T:
+        with self.turn:
+            con = self._connect(read_only=True)
+            with self._closing(con):
+                tables.identify(con, self.path)
+                tables.overlay(con, pending)
+                con.execute("set lock_configuration = true")
+                return work(con)
+
+    @contextlib.contextmanager
+    def _closing(self, con: Connection) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.Error, OSError) as error:
+            raise trouble.mapped(error, self.path) from error
+        finally:
+            # Closing checkpoints; where that fails (disk full) the commit is safe in the WAL for the next open.
+            with contextlib.suppress(duckdb.Error):
+                con.close()
+
+    def _connect(self, *, read_only: bool) -> Connection:
+        wal = paths.identity(paths.wal_of(self.path))
+        try:
+            return self._connected(read_only)
+        except trouble.WalDamaged:
+            self._quarantine(wal)
+            return self._connected(read_only)
+
+    def _connected(self, read_only: bool) -> Connection:
+        try:
+            if read_only:
+                con = duckdb.connect(str(self.path), read_only=True, config={"enable_external_access": False})
+            else:
+                # No configuration here: a user's plain duckdb.connect of the same file then shares the instance.
+                con = duckdb.connect(str(self.path))
+            # On inside Jupyter by default, where it draws widgets from this thread (duckdb#6815, #10216).
+            con.execute("set enable_progress_bar = false")
+        except duckdb.Error as error:
+            raise trouble.mapped(error, self.path) from error
+        return con
+
+    def _make(self) -> None:
+        with contextlib.suppress(OSError):
+            if self.path.stat().st_size > 0 or self.path.is_dir():
+                return
+        if not self.path.parent.is_dir():
+            raise trouble.missing(self.path)
+        new = self.path.with_name(f".{self.path.name}.{self.session}.new")
+        try:
+            paths.lay(new, self.path, log_id=uuid.uuid4().hex, session=self.session, now=self._clock.now())
+        except (OSError, duckdb.Error) as error:
+            raise trouble.mapped(error, self.path) from error
+
+    def _validate(self, con: Connection, *, recount: bool) -> None:
+        """Check whose file it is and, after a crash or on the first open, that no acknowledged row is missing."""
+        version, log = tables.identify(con, self.path)
+        if version < VERSION:
+            tables.upgrade(con, version)
+        if log == self._known and not recount and self._aside is None:
+            return
+        mark = watermark.read(self.path)
+        rows = tables.count(con, FACTS)
+        missing = mark.above(rows) if mark is not None and mark.log == log else {}
+        if missing or self._aside is not None:
+            self.losses = (*self.losses, Loss(rows=missing, wal=self._aside))
+            facts = json.dumps({"rows": missing, "wal": self._aside})
+            tables.note(con, "loss", facts, session=self.session, at=self._clock.now())
+        self._known, self._aside = log, None
+        self._keep(Watermark(log=log, rows=rows))
+
+    def _mark(self, con: Connection, written: Mapping[str, int]) -> None:
+        if not any(written.values()):
+            return
+        assert self._known is not None
+        mark = watermark.read(self.path)
+        if mark is None or mark.log != self._known:
+            rows = tables.count(con, FACTS)
+        else:
+            rows = {name: mark.rows.get(name, 0) + written.get(name, 0) for name in FACTS}
+        self._keep(Watermark(log=self._known, rows=rows))
+
+    def _keep(self, mark: Watermark) -> None:
+        # The rows are committed; a watermark that lags (disk full) notices less, and is made good after the next crash.
+        with contextlib.suppress(OSError):
+            watermark.write(self.path, mark)
+
+    def _quarantine(self, failed: paths.Identity | None) -> None:
+        """Move the WAL aside that could not be replayed, unless another process has repaired the log meanwhile."""
+        wal = paths.wal_of(self.path)
+        try:
+            with paths.alone(self.path):
+                if failed is not None and paths.identity(wal) == failed:
+                    self._aside = paths.set_aside(wal, "corrupt", self._clock.now()).name
+                    watermark.settle(self.path.parent)
+        except OSError as error:
+            raise trouble.mapped(error, self.path) from error
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
