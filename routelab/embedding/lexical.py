@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from routelab.core.errors import ConfigError
 
 _BLOCK = 1 << 18
+# NFKC sorts a run of combining marks in quadratic time; U+034F breaks long ones (UAX #15, stream-safe text format).
+_LONG_RUN = re.compile(r"[^\w\s\x00-\x7f]{30}")
 _PRIME = np.uint64(0x100000001B3)
 
 
@@ -48,7 +51,7 @@ class Lexical:
         return vectors
 
     def _vector(self, text: str) -> NDArray[np.float32]:
-        folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+        folded = " ".join(unicodedata.normalize("NFKC", _LONG_RUN.sub("\\g<0>\u034f", text)).casefold().split())
         codes = np.frombuffer(f" {folded} ".encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
         counts = np.zeros(self.dimensions)
         for n in range(self.shortest, self.longest + 1):

@@ -16,6 +16,11 @@ from routelab.scoring.exact import shown
 _EXPLANATION = re.compile(
     r"(?<=.{3})[.;]|\((?=\w{2})|\b(?:because|since|as|rather than|instead of|not|although|while|whereas)\b"
 )
+# "Positive. Although …", "**Yes**, …": an option that is the whole first sentence.
+_LEAD = re.compile(
+    r"[*_`\"]{0,3}([^\W_][\w &/'-]{0,60}?)[*_`\"]{0,3}(?:[.!](?=\s|$)|(?: - |: )(?=\S)|(?<=yes),|(?<=no),)",
+    re.IGNORECASE,
+)
 _ARTICLE = re.compile(r"\s+(?!(?:or|and|vs|is|isn't|was|because|fits|seems|would|nor|but)\b)[a-z]")
 _LABEL = r"(?:option|choice|answer|label|category|class|letter)"
 
@@ -25,11 +30,11 @@ class Choice:
     """Gives 1 when the one option that the answer names is `answer`, else 0; naming several different options gives 0.
 
     What counts, in this order: what follows the last "Answer:", "the answer is" or ``\\boxed{`` (up to where an
-    explanation begins); an option standing alone on the first or the last line, unless several lines do so; every
-    option named anywhere. Options are matched as whole words without regard to case, the longest first ("not spam" is
-    not "spam"), a hyphen, an underscore and a space being the same inside an option. Single letters must look like a
-    label: "B", "(b)", "B.", "option B", "**B**", a capital letter on its own; "A" before a small letter is an article,
-    "I" a pronoun.
+    explanation begins); an option (not a letter) that is the first sentence; an option standing alone on the first
+    or the last line, unless several lines do so; every option named anywhere. Options are matched as whole words
+    without regard to case, the longest first ("not spam" is not "spam"), a hyphen, an underscore and a space being
+    the same inside an option. Single letters must look like a label: "B", "(b)", "B.", "option B", "**B**", a
+    capital letter on its own; "A" before a small letter is an article, "I" a pronoun.
     """
 
     answer: str
@@ -70,12 +75,18 @@ class Choice:
             if named:
                 return named
         lines = [line for line in answer.splitlines() if line.strip()]
+        if lines and (lead := _LEAD.match(wording.unified(lines[0]))) and len(lead[1]) > 1:
+            alone = self._alone(lead[1])
+            if alone:
+                return (alone,)
         standing = dict.fromkeys(option for line in lines[:1] + lines[-1:] if (option := self._alone(line)))
         if len(standing) == 1 and all(self._alone(line) in (None, *standing) for line in lines):
             return tuple(standing)
         return self._mentioned(answer)
 
     def _alone(self, line: str) -> str | None:
+        if len(line) > max(map(len, self.options)) + 60:
+            return None
         spelled = {_spelling(option): option for option in self.options}
         for form in wording.forms(line):
             bare = re.sub(rf"^(?:(?:the )?{_LABEL}(?: is)?:? )", "", form)

@@ -55,8 +55,7 @@ class Contains:
 
 def length(text: str) -> int:
     """Return the number of words: runs without white space that have a letter or digit, and each unspaced character."""
-    unspaced = sum(map(wording.unspaced, text))
-    spaced = "".join(" " if wording.unspaced(c) else c for c in text) if unspaced else text
+    spaced, unspaced = wording.spaced(text)
     return unspaced + sum(any(c.isalnum() for c in word) for word in spaced.split())
 
 

@@ -27,7 +27,12 @@ def texts(key: str, value: Any, *, at_least: int = 1) -> tuple[str, ...]:
 
 def number(key: str, value: Any, *, at_least: float = -math.inf) -> float:
     """Return the value as a float if it is a finite number (true and false are none) and large enough."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not abs(value) < math.inf
+        or abs(value) > 1e300
+    ):
         raise ConfigError(f"scorer.{key}: a number is wanted, not {_shown(value)}")
     if value < at_least:
         raise ConfigError(f"scorer.{key}: must be at least {at_least:g}, not {value:g}")

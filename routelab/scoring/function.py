@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +32,7 @@ class Function:
         if hasattr(quality, "item") and getattr(quality, "ndim", None) == 0:  # NumPy's scalars: bool_, float32, int64
             quality = quality.item()
         name = getattr(self.f, "__name__", type(self.f).__name__)
-        if not isinstance(quality, (bool, int, float)) or not math.isfinite(quality) or not 0 <= quality <= 1:
+        if not isinstance(quality, (bool, int, float)) or not 0 <= quality <= 1:
             raise ScoreError(
                 f"scorer {name}: a quality from 0 to 1 is wanted, not {quality!r:.80}",
                 hint="return a number from 0 to 1, a bool, or a routelab Score",

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
-from referencing import Registry
-from referencing.exceptions import Unresolvable
+from typing import Any, NoReturn
 
 from routelab.core.errors import ConfigError
 from routelab.core.values import Prompt, Score
@@ -19,7 +15,7 @@ from routelab.scoring.exact import shown
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT", "__reduce__": lambda self: "ABSENT"})()
 """Says that no value is demanded; None would demand null."""
-_STARTS = 64
+_STARTS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +33,10 @@ class Json:
     def __post_init__(self) -> None:
         if not isinstance(self.schema, (Mapping, bool)):
             raise ConfigError("scorer.schema: a JSON Schema (a mapping) is wanted")
-        try:
-            Draft202012Validator.check_schema(self.schema)
-        except SchemaError as trouble:
-            raise ConfigError(f"scorer.schema: {trouble.message} (at {trouble.json_path})") from None
-        resolver = self._validator()._resolver
-        for reference in _references(self.schema):
-            try:
-                resolver.lookup(reference)
-            except Unresolvable:
-                raise ConfigError(f"scorer.schema: nothing is found at $ref {reference!r}") from None
+        object.__setattr__(self, "schema", _plain(self.schema))
+        if self.equals is not ABSENT:
+            object.__setattr__(self, "equals", _plain(self.equals))
+        _check(self.schema)
 
     def __call__(self, answer: str, prompt: Prompt) -> Score:
         """Return 1 or 0 and the first thing that is wrong."""
@@ -54,9 +44,9 @@ class Json:
         if value is ABSENT:
             return Score(quality=0.0, reason="no JSON is found" if answer.strip() else "the answer is empty")
         try:
-            fault = best_match(self._validator().iter_errors(value))
+            fault = _fault(self.schema, value)
             if fault is not None:
-                return Score(quality=0.0, reason=f"{fault.json_path}: {shown(fault.message, 120)}")
+                return Score(quality=0.0, reason=fault)
             if self.equals is not ABSENT and not same(value, self.equals):
                 return Score(
                     quality=0.0, reason=f"{shown(json.dumps(value, ensure_ascii=False))} is not what is wanted"
@@ -65,9 +55,40 @@ class Json:
             return Score(quality=0.0, reason="the JSON is nested too deeply")
         return Score(quality=1.0, reason="the JSON has the promised form")
 
-    def _validator(self) -> Any:
-        # An empty registry: the default one would fetch a remote $ref.
-        return Draft202012Validator(self.schema, registry=Registry())
+
+def _validator(schema: Mapping[str, Any] | bool) -> Any:
+    # Imported where it is needed: jsonschema takes 0.9 s to import once Jupyter's extra formats are installed.
+    from jsonschema import Draft202012Validator
+    from referencing import Registry
+
+    # An empty registry: the default one would fetch a remote $ref.
+    return Draft202012Validator(schema, registry=Registry(), format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+def _check(schema: Mapping[str, Any] | bool) -> None:
+    from jsonschema.exceptions import SchemaError
+    from referencing.exceptions import Unresolvable
+
+    validator = _validator(schema)
+    try:
+        validator.check_schema(schema)
+    except SchemaError as trouble:
+        raise ConfigError(f"scorer.schema: {trouble.message} (at {trouble.json_path})") from None
+    for reference in _references(schema):
+        try:
+            validator._resolver.lookup(reference)
+        except Unresolvable:
+            raise ConfigError(
+                f"scorer.schema: nothing is found at $ref {reference!r}",
+                hint="a schema may refer to itself only: #/$defs/...",
+            ) from None
+
+
+def _fault(schema: Mapping[str, Any] | bool, value: Any) -> str | None:
+    from jsonschema.exceptions import best_match
+
+    fault = best_match(_validator(schema).iter_errors(value))
+    return None if fault is None else f"at {fault.json_path}: {shown(fault.message, 120)}"
 
 
 def read(answer: str) -> Any:
@@ -95,11 +116,16 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def _refuse(constant: str) -> Any:
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
+def _finite(digits: str) -> float:
+    value = float(digits)
+    return value if math.isfinite(value) else _refuse(digits)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
 def _parsed(text: str) -> Any:
@@ -124,6 +150,13 @@ def _embedded(text: str) -> Iterator[tuple[int, Any]]:
         else:
             yield end - at, value
             at = end
+
+
+def _plain(value: Any) -> Any:
+    # Configurations are frozen into tuples and read-only mappings; JSON Schema knows lists and dicts.
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _references(schema: Any) -> Iterator[str]:

@@ -94,7 +94,7 @@ def stated(answer: str) -> tuple[tuple[float, ...], str]:
 def numbers(text: str) -> Iterator[tuple[tuple[float, ...], str]]:
     """Yield the readings of every number in the text, with how it is written."""
     for match in _NUMBER.finditer(text):
-        before = text[: match.start()][-24:]
+        before = text[max(0, match.start() - 24) : match.start()]
         if re.search(r"(?:[\^_]|\*\*)[({]?$|[^\W\d]-$", before):
             continue
         # The last part of a date is a number of its own, no denominator: 12/05/2024.
@@ -192,7 +192,7 @@ def _spelled(text: str) -> str:
     text = wording.unified(text)
     for pattern, replacement in _LATEX:
         text = pattern.sub(replacement, text)
-    return re.sub(r"(?<![\w*])[*_`~]+(?=\S)|(?<=\S)[*_`~]+(?![\w*(])", "", text)
+    return re.sub(r"(?<![\w*`~])[*_`~]++(?=\S)|(?<=[^\s*_`~])[*_`~]++(?![\w(])", "", text)
 
 
 def in_words(text: str) -> float | None:
