@@ -76,8 +76,8 @@ __all__ = [
     "Prompt",
     "PromptConfig",
     "RouteConfig",
-    "Router",
     "RoutelabError",
+    "Router",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]

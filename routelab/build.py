@@ -45,7 +45,9 @@ def flow_of(config: RouteConfig, parts: Parts) -> Flow:
         endpoints=parts.endpoints,
         counter=parts.counter,
         sampling=Sampling(
-            temperature=config.prompt.temperature, max_output_tokens=config.prompt.max_output_tokens, stream=parts.stream
+            temperature=config.prompt.temperature,
+            max_output_tokens=config.prompt.max_output_tokens,
+            stream=parts.stream,
         ),
         patience=Patience(retries=config.limits.retries),
         purse=parts.purse,

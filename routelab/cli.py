@@ -91,12 +91,20 @@ def _parser() -> _Parser:
 
     replay = commands.add_parser("replay", help="compare routing configs over recorded outcomes; calls no model")
     replay.add_argument("--prompts", required=True, metavar="P", help="prompts: csv, csv.gz, jsonl or parquet")
-    replay.add_argument("--outcomes", required=True, metavar="O", help="outcomes: csv, csv.gz, jsonl, parquet or a DuckDB log")
+    replay.add_argument(
+        "--outcomes", required=True, metavar="O", help="outcomes: csv, csv.gz, jsonl, parquet or a DuckDB log"
+    )
     replay.add_argument("--dataset", metavar="NAME", help="the rows with this name in the column `dataset`")
     replay.add_argument("--models", nargs="+", metavar="M", help="these models only")
-    replay.add_argument("--arms", metavar="arms.yaml", help="the configs to compare; without it, configs are searched for")
-    replay.add_argument("--confirm", type=float, default=0.4, help="share of prompts kept for the final report (0: none)")
-    replay.add_argument("--margin", type=float, default=0.02, help="largest loss of quality still called no loss (0.02 = 2 points)")
+    replay.add_argument(
+        "--arms", metavar="arms.yaml", help="the configs to compare; without it, configs are searched for"
+    )
+    replay.add_argument(
+        "--confirm", type=float, default=0.4, help="share of prompts kept for the final report (0: none)"
+    )
+    replay.add_argument(
+        "--margin", type=float, default=0.02, help="largest loss of quality still called no loss (0.02 = 2 points)"
+    )
     replay.add_argument("--seed", type=int, default=0, help="decides the split")
     replay.add_argument("--prices", metavar="prices.csv", help="dataset, model, usd_per_mtok_in, usd_per_mtok_out")
     replay.add_argument("--out", metavar="result.json", help="write the figures as JSON")
@@ -107,11 +115,13 @@ def _parser() -> _Parser:
     export.add_argument("--to", required=True, choices=("routelab", "litellm", "vllm-sr"))
     export.add_argument("-o", "--out", required=True, metavar="out.yaml")
 
-    commands.add_parser("doctor", help="versions, keys present by name, price and tokenizer dates, log health").add_argument(
-        "--log", metavar="log.duckdb", help="also look at this log"
-    )
+    commands.add_parser(
+        "doctor", help="versions, keys present by name, price and tokenizer dates, log health"
+    ).add_argument("--log", metavar="log.duckdb", help="also look at this log")
     lab = commands.add_parser("lab", help="open JupyterLab on the quickstart")
-    lab.add_argument("--execute", action="store_true", help="run the quickstart without a browser and print its comparison")
+    lab.add_argument(
+        "--execute", action="store_true", help="run the quickstart without a browser and print its comparison"
+    )
     return parser
 
 
@@ -124,7 +134,9 @@ def _replay(options: argparse.Namespace) -> int:
     from routelab.lab.search import search
 
     arms = read_arms(options.arms) if options.arms else None
-    outcomes = Outcomes.read(prompts=options.prompts, outcomes=options.outcomes, dataset=options.dataset, prices=options.prices)
+    outcomes = Outcomes.read(
+        prompts=options.prompts, outcomes=options.outcomes, dataset=options.dataset, prices=options.prices
+    )
     if options.models:
         outcomes = outcomes.only(options.models)
     if arms is None:
@@ -144,8 +156,8 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _recorded(outcomes: Outcomes) -> Table:
     """Return each model's accuracy over everything that was recorded, before any split."""
-    from routelab.lab.controls import mean_costs, single
     from routelab.lab.compare import figures_of
+    from routelab.lab.controls import mean_costs, single
 
     rows = []
     for k, (model, cost) in enumerate(zip(outcomes.models, mean_costs(outcomes), strict=True)):
@@ -157,7 +169,9 @@ def _recorded(outcomes: Outcomes) -> Table:
                 model,
                 f"{figures.n:,}",
                 "–" if quality is None else f"{quality.value:.4f}",
-                "–" if quality is None or quality.interval is None else f"[{quality.interval[0]:.4f}, {quality.interval[1]:.4f}]",
+                "–"
+                if quality is None or quality.interval is None
+                else f"[{quality.interval[0]:.4f}, {quality.interval[1]:.4f}]",
                 mark + usd(None if cost != cost else cost),
             ]
         )
@@ -166,7 +180,8 @@ def _recorded(outcomes: Outcomes) -> Table:
         head=("model", "n", "accuracy", "95 %", "cost/call"),
         rows=rows,
         numbers=frozenset((1, 2, 3, 4)),
-        caption=f"recorded: {outcomes.dataset or 'outcomes'}, all {len(outcomes):,} prompts" + (" (simulated)" if outcomes.simulated else ""),
+        caption=f"recorded: {outcomes.dataset or 'outcomes'}, all {len(outcomes):,} prompts"
+        + (" (simulated)" if outcomes.simulated else ""),
         notes=[f"{len(outcomes.rejected)} rows rejected: {outcomes.rejected[0]}"] if outcomes.rejected else [],
     )
 
@@ -193,22 +208,36 @@ def doctor(log: str | Path | None = None) -> Table:
 
     rows: list[list[str]] = [
         ["routelab", routelab.__version__, "ok"],
-        ["python", f"{platform.python_version()} on {platform.system()}", "ok" if sys.version_info >= (3, 11) else "3.11 is needed"],
+        [
+            "python",
+            f"{platform.python_version()} on {platform.system()}",
+            "ok" if sys.version_info >= (3, 11) else "3.11 is needed",
+        ],
     ]
     for name in VERSIONS:
         try:
             rows.append([name, importlib.metadata.version(name), "ok"])
         except importlib.metadata.PackageNotFoundError:
             optional = name in ("jupyterlab", "ipykernel")
-            rows.append([name, "not installed", 'pip install "routelab[lab]"' if optional else "missing: reinstall routelab"])
+            rows.append(
+                [name, "not installed", 'pip install "routelab[lab]"' if optional else "missing: reinstall routelab"]
+            )
     rows.append(["prices", GenaiPrices().describe(), "ok"])
-    rows.append(["tokenizer", "o200k_base, in the package" if vocabulary_at_hand() else "not there", "ok" if vocabulary_at_hand() else "estimates"])
+    rows.append(
+        [
+            "tokenizer",
+            "o200k_base, in the package" if vocabulary_at_hand() else "not there",
+            "ok" if vocabulary_at_hand() else "estimates",
+        ]
+    )
     for service, facts in SERVICES.items():
         variable = getattr(facts, "key_env", None)
         if variable:
             present = bool(os.environ.get(variable))
             rows.append([f"key for {service}", variable, "set" if present else "not set"])
-    proxies = [name for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy") if os.environ.get(name)]
+    proxies = [
+        name for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy") if os.environ.get(name)
+    ]
     rows.append(["proxy", ", ".join(proxies) or "none in the environment", "ok"])
     if log is not None:
         rows.append(_log_health(Path(log)))
@@ -254,7 +283,9 @@ def lay_notebook(folder: Path) -> Path:
                 if not (target.parent / source.name).exists():
                     shutil.copyfile(source, target.parent / source.name)
         except OSError as trouble:
-            raise DataError(f"{target.parent}: cannot be written ({trouble.strerror})", hint="run it in a folder of your own") from None
+            raise DataError(
+                f"{target.parent}: cannot be written ({trouble.strerror})", hint="run it in a folder of your own"
+            ) from None
     return target
 
 
@@ -267,7 +298,9 @@ def execute(notebook: Path) -> int:
     except ImportError:
         raise ConfigError("nbclient is not installed", hint='python -m pip install "routelab[lab]"') from None
     document = nbformat.read(notebook, as_version=4)
-    client = NotebookClient(document, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(notebook.parent)}})
+    client = NotebookClient(
+        document, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(notebook.parent)}}
+    )
     executed = notebook.with_suffix(".executed.ipynb")
     failure: CellExecutionError | None = None
     try:

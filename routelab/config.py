@@ -154,11 +154,15 @@ class RouteConfig:
         path = Path(path)
         text = self.to_text(evidence=evidence, comment=comment)
         try:
-            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False, suffix=".tmp") as out:
+            with tempfile.NamedTemporaryFile(
+                "w", encoding="utf-8", dir=path.parent, delete=False, suffix=".tmp"
+            ) as out:
                 out.write(text)
             os.replace(out.name, path)
         except OSError as trouble:
-            raise ConfigError(f"{path}: cannot be written ({trouble.strerror})", hint="check that the folder exists") from None
+            raise ConfigError(
+                f"{path}: cannot be written ({trouble.strerror})", hint="check that the folder exists"
+            ) from None
         return path
 
     @classmethod
@@ -199,7 +203,9 @@ def _checked(values: Mapping[str, Any], document: strict.Document) -> dict[str, 
     """Return the values of a RouteConfig, built and checked; names in messages come with their line when there is a file."""
     for section in _PLANNED_SECTIONS:
         if values.get(section) not in (None, {}, [], {"kind": "none"}):
-            raise UnavailableError(f"{document.where(section)}: is not in this version of routelab yet", hint="leave it out")
+            raise UnavailableError(
+                f"{document.where(section)}: is not in this version of routelab yet", hint="leave it out"
+            )
     out = {k: v for k, v in values.items() if k not in _PLANNED_SECTIONS}
     if not isinstance(out["name"], str) or not out["name"].strip():
         raise ConfigError(f"{document.where('name')}: must be a text (got {out['name']!r})")
@@ -219,7 +225,9 @@ def _checked(values: Mapping[str, Any], document: strict.Document) -> dict[str, 
     if isinstance(spec, Mapping):
         out["strategy"] = strategy_of(spec, document)
     elif isinstance(spec, (str, int, float, list)):
-        raise ConfigError(f"{document.where('strategy')}: must be a mapping with `kind`", hint="strategy: {kind: fixed, model: NAME}")
+        raise ConfigError(
+            f"{document.where('strategy')}: must be a mapping with `kind`", hint="strategy: {kind: fixed, model: NAME}"
+        )
     named = tuple(getattr(out["strategy"], "models", ()))
     out["models"] = _names(out.get("models") or named, ("models",), document)
     if not out["models"]:

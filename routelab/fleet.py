@@ -121,7 +121,8 @@ class Fleet:
         if name not in self.endpoints:
             near = suggest(name, self.names)
             raise ConfigError(
-                f"unknown model '{name}'{'' if near is None else '; ' + near}", hint=f"models of this fleet: {', '.join(self.names)}"
+                f"unknown model '{name}'{'' if near is None else '; ' + near}",
+                hint=f"models of this fleet: {', '.join(self.names)}",
             )
         return self.endpoints[name]
 
@@ -178,7 +179,10 @@ def _fleet(values: Mapping[str, Any], key: tuple[str, ...], document: strict.Doc
         raise ConfigError(f"{document.where(*key, 'routelab')}: version {values['routelab']} is not known")
     given = values.get("models")
     if not isinstance(given, Mapping) or not given:
-        raise ConfigError(f"{document.where(*key, 'models')}: name at least one model", hint="models: {gpt-5-mini: {provider: openai}}")
+        raise ConfigError(
+            f"{document.where(*key, 'models')}: name at least one model",
+            hint="models: {gpt-5-mini: {provider: openai}}",
+        )
     own = values.get("providers") or {}
     if not isinstance(own, Mapping):
         raise ConfigError(f"{document.where(*key, 'providers')}: must be `key: value` lines")
@@ -211,7 +215,8 @@ def _provider(name: str, options: Any, key: tuple[str, ...], document: strict.Do
     for secret in ("key", "api_key", "token"):
         if secret in given:
             raise ConfigError(
-                f"{document.where(*key, secret)}: a key does not belong in a file", hint="write key_env: NAME_OF_THE_ENVIRONMENT_VARIABLE"
+                f"{document.where(*key, secret)}: a key does not belong in a file",
+                hint="write key_env: NAME_OF_THE_ENVIRONMENT_VARIABLE",
             )
     kind = str(given.pop("kind", name))
     try:

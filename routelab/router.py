@@ -69,7 +69,9 @@ class Router:
         self._clock = clock or SystemClock(pace=fleet.pace)
         self._endpoints = {name: fleet.endpoint(name) for name in config.names}
         self._route = route_of(config, self._endpoints)
-        self._purse = self.setting.purse or (None if config.limits.budget_usd is None else Budget(config.limits.budget_usd))
+        self._purse = self.setting.purse or (
+            None if config.limits.budget_usd is None else Budget(config.limits.budget_usd)
+        )
         self._cache: Cache | None = None
         if config.cache.exact and self.setting.cache:
             self._cache = Exact(clock=self._clock, ttl_s=config.cache.ttl_s)
@@ -102,7 +104,8 @@ class Router:
             fleet = Fleet.from_yaml(path.parent / "fleet.yaml")
         if fleet is None:
             raise ConfigError(
-                f"{path}: does not say which fleet answers", hint="pass fleet=..., add a `fleet` key, or put a fleet.yaml beside the file"
+                f"{path}: does not say which fleet answers",
+                hint="pass fleet=..., add a `fleet` key, or put a fleet.yaml beside the file",
             )
         return cls(config, fleet=fleet, log=log)
 
@@ -227,7 +230,9 @@ class Router:
     def with_setting(self, **changes: Any) -> Router:
         """Return a router with the same config and other circumstances."""
         setting = dataclasses.replace(self.setting, **changes)
-        return Router(self.config, fleet=self.fleet, log=self.log, setting=setting, engine=self._engine, clock=self._clock)
+        return Router(
+            self.config, fleet=self.fleet, log=self.log, setting=setting, engine=self._engine, clock=self._clock
+        )
 
 
 def prompt_of(content: Content, *, task: str | None = None, system: str | None = None) -> Prompt:

@@ -127,7 +127,9 @@ def _pairs(node: yaml.MappingNode, key: tuple[str, ...], door: _Door) -> Iterato
         name = str(name_node.value)
         line = name_node.start_mark.line + 1
         if name in known:
-            raise door.refuse(name_node, f"{'.'.join((*key, name))}: given twice (first on line {known[name]})", "keep one")
+            raise door.refuse(
+                name_node, f"{'.'.join((*key, name))}: given twice (first on line {known[name]})", "keep one"
+            )
         known[name] = line
         door.lines[".".join((*key, name))] = line
         yield name, _value(value_node, (*key, name), door)
@@ -146,14 +148,27 @@ def _scalar(node: yaml.Node, dotted: str, door: _Door) -> Any:
         return int(text) if len(text) < 20 else _finite(float(text), node, dotted, door)
     if _FLOAT.match(text) and not re.match(r"[-+]?0[0-9]", text):
         return _finite(float(text), node, dotted, door)
-    if node.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
+    if node.tag not in (
+        "tag:yaml.org,2002:str",
+        "tag:yaml.org,2002:bool",
+        "tag:yaml.org,2002:int",
+        "tag:yaml.org,2002:float",
+    ):
         if node.tag == "tag:yaml.org,2002:timestamp":
             return text
-        raise door.refuse(node, f"{dotted}: the tag {node.tag} is not allowed", "plain text, numbers, true, false, null only")
+        raise door.refuse(
+            node, f"{dotted}: the tag {node.tag} is not allowed", "plain text, numbers, true, false, null only"
+        )
     if text.lower() in ("yes", "no", "on", "off", "true", "false"):
-        raise door.refuse(node, f"{dotted}: `{text}` could mean a word or a truth value", f"write true, false or '{text}'")
+        raise door.refuse(
+            node, f"{dotted}: `{text}` could mean a word or a truth value", f"write true, false or '{text}'"
+        )
     if node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
-        raise door.refuse(node, f"{dotted}: `{text}` reads as different numbers in different tools", f"write '{text}' or a plain number")
+        raise door.refuse(
+            node,
+            f"{dotted}: `{text}` reads as different numbers in different tools",
+            f"write '{text}' or a plain number",
+        )
     return text
 
 
@@ -217,7 +232,11 @@ def build(cls: type[T], values: Mapping[str, Any], key: tuple[str | int, ...], d
                 hint=None if near else f"keys here: {', '.join(known)}",
             )
     for name, field_ in known.items():
-        if name not in values and field_.default is dataclasses.MISSING and field_.default_factory is dataclasses.MISSING:
+        if (
+            name not in values
+            and field_.default is dataclasses.MISSING
+            and field_.default_factory is dataclasses.MISSING
+        ):
             raise ConfigError(f"{document.where(*key, name)}: is missing")
     hints = get_type_hints(cls)
     given = {name: _fitting(hints[name], value, (*key, name), document) for name, value in values.items()}
@@ -235,7 +254,9 @@ def _fitting(hint: Any, value: Any, key: tuple[str | int, ...], document: Docume
         return pydantic.TypeAdapter(hint).validate_python(_tuples(value), strict=True)
     except pydantic.ValidationError as trouble:
         first = trouble.errors(include_url=False)[0]
-        place = document.where(*key, *(p for p in first["loc"] if not str(p).startswith(("function-", "str", "int", "float"))))
+        place = document.where(
+            *key, *(p for p in first["loc"] if not str(p).startswith(("function-", "str", "int", "float")))
+        )
         message = _PLAIN.get(first["type"]) or first["msg"]
         input_ = first.get("input")
         got = "" if isinstance(input_, (Mapping, list, tuple)) else f" (got {input_!r})"
@@ -247,4 +268,3 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: _tuples(v) for k, v in value.items()}
     return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
-

@@ -1,4 +1,4 @@
-"""The code base tests itself: floors, names, sizes, what an import loads, that every error is mapped and every stage in order."""
+"""The code base tests itself: floors, names, sizes, what an import loads, and the order of the stages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,19 @@ from routelab.testing import Scripted, fleet
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "routelab"
 MODULES = [p for p in sorted(PACKAGE.rglob("*.py")) if "_shipped" not in p.parts]
-HEAVY = ("pandas", "plotly", "chromadb", "sklearn", "onnxruntime", "scipy", "statsmodels", "duckdb", "ipywidgets", "tiktoken", "httpx")
+HEAVY = (
+    "pandas",
+    "plotly",
+    "chromadb",
+    "sklearn",
+    "onnxruntime",
+    "scipy",
+    "statsmodels",
+    "duckdb",
+    "ipywidgets",
+    "tiktoken",
+    "httpx",
+)
 
 
 def loaded_by(code: str) -> set[str]:
@@ -49,7 +61,11 @@ def test_every_public_name_is_there() -> None:
 
 def test_the_floors_hold() -> None:
     out = subprocess.run(
-        [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"], capture_output=True, text=True, cwd=ROOT, check=False
+        [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
     )
     assert out.returncode == 0, out.stdout + out.stderr
 
@@ -77,7 +93,9 @@ def test_no_module_and_no_function_grows_too_large(record_property: pytest.Recor
     longest = max(functions, key=lambda k: functions[k])
     record_property("largest module", f"{largest}: {lengths[largest]} lines")
     record_property("longest function", f"{longest}: {functions[longest]} lines")
-    print(f"\nlargest module {largest}: {lengths[largest]} lines; longest function {longest}: {functions[longest]} lines")
+    print(
+        f"\nlargest module {largest}: {lengths[largest]} lines; longest function {longest}: {functions[longest]} lines"
+    )
     assert {k: n for k, n in lengths.items() if n > 500} == {}
     assert {k: n for k, n in functions.items() if n > 70} == {}
 
@@ -131,9 +149,10 @@ def test_nothing_is_exported_that_does_not_say_what_it_does() -> None:
     for path in MODULES:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in tree.body:
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
-                if ast.get_docstring(node) is None:
-                    silent.append(f"{path.name}:{node.name}")
+            if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or node.name.startswith("_"):
+                continue
+            if ast.get_docstring(node) is None:
+                silent.append(f"{path.name}:{node.name}")
         if ast.get_docstring(tree) is None:
             silent.append(path.name)
     assert silent == []

@@ -76,7 +76,9 @@ def test_an_unknown_model_is_named_with_the_nearest_one() -> None:
 
 def test_many_keeps_the_order_and_turns_failures_into_answers_with_an_error() -> None:
     one = Scripted("a", AuthFailed("no"), "c")
-    answers = Router(config(limits={"concurrency": 1}), fleet=fleet({"one": one, "two": Scripted()})).many(["1", "2", "3"])
+    answers = Router(config(limits={"concurrency": 1}), fleet=fleet({"one": one, "two": Scripted()})).many(
+        ["1", "2", "3"]
+    )
     assert [a.text for a in answers] == ["a", "", "c"]
     assert isinstance(answers[1].error, AuthFailed)
 
@@ -96,7 +98,9 @@ def test_a_budget_stops_before_the_call_that_could_pass_it_and_spends_no_more() 
 
 
 def test_a_budget_refuses_a_model_with_no_known_price() -> None:
-    router = Router(config(limits={"budget_usd": 1}), fleet=fleet({"one": Scripted(), "two": Scripted()}, usd_per_mtok=None))
+    router = Router(
+        config(limits={"budget_usd": 1}), fleet=fleet({"one": Scripted(), "two": Scripted()}, usd_per_mtok=None)
+    )
     with pytest.raises(BudgetExceeded, match="no known price"):
         router.route("hi")
 
@@ -117,7 +121,9 @@ def test_the_exact_cache_answers_the_second_time_at_no_cost() -> None:
 def test_a_cached_answer_expires() -> None:
     clock = VirtualClock()
     one = Scripted("first", "second")
-    router = Router(config(cache={"exact": True, "ttl_s": 60}), fleet=fleet({"one": one, "two": Scripted()}), clock=clock)
+    router = Router(
+        config(cache={"exact": True, "ttl_s": 60}), fleet=fleet({"one": one, "two": Scripted()}), clock=clock
+    )
     router.route("hi")
     clock.elapsed += 61
     assert router.route("hi").text == "second"

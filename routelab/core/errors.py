@@ -1,27 +1,27 @@
 """Every expected trouble, as one tree; anything else that is raised is a bug and stops the experiment.
 
-    RoutelabError
-    ├── ConfigError            a YAML file, a key, a name or a flag that cannot be used
-    │   └── UnavailableError   a feature of the contract that this version does not have yet
-    ├── DataError              a data set, a CSV or JSONL line, an outcomes file
-    ├── TemplateError          a placeholder with no value
-    ├── LogError               the DuckDB log
-    │   ├── LogBusy            another process holds the file
-    │   └── LogUnreadable      the file is damaged, foreign, read-only or not there
-    ├── BudgetExceeded         the next call would pass the budget
-    ├── RunFailed              a run ended without an answer and its caller asked for one
-    └── ProviderError          a model could not answer
-        ├── MissingKey         the environment variable that names the key is not set
-        ├── AuthFailed         401, 403
-        ├── ModelNotFound      404
-        ├── BadRequest         400, 413, 422: asking again cannot help
-        ├── ContextExceeded    the prompt does not fit the model's window
-        ├── RateLimited        429
-        ├── ServerFailed       408, 409, 425, 5xx, 529
-        ├── Unreachable        no connection: refused, reset, DNS, TLS
-        ├── TimedOut           a deadline passed
-        ├── MalformedAnswer    200, but not an answer
-        └── Cancelled          the caller stopped waiting
+RoutelabError
+├── ConfigError            a YAML file, a key, a name or a flag that cannot be used
+│   └── UnavailableError   a feature of the contract that this version does not have yet
+├── DataError              a data set, a CSV or JSONL line, an outcomes file
+├── TemplateError          a placeholder with no value
+├── LogError               the DuckDB log
+│   ├── LogBusy            another process holds the file
+│   └── LogUnreadable      the file is damaged, foreign, read-only or not there
+├── BudgetExceeded         the next call would pass the budget
+├── RunFailed              a run ended without an answer and its caller asked for one
+└── ProviderError          a model could not answer
+    ├── MissingKey         the environment variable that names the key is not set
+    ├── AuthFailed         401, 403
+    ├── ModelNotFound      404
+    ├── BadRequest         400, 413, 422: asking again cannot help
+    ├── ContextExceeded    the prompt does not fit the model's window
+    ├── RateLimited        429
+    ├── ServerFailed       408, 409, 425, 5xx, 529
+    ├── Unreachable        no connection: refused, reset, DNS, TLS
+    ├── TimedOut           a deadline passed
+    ├── MalformedAnswer    200, but not an answer
+    └── Cancelled          the caller stopped waiting
 """
 
 from __future__ import annotations

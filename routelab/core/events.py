@@ -172,7 +172,18 @@ class Failed:
 
 
 Event = (
-    Admitted | Blocked | Compacted | Retrieved | Recalled | Missed | Routed | Answered | Unanswered | Scored | Remembered | Failed
+    Admitted
+    | Blocked
+    | Compacted
+    | Retrieved
+    | Recalled
+    | Missed
+    | Routed
+    | Answered
+    | Unanswered
+    | Scored
+    | Remembered
+    | Failed
 )
 
 
@@ -183,7 +194,11 @@ def kind(event: Event) -> str:
 
 def payload(event: Event) -> dict[str, Any]:
     """Return the event's fields as plain values, ready for JSON; empty ones are left out."""
-    return {f.name: _plain(v) for f in fields(event) if (v := getattr(event, f.name)) not in (None, "", ()) and f.name != "at_s"}
+    return {
+        f.name: _plain(v)
+        for f in fields(event)
+        if (v := getattr(event, f.name)) not in (None, "", ()) and f.name != "at_s"
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -77,7 +77,8 @@ class Run:
     def position(self) -> int:
         """How many of the ranked models are done with: rejected by the gate, or without an answer and not to be retried."""
         return sum(
-            (isinstance(e, Unanswered) and not e.retry) or (isinstance(e, Scored) and e.accepted is False) for e in self.events
+            (isinstance(e, Unanswered) and not e.retry) or (isinstance(e, Scored) and e.accepted is False)
+            for e in self.events
         )
 
     @property

@@ -72,8 +72,12 @@ class Dataset:
             columns = [str(c) for c in data.columns]
             data = [dict(zip(columns, row, strict=True)) for row in data.itertuples(index=False, name=None)]  # type: ignore[attr-defined]
         if not isinstance(data, Iterable):
-            raise DataError(f"{name}: cannot take prompts from a {type(data).__name__}", hint="give a frame, a list or a data set")
-        return Dataset(name=name, prompts=_unique([(f"{name}[{i}]", _prompt(row, f"{name}[{i}]")) for i, row in enumerate(data)]))
+            raise DataError(
+                f"{name}: cannot take prompts from a {type(data).__name__}", hint="give a frame, a list or a data set"
+            )
+        return Dataset(
+            name=name, prompts=_unique([(f"{name}[{i}]", _prompt(row, f"{name}[{i}]")) for i, row in enumerate(data)])
+        )
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -93,7 +97,9 @@ class Dataset:
         for prompt in sorted(self.prompts, key=lambda p: draw(seed, "sample", p.id)):
             by_task.setdefault(prompt.task, []).append(prompt)
         # Each prompt's rank within its task, as a share, orders all of them: a prefix is balanced.
-        ranked = sorted((i / len(row), draw(seed, "tie", p.id), p.id) for row in by_task.values() for i, p in enumerate(row))
+        ranked = sorted(
+            (i / len(row), draw(seed, "tie", p.id), p.id) for row in by_task.values() for i, p in enumerate(row)
+        )
         chosen = {pid for _, _, pid in ranked[:n]}
         return self.where(lambda p: p.id in chosen)
 
@@ -185,7 +191,9 @@ def _csv_lines(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]
     try:
         for row in reader:
             if None in row or None in row.values():
-                raise DataError(f"{path}:{reader.line_num}: the line has {'more' if None in row else 'fewer'} fields than the head")
+                raise DataError(
+                    f"{path}:{reader.line_num}: the line has {'more' if None in row else 'fewer'} fields than the head"
+                )
             yield f"{path}:{reader.line_num}", {k: v for k, v in row.items() if v != ""}
     except csv.Error as trouble:
         raise DataError(f"{path}:{reader.line_num}: not CSV ({trouble})") from None
@@ -205,7 +213,9 @@ def _prompt(row: object, place: str) -> Prompt:
         try:
             scorer = json.loads(scorer)
         except json.JSONDecodeError:
-            raise DataError(f"{place}: scorer: must be a JSON object such as {{\"kind\": \"number\", \"answer\": 4}}") from None
+            raise DataError(
+                f'{place}: scorer: must be a JSON object such as {{"kind": "number", "answer": 4}}'
+            ) from None
     if scorer is not None:
         try:
             scorer_of(scorer)
@@ -226,8 +236,16 @@ def _prompt(row: object, place: str) -> Prompt:
         difficulty=level,
         wrong=(wrong,) if isinstance(wrong, str) else tuple(str(w) for w in wrong),
         group=None if row.get("group") is None else str(row["group"]),
-        tags={k: str(v) for k, v in row.items() if k not in KEYS},
+        tags={**_tags(row.get("tags")), **{k: str(v) for k, v in row.items() if k not in KEYS}},
     )
+
+
+def _tags(given: object) -> dict[str, str]:
+    if isinstance(given, Mapping):
+        return {str(k): str(v) for k, v in given.items()}
+    if isinstance(given, (list, tuple)):
+        return {"tags": ", ".join(str(t) for t in given)} if given else {}
+    return {} if given is None else {"tags": str(given)}
 
 
 def _messages(row: Mapping[str, Any], place: str) -> tuple[Message, ...]:
@@ -241,7 +259,9 @@ def _messages(row: Mapping[str, Any], place: str) -> tuple[Message, ...]:
     text = row.get("prompt")
     if not isinstance(text, str) or not text.strip():
         near = suggest("prompt", [k for k in row if k not in KEYS])
-        raise DataError(f"{place}: `prompt` is missing or empty", hint=near or f"columns here: {', '.join(row) or 'none'}")
+        raise DataError(
+            f"{place}: `prompt` is missing or empty", hint=near or f"columns here: {', '.join(row) or 'none'}"
+        )
     system = row.get("system")
     head = (Message(role="system", content=str(system)),) if system else ()
     return (*head, Message(role="user", content=text))
@@ -255,7 +275,9 @@ def _unique(placed: Sequence[tuple[str, Prompt]]) -> tuple[Prompt, ...]:
     for place, prompt in placed:
         if prompt.id in seen:
             if prompt.id != Prompt.of(prompt.messages).id:
-                raise DataError(f"{place}: the id '{prompt.id}' was used before, at {seen[prompt.id]}", hint="ids must differ")
+                raise DataError(
+                    f"{place}: the id '{prompt.id}' was used before, at {seen[prompt.id]}", hint="ids must differ"
+                )
             # Without an id of its own a prompt is named by its content; asking the same thing twice is then two prompts.
             again = next(n for n in itertools.count(2) if f"{prompt.id}~{n}" not in seen)
             prompt = dataclasses.replace(prompt, id=f"{prompt.id}~{again}")

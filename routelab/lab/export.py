@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError, UnavailableError, suggest
-from routelab.lab.compare import Arm, Comparison
-from routelab.lab.report import config_of, result
 from routelab.core.ports import Strategy
+from routelab.lab.compare import Arm, Comparison
+from routelab.lab.report import result
 
 TARGETS = ("routelab", "litellm", "vllm-sr")
 

@@ -36,7 +36,8 @@ class Table:
 
         def cells(row: Sequence[str], tag: str) -> str:
             return "".join(
-                f'<{tag}{" class=n align=right" if i in self.numbers else ""}>{escape(c, 2000)}</{tag}>' for i, c in enumerate(row)
+                f"<{tag}{' class=n align=right' if i in self.numbers else ''}>{escape(c, 2000)}</{tag}>"
+                for i, c in enumerate(row)
             )
 
         body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self.rows)

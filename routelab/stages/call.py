@@ -76,15 +76,21 @@ class Call:
         )
         ticket = None
         if self.purse is not None:
-            ticket = self.purse.reserve(self.worst_case_usd(endpoint.model, run.messages), what=f"a call of {endpoint.model.name}")
-        attempt = _Attempt(run=run, endpoint=endpoint, waited_s=waited, began=world.clock.monotonic(), counter=self.counter)
+            ticket = self.purse.reserve(
+                self.worst_case_usd(endpoint.model, run.messages), what=f"a call of {endpoint.model.name}"
+            )
+        attempt = _Attempt(
+            run=run, endpoint=endpoint, waited_s=waited, began=world.clock.monotonic(), counter=self.counter
+        )
         event: Answered | Unanswered | None = None
         pieces: list[str] = []
         try:
             reply = await _within(endpoint.provider, request, _listener(pieces, world.emit))
             event = attempt.answered(reply, world.clock.monotonic())
         except ProviderError as failure:
-            event = attempt.unanswered(failure, "".join(pieces), self._again(failure, tries, pieces, world), world.clock.monotonic())
+            event = attempt.unanswered(
+                failure, "".join(pieces), self._again(failure, tries, pieces, world), world.clock.monotonic()
+            )
         except asyncio.CancelledError:
             # The caller stopped waiting: what was generated until now is still money, so it is witnessed before we go.
             event = attempt.unanswered(

@@ -20,7 +20,9 @@ class Measure:
 
     async def __call__(self, run: Run, world: World) -> Scored:
         """Return the measurement; scorers may run code, so they work on a thread."""
-        model = run.recalled.model if run.recalled is not None else (run.answered.model if run.answered is not None else "")
+        model = (
+            run.recalled.model if run.recalled is not None else (run.answered.model if run.answered is not None else "")
+        )
         name = self.name or (str(run.prompt.scorer["kind"]) if run.prompt.scorer is not None else "scorer")
         if run.text is None:
             return Scored(scorer=name, quality=0.0, model=model, reason="no answer")

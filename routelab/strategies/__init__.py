@@ -34,7 +34,8 @@ def strategy_of(spec: Mapping[str, Any], document: strict.Document | None = None
         raise ConfigError(f"{document.where('strategy')}: `kind` is missing", hint=f"kinds: {', '.join(KINDS)}")
     if kind in PLANNED:
         raise UnavailableError(
-            f"{document.where('strategy', 'kind')}: '{kind}' is not in this version yet", hint=f"available kinds: {', '.join(KINDS)}"
+            f"{document.where('strategy', 'kind')}: '{kind}' is not in this version yet",
+            hint=f"available kinds: {', '.join(KINDS)}",
         )
     if kind not in KINDS:
         near = suggest(str(kind), [*KINDS, *PLANNED])
@@ -55,7 +56,8 @@ def spec_of(strategy: Strategy) -> dict[str, Any]:
     """Return the mapping that `strategy_of` turns back into an equal strategy; fields at their default are left out."""
     if type(strategy) not in KINDS.values():
         raise ConfigError(
-            f"a strategy of type {type(strategy).__name__} cannot be written to YAML", hint=f"kinds that can: {', '.join(KINDS)}"
+            f"a strategy of type {type(strategy).__name__} cannot be written to YAML",
+            hint=f"kinds that can: {', '.join(KINDS)}",
         )
     assert dataclasses.is_dataclass(strategy)
     spec: dict[str, Any] = {"kind": kind_of(strategy)}

@@ -92,7 +92,9 @@ class Rules:
                 try:
                     re.compile(expression)
                 except re.error as trouble:
-                    raise ValueError(f"patterns.{task}: {expression!r} is not a regular expression ({trouble})") from None
+                    raise ValueError(
+                        f"patterns.{task}: {expression!r} is not a regular expression ({trouble})"
+                    ) from None
 
     @property
     def models(self) -> tuple[str, ...]:

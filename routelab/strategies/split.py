@@ -49,5 +49,7 @@ class Split:
             order=columns[drawn].reshape(-1, 1),
             propensity=shares[drawn],
             reason=drawn,
-            reasons=tuple(f"drawn: {share:.0%} of prompts go to {name}" for name, share in zip(names, shares, strict=True)),
+            reasons=tuple(
+                f"drawn: {share:.0%} of prompts go to {name}" for name, share in zip(names, shares, strict=True)
+            ),
         )

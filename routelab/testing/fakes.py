@@ -47,7 +47,7 @@ class Scripted:
 class VirtualClock:
     """A clock whose sleeps take no time; `slept` lists them."""
 
-    def __init__(self, start: datetime = datetime(2026, 1, 1)) -> None:  # noqa: DTZ001  # the log keeps UTC without a zone
+    def __init__(self, start: datetime = datetime(2026, 1, 1)) -> None:  # the log keeps UTC without a zone
         self.start = start
         self.elapsed = 0.0
         self.slept: list[float] = []
@@ -99,7 +99,11 @@ def fleet(
         endpoints={
             name: Endpoint(
                 model=Model(
-                    name=name, provider="scripted", upstream=f"{name}-1", price=price, max_output_tokens=max_output_tokens
+                    name=name,
+                    provider="scripted",
+                    upstream=f"{name}-1",
+                    price=price,
+                    max_output_tokens=max_output_tokens,
                 ),
                 provider=provider,
             )

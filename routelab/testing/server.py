@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
-from types import TracebackType
 from typing import Any, Literal
 
 from routelab.core.values import Finish, Tokens
@@ -126,7 +125,7 @@ def echo(seen: Seen) -> Said:
 
 
 class FakeProviders:
-    """The server; use it in a `with` block. `script` queues answers, `seen` lists requests, and without a script it echoes.
+    """The server, for a `with` block: `script` queues answers, `seen` lists requests, and without a script it echoes.
 
     >>> from routelab.providers import provider_of
     >>> with FakeProviders() as fake:
@@ -149,9 +148,7 @@ class FakeProviders:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Stop, and hang up on whoever is still connected."""
         self.closing.set()
         self._server.shutdown()
@@ -179,7 +176,7 @@ class FakeProviders:
         return f"http://127.0.0.1:{self.port}/{'v1beta' if protocol == 'gemini' else 'v1'}"
 
     def script(self, *answers: Said | Raw | int) -> None:
-        """Queue answers for the next requests, one each; an integer is an error of that status in the protocol's form."""
+        """Queue answers for the next requests, one each; an integer is an error of that status."""
         with self._lock:
             self._script.extend(answers)
 

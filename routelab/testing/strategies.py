@@ -35,7 +35,9 @@ class StrategyContract:
         prices = {"large": 10.0, "small": 1.0, "local": 0.0}
         return Roster(
             models=tuple(
-                Model(name=n, provider="p", upstream=n, price=Price(usd_per_mtok_in=prices[n], usd_per_mtok_out=prices[n]))
+                Model(
+                    name=n, provider="p", upstream=n, price=Price(usd_per_mtok_in=prices[n], usd_per_mtok_out=prices[n])
+                )
                 for n in NAMES
             )
         )
@@ -43,7 +45,10 @@ class StrategyContract:
     def prompts(self) -> list[Prompt]:
         """Return prompts of many shapes, with and without a task."""
         given = [Prompt.of(text) for text in TEXTS]
-        return given + [dataclasses.replace(p, id=f"{p.id}-t", task=t) for p, t in zip(given, ("research", "other") * 4, strict=False)]
+        return given + [
+            dataclasses.replace(p, id=f"{p.id}-t", task=t)
+            for p, t in zip(given, ("research", "other") * 4, strict=False)
+        ]
 
     def test_a_batch_plans_each_prompt_as_it_would_be_planned_alone(self) -> None:
         batch = self.strategy().plan(self.prompts(), self.roster())
