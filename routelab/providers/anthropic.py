@@ -90,7 +90,7 @@ def _whole(answer: Json) -> Piece:
         finish=_finish(answer.get("stop_reason")),
         served_model=name(answer.get("model")),
         usage=mapping(answer.get("usage")),
-        error=answer.get("error"),
+        error=answer.get("error") or None,
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from routelab.core.errors import ProviderError
 from routelab.core.values import Finish, Reply, Request, Tokens
 from routelab.providers.refusals import status_in
 from routelab.providers.sse import Decoder, ServerEvent
@@ -65,6 +66,15 @@ class Exchange:
 
     async def __call__(self, post: Post, request: Request, emit: Callable[[str], None]) -> Reply:
         """Return the reply to the request that `post` carries; raises a ProviderError and nothing else."""
+        try:
+            return await self._ask(post, request, emit)
+        except ProviderError as error:
+            trouble = error
+        # The frames below hold what the server sent, and a server may repeat the key: a traceback that shows local
+        # variables must not reach them.
+        raise trouble.with_traceback(None)
+
+    async def _ask(self, post: Post, request: Request, emit: Callable[[str], None]) -> Reply:
         began = self.transport.monotonic()
         draft = _Draft(exchange=self, post=post, emit=emit if request.stream else _unheard, began=began)
         if request.stream:

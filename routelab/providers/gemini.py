@@ -105,7 +105,7 @@ def _whole(answer: Json) -> Piece:
         served_model=name(answer.get("modelVersion")),
         usage=mapping(answer.get("usageMetadata")),
         thinking=any(p.get("thought") is True for p in said),
-        error=answer.get("error"),
+        error=answer.get("error") or None,
     )
 
 

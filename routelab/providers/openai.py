@@ -130,13 +130,13 @@ def _event(event: str, chunk: Json) -> Piece:
 def _read(answer: Json, part: Literal["message", "delta"]) -> Piece:
     choice = first(answer.get("choices"))
     said = mapping(choice.get(part))
-    reason = choice.get("finish_reason")
+    reason = name(choice.get("finish_reason"))
     error = answer.get("error") or choice.get("error")
-    if error is None and reason in _BROKEN:
+    if not error and reason in _BROKEN:
         error = {"code": _BROKEN[reason], "message": f"finish_reason: {reason}"}
     refusal = name(said.get("refusal"))
     text = words(said.get("content"))
-    finish: Finish | None = _FINISH.get(reason, "other") if isinstance(reason, str) else None
+    finish: Finish | None = None if reason is None else _FINISH.get(reason, "other")
     if refusal is not None:
         text, finish = (text or "") + refusal, "refusal"
     return Piece(

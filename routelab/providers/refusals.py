@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import calendar
 import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_tz
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -41,7 +41,7 @@ _SECRETS = re.compile(
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{8,}|\beyJ[\w-]{8,}(?:\.[\w-]+){0,2}|\b[0-9a-f]{32}\b",
     re.IGNORECASE,
 )
-"""What keys look like: after a word that announces one, or by a provider's own prefix. What `before` matched is kept."""
+"""What keys look like: after a word that announces one (`before`, which is kept), or by a provider's own prefix."""
 
 
 def _any_of(*patterns: str) -> re.Pattern[str]:
@@ -268,7 +268,7 @@ def _wait_s(headers: Mapping[str, str], body: str, now: float) -> float | None:
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that `Retry-After` or `retry-after-ms` asks for, if they are finite and in (0, 120]; else None.
+    """Return the seconds that `Retry-After` or `retry-after-ms` asks for if in (0, 120], else None.
 
     `headers` have lower-case names; `now` is the time of day in seconds since 1970, against which an HTTP date is read.
 
@@ -283,7 +283,8 @@ def _until(text: str, now: float) -> float | None:
     if not text[:3].isalpha():
         return None
     try:
-        parsed = parsedate_tz(text)
-        return None if parsed is None else calendar.timegm((*parsed[:6], 0, 0, 0)) - (parsed[9] or 0) - now
-    except (ValueError, OverflowError, TypeError, IndexError):
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
         return None
+    # Some servers leave the zone out; the standard knows only GMT.
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp() - now
