@@ -1,0 +1,345 @@
+"""Arms over the same prompts: their figures, their differences from the baseline, and what follows from them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from routelab.core.errors import ConfigError, DataError, suggest
+from routelab.core.plan import NOBODY
+from routelab.core.ports import Floats
+from routelab.core.values import Prompt
+from routelab.lab.outcomes import Ints, Outcomes
+from routelab.lab.significance import holm
+from routelab.lab.spread import cost_ratio, quantile
+from routelab.lab.statistics import Estimate, NonInferiority, non_inferiority, paired_difference, quality_mean
+from routelab.lab.walk import Walked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from routelab.lab.controls import Controls
+
+ALPHA = 0.025
+"""One-sided; the same as a two-sided 95 % interval that lies above −margin."""
+ENOUGH_RECORDED = 0.95
+"""An arm must be recorded on this share of the baseline's prompts to be judged against it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What is reported of an arm; `cost_usd` is per call; None is what is not known, or has no baseline."""
+
+    n: int
+    failures: int
+    quality: Estimate | None
+    cost_usd: float | None
+    cost_known: int
+    latency_p50: Estimate | None
+    latency_p95: Estimate | None
+    latency_known: int = 0
+    against: NonInferiority | None = None
+    cost_ratio: Estimate | None = None
+    p_adjusted: float | None = None
+    p_better_adjusted: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Arm:
+    """A named configuration with what it did on the prompts reported, and on the tune split where there was one."""
+
+    name: str
+    config: Any
+    walked: Walked
+    figures: Figures
+    tune: Walked | None = None
+
+    @property
+    def tune_quality(self) -> float | None:
+        """The mean quality on the tune split: what the choice was made on, and too good by the optimism of choosing."""
+        return None if self.tune is None else _mean(self.tune.quality)
+
+    @property
+    def tune_cost_usd(self) -> float | None:
+        """The mean cost of a call on the tune split, None unless every cost is known there."""
+        if self.tune is None or len(self.tune) == 0 or np.isnan(self.tune.cost_usd).any():
+            return None
+        return float(self.tune.cost_usd.mean())
+
+    def to_yaml(self, path: str | Path, **options: Any) -> Path:
+        """Write the arm's configuration; options are those of its own `to_yaml`."""
+        if not hasattr(self.config, "to_yaml"):
+            raise ConfigError(
+                f"arm '{self.name}' is not a RouteConfig, so there is no YAML of it",
+                hint="pass a RouteConfig as the arm",
+            )
+        return Path(self.config.to_yaml(path, **options))
+
+    def __repr__(self) -> str:
+        quality = "not scored" if self.figures.quality is None else f"quality {self.figures.quality.value:.3f}"
+        cost = "cost unknown" if self.figures.cost_usd is None else f"${self.figures.cost_usd:.3g} a call"
+        return f"<Arm {self.name}: {quality}, {cost}, n={self.figures.n}>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """How a comparison was set up, fixed before its figures were seen.
+
+    `final` says whether the figures may name a winner: with a confirm split, or live arms that were fixed in advance.
+    `nominated` are the arms that the tune split chose; None means that all of them stand as given.
+    """
+
+    margin: float
+    seed: int
+    tune: int
+    confirm: int
+    arms_tried: int
+    final: bool
+    nominated: tuple[str, ...] | None = None
+    dataset: str | None = None
+    simulated: bool = False
+    cost_kinds: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Comparison:
+    """Arms over the same prompts with a baseline and controls; `winner()` and `why` say what to do.
+
+    `models` names the columns that the arms' walks point to. A replay has `outcomes`, those of the prompts
+    reported; a live trial has `prompts` and the `answers` of each arm in their order.
+    """
+
+    arms: tuple[Arm, ...]
+    baseline: Arm
+    models: tuple[str, ...]
+    terms: Terms
+    controls: Controls | None = None
+    outcomes: Outcomes | None = None
+    prompts: tuple[Prompt, ...] = ()
+    answers: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    tags: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        from routelab.lab.report import text
+
+        return text(self)
+
+    def __getitem__(self, name: str) -> Arm:
+        found = next((arm for arm in (*self.arms, self.baseline) if arm.name == name), None)
+        if found is None:
+            near = suggest(name, [arm.name for arm in self.arms])
+            raise DataError(
+                f"no arm '{name}'" + ("" if near is None else f"; {near}"),
+                hint=f"arms: {', '.join(a.name for a in self.arms)}",
+            )
+        return found
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row an arm; NaN and None for what is not known."""
+        import pandas as pd
+
+        return pd.DataFrame([_row(arm, self.terms.simulated) for arm in self.arms], columns=list(COLUMNS))
+
+    def winner(self) -> Arm | None:
+        """Return the arm to adopt, or None; `why` says why in either case."""
+        return self._decision[0]
+
+    @property
+    def why(self) -> str:
+        """One sentence: adopt an arm, keep the baseline, or how many more prompts are needed."""
+        return self._decision[1]
+
+    @cached_property
+    def _decision(self) -> tuple[Arm | None, str]:
+        from routelab.lab.verdict import decide
+
+        return decide(self)
+
+
+COLUMNS = (
+    "arm",
+    "n",
+    "failures",
+    "quality",
+    "quality_low",
+    "quality_high",
+    "cost_usd",
+    "cost_known",
+    "latency_p50_s",
+    "latency_p95_s",
+    "quality_delta",
+    "quality_delta_low",
+    "quality_delta_high",
+    "verdict",
+    "worse_within_margin",
+    "p_adjusted",
+    "cost_ratio",
+    "cost_ratio_low",
+    "cost_ratio_high",
+    "n_needed",
+    "tune_quality",
+    "simulated",
+)
+
+
+def figures_from(
+    quality: Floats, cost_usd: Floats, latency_s: Floats, *, failures: int = 0, clusters: Ints | None = None
+) -> Figures:
+    """Return the figures of arrays with one value a prompt, NaN where not known."""
+    scored = ~np.isnan(quality)
+    known = cost_usd[~np.isnan(cost_usd)]
+    waits = latency_s[~np.isnan(latency_s)]
+    return Figures(
+        n=int(scored.sum()),
+        failures=failures,
+        quality=quality_mean(quality[scored], None if clusters is None else clusters[scored]) if scored.any() else None,
+        cost_usd=float(known.mean()) if len(known) else None,
+        cost_known=len(known),
+        latency_p50=quantile(waits, 0.5),
+        latency_p95=quantile(waits, 0.95),
+        latency_known=len(waits),
+    )
+
+
+def against(
+    figures: Figures,
+    arm: tuple[Floats, Floats],
+    base: tuple[Floats, Floats],
+    *,
+    margin: float,
+    clusters: Ints | None = None,
+) -> Figures:
+    """Return the figures with the paired differences from the baseline; `arm` and `base` are (quality, cost_usd).
+
+    Pairs are the prompts where both qualities were recorded; the cost ratio needs every cost of those pairs. When
+    too few of the baseline's prompts were recorded for the arm, there is no interval and so no verdict but
+    "inconclusive".
+    """
+    both = ~np.isnan(arm[0]) & ~np.isnan(base[0])
+    recorded = int((~np.isnan(base[0])).sum())
+    if not both.any():
+        return figures
+    groups = None if clusters is None else clusters[both]
+    difference = paired_difference(arm[0][both], base[0][both], groups)
+    if both.sum() < ENOUGH_RECORDED * recorded:
+        note = f"recorded for {int(both.sum())} of {recorded} prompts only"
+        difference = dataclasses.replace(difference, low=None, high=None, note=note)
+    costs, base_costs = arm[1][both], base[1][both]
+    ratio = None
+    if not np.isnan(costs).any() and not np.isnan(base_costs).any():
+        ratio = cost_ratio(costs, base_costs, groups)
+    return dataclasses.replace(figures, against=non_inferiority(difference, margin), cost_ratio=ratio)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Entry:
+    """An arm before it is judged."""
+
+    name: str
+    config: Any
+    walked: Walked
+    tune: Walked | None = None
+
+
+def assess(
+    entries: Sequence[Entry], baseline: Entry, terms: Terms, clusters: Ints | None = None
+) -> tuple[tuple[Arm, ...], Arm]:
+    """Return the arms judged against the baseline, with p values corrected by Holm, and the baseline itself.
+
+    The family of the correction is the nominated arms, or all of them; the others are corrected over every arm. An
+    arm that picks the same model as the baseline for every prompt asks no question and is not in the family.
+    """
+    arms = [_arm(entry, baseline, terms.margin, clusters) for entry in entries]
+    asking = [
+        k for k, arm in enumerate(arms) if arm.figures.against is not None and not same(arm.walked, baseline.walked)
+    ]
+    family = [k for k in asking if terms.nominated is None or arms[k].name in terms.nominated]
+    adjusted = {**_adjusted(arms, asking), **_adjusted(arms, family)}
+    judged = tuple(
+        dataclasses.replace(arm, figures=dataclasses.replace(arm.figures, p_adjusted=p, p_better_adjusted=q))
+        for k, arm in enumerate(arms)
+        for p, q in [adjusted.get(k, (None if arm.figures.against is None else 1.0, None))]
+    )
+    return judged, _arm(baseline, baseline, terms.margin, clusters)
+
+
+def same(one: Walked, other: Walked) -> bool:
+    """Say that two arms gave every prompt the same answer: two live calls of one model may differ."""
+    return bool(
+        np.array_equal(one.model, other.model)
+        and np.array_equal(one.attempts, other.attempts)
+        and np.array_equal(one.quality, other.quality, equal_nan=True)
+        and np.array_equal(one.cost_usd, other.cost_usd, equal_nan=True)
+        and not (one.model == NOBODY).all()
+    )
+
+
+def _arm(entry: Entry, baseline: Entry, margin: float, clusters: Ints | None) -> Arm:
+    walked, base = entry.walked, baseline.walked
+    own = figures_from(walked.quality, walked.cost_usd, walked.latency_s, failures=walked.failures, clusters=clusters)
+    if same(walked, base):
+        figures = _unchanged(own, margin)
+    else:
+        figures = against(
+            own, (walked.quality, walked.cost_usd), (base.quality, base.cost_usd), margin=margin, clusters=clusters
+        )
+    return Arm(name=entry.name, config=entry.config, walked=walked, figures=figures, tune=entry.tune)
+
+
+def _adjusted(arms: Sequence[Arm], family: Sequence[int]) -> dict[int, tuple[float, float]]:
+    verdicts = [arms[k].figures.against for k in family]
+    p = holm(np.array([v.p for v in verdicts if v is not None]))
+    better = holm(np.array([v.p_better for v in verdicts if v is not None]))
+    return {k: (float(p[i]), float(better[i])) for i, k in enumerate(family)}
+
+
+def _unchanged(figures: Figures, margin: float) -> Figures:
+    """Return the figures of an arm that is the baseline under another name: no difference, for certain."""
+    nothing = Estimate(value=0.0, low=0.0, high=0.0, se=0.0, n=figures.n, method="the same answers")
+    one = Estimate(value=1.0, low=1.0, high=1.0, se=0.0, n=figures.n, method="the same answers")
+    known = figures.cost_known == figures.n and (figures.cost_usd or 0.0) > 0
+    return dataclasses.replace(figures, against=non_inferiority(nothing, margin), cost_ratio=one if known else None)
+
+
+def _row(arm: Arm, simulated: bool) -> tuple[Any, ...]:
+    f = arm.figures
+    verdict = f.against
+    delta = None if verdict is None else verdict.difference
+    return (
+        arm.name,
+        f.n,
+        f.failures,
+        *_three(f.quality),
+        np.nan if f.cost_usd is None else f.cost_usd,
+        f.cost_known,
+        np.nan if f.latency_p50 is None else f.latency_p50.value,
+        np.nan if f.latency_p95 is None else f.latency_p95.value,
+        *_three(delta),
+        None if verdict is None else verdict.verdict,
+        verdict is not None and verdict.worse_within_margin,
+        np.nan if f.p_adjusted is None else f.p_adjusted,
+        *_three(f.cost_ratio),
+        np.nan if verdict is None or verdict.n_needed is None else verdict.n_needed,
+        np.nan if arm.tune_quality is None else arm.tune_quality,
+        simulated,
+    )
+
+
+def _three(estimate: Estimate | None) -> tuple[float, float, float]:
+    if estimate is None:
+        return (np.nan, np.nan, np.nan)
+    low, high = estimate.interval or (np.nan, np.nan)
+    return (estimate.value, low, high)
+
+
+def _mean(values: Floats) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None

@@ -1,0 +1,185 @@
+"""Outcomes out of the log: what every model did with every prompt, over the runs that were played live."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from routelab.core.errors import DataError, LogBusy, LogUnreadable, suggest
+from routelab.core.ports import Floats
+from routelab.core.values import Message, Prompt
+from routelab.lab.outcomes import MEASURES, Cells, Outcomes, Texts, cube
+
+Query: TypeAlias = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
+
+NOT_ASKED = ("MissingKey", "Cancelled", "BudgetExceeded")
+"""Ends of a call that say nothing about the model: nothing was sent, or the asker went away."""
+
+# One row for each prompt and model, from the latest run that asked that model about that prompt. Retries of one run are
+# one attempt: their costs and waits add up. A refused connection without a cost costs nothing, as in `Run.cost_usd`.
+_CELLS = """
+    with asked as (
+        select c.run_id, c.prompt_id, c.requested_model as model, max(c.started_at) as at,
+               bool_or(c.status = 'answered') as answered, bool_or(c.simulated) as simulated,
+               case when count(*) filter (c.status = 'answered' and c.cost_usd is null) > 0 then null
+                    else coalesce(sum(c.cost_usd), 0) end as cost_usd,
+               case when count(c.latency_s) < count(*) then null else sum(c.latency_s) end as latency_s,
+               arg_max(c.input_tokens, c.attempt) filter (c.status = 'answered') as input_tokens,
+               arg_max(c.output_tokens, c.attempt) filter (c.status = 'answered') as output_tokens
+        from calls c
+        where not c.cached and c.status not in (select unnest(?::varchar[]))
+          and (not ? or c.experiment in (select unnest(?::varchar[])))
+        group by c.run_id, c.prompt_id, c.requested_model
+    ), measured as (
+        select run_id, model, arg_max(quality, seq) as quality from scores where accepted is null group by run_id, model
+    )
+    select a.prompt_id, a.model, a.run_id, a.answered, a.simulated, m.quality, a.cost_usd, a.latency_s, a.input_tokens,
+           a.output_tokens
+    from asked a left join measured m on m.run_id = a.run_id and m.model = a.model
+    qualify row_number() over (partition by a.prompt_id, a.model order by a.at desc, a.run_id desc) = 1
+    order by a.prompt_id, a.model
+"""
+_GATES = "select run_id, model, scorer, arg_max(quality, seq) from scores where accepted is not null group by all"
+_PROMPTS = "select prompt_id, arg_max(task, added_at), arg_max(content, added_at) from prompts group by prompt_id"
+_TEXTS = "select run_id, model, arg_max(text, call_id) from answers where text is not null group by run_id, model"
+
+
+def outcomes_of_log(path: Path, *, dataset: str | None = None, prompts: Sequence[Prompt] = ()) -> Outcomes:
+    """Return the outcomes in a DuckDB log that is closed; `prompts` replace those that the log kept."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file", hint="check the path")
+    return outcomes_of_query(_reader(path), name=path.name, dataset=dataset, prompts=prompts)
+
+
+def outcomes_of_query(
+    query: Query, *, name: str = "log", dataset: str | None = None, prompts: Sequence[Prompt] = ()
+) -> Outcomes:
+    """Return the outcomes behind a query function such as `Log.query`; the latest run of a prompt and model counts.
+
+    Recalled answers are nobody's outcome; a call without an answer is a failure (quality 0), unless nothing was
+    sent. `dataset` limits to the experiments on it, and must be given when the log has several.
+    """
+    chosen, experiments = _experiments(query, name, dataset)
+    rows = query(_CELLS, [list(NOT_ASKED), chosen is not None, experiments])
+    if not rows:
+        raise DataError(f"{name}: holds no answers" + (f" on '{chosen}'" if chosen else ""), hint="collect some first")
+    known = {p.id: p for p in (prompts or _prompts(query))}
+    asked = tuple(known.get(i) or Prompt(id=i, messages=()) for i in dict.fromkeys(row[0] for row in rows))
+    models = tuple(dict.fromkeys(row[1] for row in rows))
+    place, column = {p.id: k for k, p in enumerate(asked)}, {m: k for k, m in enumerate(models)}
+    at = (
+        np.array([place[row[0]] for row in rows], dtype=np.intp),
+        np.array([column[row[1]] for row in rows], dtype=np.intp),
+    )
+    values = np.array([row[5:] for row in rows], dtype=float)
+    cells = Cells(
+        prompt=at[0],
+        model=at[1],
+        measures={measure: values[:, k] for k, measure in enumerate(MEASURES)},
+        failed=np.array([not row[3] for row in rows], dtype=np.bool_),
+        kinds=np.array(["tokens_x_listprice"] * len(rows), dtype=object),
+    )
+    arrays, failed, kinds = cube(asked, models, cells)
+    runs = {(row[2], row[1]): (int(i), int(k)) for row, i, k in zip(rows, *at, strict=True)}
+    return Outcomes(
+        prompts=asked,
+        models=models,
+        failed=failed,
+        cost_kind=kinds,
+        simulated=any(row[4] for row in rows),
+        dataset=chosen,
+        gates=_gates(query, runs, (len(asked), len(models))),
+        texts=_texts(query, {(row[0], row[1]): row[2] for row in rows}),
+        **arrays,  # type: ignore[arg-type]  # the five measures by name
+    )
+
+
+def _reader(path: Path) -> Query:
+    def query(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        import duckdb
+
+        try:
+            # One short connection a query: the log's writer needs the file between them.
+            with duckdb.connect(str(path), read_only=True) as connection:
+                return list(connection.execute(sql, list(parameters)).fetchall())
+        except duckdb.IOException as trouble:
+            said = str(trouble).splitlines()[0]
+            if "lock" in said.lower():
+                raise LogBusy(f"{path}: another process holds the log", hint="close that session, or wait") from None
+            raise LogUnreadable(f"{path}: cannot be opened ({said})", hint="is it a DuckDB log?") from None
+        except duckdb.Error as trouble:
+            raise LogUnreadable(
+                f"{path}: is not a log ({str(trouble).splitlines()[0]})", hint="open it with Lab once"
+            ) from None
+
+    return query
+
+
+def _experiments(query: Query, name: str, dataset: str | None) -> tuple[str | None, list[str]]:
+    rows = query("select distinct dataset, experiment from experiments where dataset is not null and dataset <> ''", [])
+    there = sorted({str(row[0]) for row in rows})
+    if dataset is None:
+        if len(there) > 1:
+            raise DataError(f"{name}: holds {len(there)} datasets; name one", hint=f"datasets: {', '.join(there)}")
+        dataset = there[0] if there else None
+    elif dataset not in there:
+        near = suggest(dataset, there)
+        raise DataError(
+            f"{name}: unknown dataset '{dataset}'" + ("" if near is None else f"; {near}"),
+            hint=f"datasets: {', '.join(there) or 'none'}",
+        )
+    return dataset, [str(row[1]) for row in rows if row[0] == dataset]
+
+
+def _prompts(query: Query) -> list[Prompt]:
+    return [_prompt(*row) for row in query(_PROMPTS, [])]
+
+
+def _prompt(prompt_id: str, task: str | None, content: str | None) -> Prompt:
+    """Return a prompt of the log; under a content policy its texts are hashes, and then it has no messages."""
+    facts = json.loads(content) if content else {}
+    messages = facts.get("messages") or []
+    readable = all(isinstance(m, Mapping) and isinstance(m.get("content"), str) for m in messages)
+    wrong = facts.get("wrong") or ()
+    return Prompt(
+        id=prompt_id,
+        messages=tuple(Message(role=m["role"], content=m["content"]) for m in messages) if readable else (),
+        task=task,
+        reference=_text(facts.get("reference")),
+        scorer=facts["scorer"] if isinstance(facts.get("scorer"), Mapping) else None,
+        difficulty=facts.get("difficulty"),
+        wrong=tuple(w for w in wrong if isinstance(w, str)) if isinstance(wrong, Sequence) else (),
+        group=_text(facts.get("group")),
+        tags=facts.get("tags") or {},
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _gates(query: Query, runs: Mapping[tuple[str, str], tuple[int, int]], shape: tuple[int, int]) -> dict[str, Floats]:
+    gates: dict[str, Floats] = {}
+    for run_id, model, scorer, quality in query(_GATES, []):
+        if (run_id, model) in runs and quality is not None:
+            gates.setdefault(scorer, np.full(shape, np.nan))[runs[run_id, model]] = quality
+    return gates
+
+
+def _texts(query: Query, runs: Mapping[tuple[str, str], str]) -> Texts:
+    """Return a function that finds what was said; the log is asked once, when the first text is wanted."""
+
+    @lru_cache(maxsize=1)
+    def loaded() -> Mapping[tuple[str, str], str]:
+        return {(row[0], row[1]): row[2] for row in query(_TEXTS, [])}
+
+    def text(prompt_id: str, model: str) -> str | None:
+        run = runs.get((prompt_id, model))
+        return None if run is None else loaded().get((run, model))
+
+    return text

@@ -1,0 +1,286 @@
+"""Play arms over recorded outcomes: split, fit on tune, walk, judge on confirm. No model is called."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from routelab.core.errors import ConfigError, DataError, suggest
+from routelab.core.plan import NOBODY, Plan
+from routelab.core.values import Prompt, Roster, draw
+from routelab.lab.compare import Arm, Comparison, Entry, Terms, assess
+from routelab.lab.controls import (
+    Controls,
+    best_single,
+    cheapest,
+    mean_costs,
+    mean_qualities,
+    oracle,
+    shuffle,
+    single,
+    zero_router,
+)
+from routelab.lab.outcomes import Bools, Outcomes
+from routelab.lab.walk import Walked, walk
+
+Planner: TypeAlias = Callable[[Any, Sequence[Prompt], Roster], Plan]
+
+BEST_SINGLE = "best-single"
+CONTROL_NAMES = (BEST_SINGLE, "cheapest", "shuffle", "oracle")
+
+
+class Planned(Protocol):
+    """What a RouteConfig offers to a replay: its strategy's value, its models, and who is asked after them."""
+
+    @property
+    def ranking(self) -> Any: ...
+    @property
+    def models(self) -> Sequence[str]: ...
+    @property
+    def names(self) -> Sequence[str]: ...
+    @property
+    def fallbacks(self) -> Mapping[str, Sequence[str]]: ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Halves:
+    """The tune and the confirm split of some outcomes; both are everything when nothing is held out."""
+
+    tune: Outcomes
+    confirm: Outcomes
+    held_out: bool
+
+
+def replay(
+    outcomes: Outcomes,
+    arms: Mapping[str, Any],
+    *,
+    confirm: float = 0.4,
+    margin: float = 0.02,
+    seed: int = 0,
+    baseline: str | None = None,
+    plan_for: Planner | None = None,
+) -> Comparison:
+    """Return the comparison of arms (name → RouteConfig or strategy) on the confirm split.
+
+    Prompts are split by a hash of their id (clusters by their group, so they stay whole); what can be fitted is
+    fitted on tune. The baseline is the single model that is best on tune, or an arm's or a model's name.
+    `confirm=0` reports on all prompts, and then nothing is called a winner. Raises DataError or ConfigError, one
+    line, for an arm that cannot be replayed.
+    """
+    check(confirm, margin)
+    halves = halve(outcomes, confirm, seed)
+    entries = tuple(entry_of(name, arm, halves, plan_for or planned) for name, arm in arms.items())
+    terms = terms_of(outcomes, halves, margin=margin, seed=seed, arms_tried=len(entries))
+    return compare_entries(halves, entries, baseline_of(baseline, entries, halves), terms)
+
+
+def check(confirm: float, margin: float) -> None:
+    """Raise ConfigError for a share or a margin that cannot be used."""
+    if not 0 <= confirm < 1:
+        raise ConfigError(
+            f"confirm: must be at least 0 and less than 1, not {confirm}", hint="0.4 holds out two prompts of five"
+        )
+    if not 0 < margin < 1:
+        raise ConfigError(
+            f"margin: must lie between 0 and 1, not {margin}", hint="0.02 accepts a loss of two points of quality"
+        )
+
+
+def halve(outcomes: Outcomes, confirm: float, seed: int) -> Halves:
+    """Return the two splits; a prompt's side depends on the seed and its id (or its group) only."""
+    if confirm == 0:
+        return Halves(tune=outcomes, confirm=outcomes, held_out=False)
+    held = held_out(outcomes.prompts, confirm, seed)
+    if held.all() or not held.any():
+        raise DataError(
+            f"{len(outcomes)} prompts cannot be split into tune and confirm (confirm={confirm})",
+            hint="collect more prompts, or pass confirm=0 to look at all of them without naming a winner",
+        )
+    return Halves(tune=outcomes.take(~held), confirm=outcomes.take(held), held_out=True)
+
+
+def held_out(prompts: Sequence[Prompt], confirm: float, seed: int) -> Bools:
+    """Return which prompts belong to the confirm split."""
+    return np.array(
+        [draw(seed, "confirm", "prompt" if p.group is None else "group", p.group or p.id) < confirm for p in prompts],
+        dtype=np.bool_,
+    )
+
+
+def entry_of(name: str, arm: Any, halves: Halves, plan_for: Planner) -> Entry:
+    """Return an arm fitted on tune and walked over both splits."""
+    if name in CONTROL_NAMES:
+        raise ConfigError(f"arm '{name}': is the name of a control", hint=f"controls: {', '.join(CONTROL_NAMES)}")
+    known_models(name, arm, halves.tune)
+    fitted = fit(arm, halves.tune)
+    return Entry(
+        name=name,
+        config=fitted,
+        walked=walked(name, fitted, halves.confirm, plan_for),
+        tune=walked(name, fitted, halves.tune, plan_for) if halves.held_out else None,
+    )
+
+
+def known_models(name: str, arm: Any, outcomes: Outcomes) -> None:
+    """Raise DataError when an arm names a model without outcomes."""
+    for model in names_of(arm):
+        if model not in outcomes.models:
+            near = suggest(model, outcomes.models)
+            raise DataError(
+                f"arm '{name}': model '{model}' has no recorded outcomes" + ("" if near is None else f"; {near}"),
+                hint=f"models there: {', '.join(outcomes.models)}",
+            )
+
+
+def names_of(arm: Any) -> tuple[str, ...]:
+    """Return every model that an arm says it may ask; empty when it does not say."""
+    named: Iterable[str] = getattr(arm, "names", None) or getattr(arm, "models", None) or ()
+    return tuple(named)
+
+
+def fit(arm: Any, tune: Outcomes) -> Any:
+    """Return the arm with what can learn fitted on the tune split, over the arm's own models."""
+    learner = getattr(arm, "ranking", arm)
+    if not hasattr(learner, "fit"):
+        return arm
+    own = tune.only(arm.models) if getattr(arm, "models", None) else tune
+    fitted = learner.fit(own)
+    return fitted if learner is arm else dataclasses.replace(arm, strategy=fitted)
+
+
+def walked(name: str, arm: Any, outcomes: Outcomes, plan_for: Planner) -> Walked:
+    """Return the walk of an arm over outcomes."""
+    plan = plan_for(arm, outcomes.prompts, outcomes.roster)
+    gate = None
+    if plan.gate.scorer is not None:
+        gate = outcomes.gates.get(plan.gate.scorer)
+        if gate is None:
+            raise DataError(
+                f"arm '{name}': its gate needs the scores of '{plan.gate.scorer}', and none were recorded",
+                hint=f"gates recorded: {', '.join(outcomes.gates) or 'none'}",
+            )
+    return walk(plan, outcomes, np.arange(len(outcomes.models), dtype=np.intp), gate)
+
+
+def planned(arm: Any, prompts: Sequence[Prompt], roster: Roster) -> Plan:
+    """Return the plan of a RouteConfig or of a strategy, in positions of the roster.
+
+    A config's strategy sees the config's models only, in the config's order, as in a live run.
+    """
+    if not hasattr(arm, "ranking"):
+        if not hasattr(arm, "plan"):
+            raise ConfigError(
+                f"{type(arm).__name__} is neither a RouteConfig nor a strategy",
+                hint="a strategy has plan(prompts, roster)",
+            )
+        plan: Plan = arm.plan(prompts, roster)
+        return plan
+    from routelab.stages.route import Route
+
+    at = [roster.names.index(name) for name in arm.names]
+    route = Route(
+        kind="",
+        strategy=arm.ranking,
+        roster=Roster(models=tuple(roster.models[k] for k in at)),
+        ranked=len(arm.models),
+        fallbacks=arm.fallbacks,
+    )
+    own = route.plan(prompts)
+    quality = None
+    if own.quality is not None:
+        quality = np.full((len(own), len(roster)), np.nan)
+        quality[:, at[: own.quality.shape[1]]] = own.quality
+    return dataclasses.replace(own, order=np.array([*at, NOBODY], dtype=np.intp)[own.order], quality=quality)
+
+
+def baseline_of(name: str | None, entries: Sequence[Entry], halves: Halves) -> Entry:
+    """Return the baseline: the best single model on tune, or the arm or the model that is named."""
+    if name is None or name == BEST_SINGLE:
+        column = best_single(halves.tune)
+        if column is None:
+            raise DataError("no quality was recorded, so nothing can be compared", hint="score the answers first")
+        return _single_entry(BEST_SINGLE, column, halves)
+    found = next((entry for entry in entries if entry.name == name), None)
+    if found is not None:
+        return found
+    if name in halves.tune.models:
+        return _single_entry(name, halves.tune.models.index(name), halves)
+    known = [*(entry.name for entry in entries), *halves.tune.models]
+    near = suggest(name, known)
+    raise ConfigError(
+        f"baseline: unknown '{name}'" + ("" if near is None else f"; {near}"),
+        hint=f"arms and models: {', '.join(known)}",
+    )
+
+
+def terms_of(outcomes: Outcomes, halves: Halves, *, margin: float, seed: int, arms_tried: int) -> Terms:
+    """Return the terms of a replay."""
+    return Terms(
+        margin=margin,
+        seed=seed,
+        tune=len(halves.tune) if halves.held_out else 0,
+        confirm=len(halves.confirm),
+        arms_tried=arms_tried,
+        final=halves.held_out,
+        dataset=outcomes.dataset,
+        simulated=outcomes.simulated,
+        cost_kinds=tuple(sorted({k for k in outcomes.cost_kind if k is not None})),
+        notes=outcomes.notes,
+    )
+
+
+def compare_entries(halves: Halves, entries: Sequence[Entry], baseline: Entry, terms: Terms) -> Comparison:
+    """Return the comparison of walked arms on the confirm split, with every control."""
+    outcomes, clusters = halves.confirm, halves.confirm.clusters
+    best, least = best_single(halves.tune), cheapest(halves.tune)
+    assert best is not None  # `baseline_of` has refused outcomes without a quality
+    controls = {BEST_SINGLE: _single_entry(BEST_SINGLE, best, halves), "oracle": _oracle_entry(halves)}
+    if least is not None:
+        controls["cheapest"] = _single_entry("cheapest", least, halves)
+    judged, base = assess(entries, baseline, terms, clusters)
+    held = {arm.name: arm for arm in assess(list(controls.values()), baseline, terms, clusters)[0]}
+    comparison = Comparison(arms=judged, baseline=base, models=outcomes.models, terms=terms, outcomes=outcomes)
+    of = comparison.winner() or _most_promising(comparison) or base
+    return dataclasses.replace(
+        comparison,
+        controls=Controls(
+            best_single=held[BEST_SINGLE],
+            cheapest=held.get("cheapest"),
+            shuffle=shuffle(of, base.walked, outcomes, margin=terms.margin, clusters=clusters),
+            oracle=held["oracle"],
+            hull=zero_router(outcomes.models, mean_costs(outcomes), mean_qualities(outcomes)),
+        ),
+    )
+
+
+def _most_promising(comparison: Comparison) -> Arm | None:
+    """Return the arm that routes (asks more than one model) and is best on tune, else on the prompts reported."""
+    routing = [a for a in comparison.arms if len(np.unique(a.walked.model[a.walked.model != NOBODY])) > 1]
+    if comparison.terms.nominated is not None:
+        routing = [a for a in routing if a.name in comparison.terms.nominated] or routing
+    scored = [a for a in routing if a.figures.quality is not None]
+    return max(
+        scored,
+        key=lambda a: (
+            a.tune_quality if a.tune_quality is not None else a.figures.quality.value if a.figures.quality else 0.0
+        ),
+        default=None,
+    )
+
+
+def _single_entry(name: str, column: int, halves: Halves) -> Entry:
+    return Entry(
+        name=name,
+        config=halves.confirm.models[column],
+        walked=single(halves.confirm, column),
+        tune=single(halves.tune, column) if halves.held_out else None,
+    )
+
+
+def _oracle_entry(halves: Halves) -> Entry:
+    return Entry(name="oracle", config=None, walked=oracle(halves.confirm), tune=None)

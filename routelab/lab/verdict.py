@@ -1,0 +1,231 @@
+"""What to do, as one sentence: adopt an arm, keep the baseline, ask more prompts, or do not route at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from routelab.core.plan import NOBODY
+from routelab.lab.compare import ALPHA, Arm, Comparison, same
+from routelab.lab.controls import best_single, cheapest, mean_costs, mean_qualities, zero_router
+from routelab.lab.statistics import Estimate
+
+
+def decide(comparison: Comparison) -> tuple[Arm | None, str]:
+    """Return the winner or None, and the sentence that says why.
+
+    A winner is non-inferior at the margin after Holm's correction and cheaper (the whole interval of its cost ratio
+    lies below 1), or better in quality after the correction at a known cost that is no higher. Of several, the cheapest
+    among those whose quality is within the margin of the best one's, both taken from the tune split if there is one.
+    """
+    arm, sentence = _decided(comparison)
+    return arm, f"simulated: {sentence}" if comparison.terms.simulated else sentence
+
+
+def cheaper(arm: Arm) -> bool:
+    """Say that the arm's cost is known and lies below the baseline's with its whole interval."""
+    ratio = arm.figures.cost_ratio
+    return ratio is not None and ratio.high is not None and ratio.high < 1
+
+
+def adoptable(arm: Arm) -> bool:
+    """Say that the arm is no worse by the margin and cheaper, or better at no higher cost."""
+    f = arm.figures
+    if f.against is None or f.p_adjusted is None:
+        return False
+    if f.against.verdict == "non-inferior" and f.p_adjusted <= ALPHA and cheaper(arm):
+        return True
+    better = f.p_better_adjusted is not None and f.p_better_adjusted <= ALPHA
+    return better and f.cost_ratio is not None and f.cost_ratio.value <= 1
+
+
+def _decided(comparison: Comparison) -> tuple[Arm | None, str]:
+    terms = comparison.terms
+    lone = _one_for_all(comparison)
+    if not terms.final:
+        advice = "" if lone is None else f"; on these figures, do not route: {lone}"
+        return None, f"nothing is called a winner: {_unsettled(comparison)}{advice}"
+    standing = [a for a in _contenders(comparison) if adoptable(a)]
+    if standing:
+        winner = _best_value(standing, terms.margin)
+        return winner, _adopt(winner, comparison)
+    if lone is not None:
+        return None, f"do not route: {lone}; keep the baseline {_label(comparison.baseline)}"
+    return None, _keep(comparison)
+
+
+def _unsettled(comparison: Comparison) -> str:
+    terms = comparison.terms
+    if comparison.outcomes is None:
+        return f"only {terms.confirm:,} prompts were finished by every arm"
+    return f"there is no confirm split, the arms were looked at on all {terms.confirm:,} prompts"
+
+
+def _contenders(comparison: Comparison) -> list[Arm]:
+    """Return the arms that may win: nominated, and not the baseline under another name."""
+    nominated = comparison.terms.nominated
+    return [
+        arm
+        for arm in comparison.arms
+        if (nominated is None or arm.name in nominated) and not same(arm.walked, comparison.baseline.walked)
+    ]
+
+
+def _best_value(arms: Sequence[Arm], margin: float) -> Arm:
+    best = max(_quality(arm) for arm in arms)
+    return min((arm for arm in arms if _quality(arm) >= best - margin), key=lambda a: (_cost(a), -_quality(a), a.name))
+
+
+def _quality(arm: Arm) -> float:
+    if arm.tune_quality is not None:
+        return arm.tune_quality
+    return arm.figures.quality.value if arm.figures.quality is not None else 0.0
+
+
+def _cost(arm: Arm) -> float:
+    cost = arm.tune_cost_usd if arm.tune_cost_usd is not None else arm.figures.cost_usd
+    return np.inf if cost is None else cost
+
+
+def _one_for_all(comparison: Comparison) -> str | None:
+    """Return the clause when one model was best and cheapest on tune and still is both on the prompts reported."""
+    controls, outcomes = comparison.controls, comparison.outcomes
+    if outcomes is None or len(comparison.models) < 2:
+        return None
+    best, least = best_single(outcomes), cheapest(outcomes)
+    if best is None or best != least:
+        return None
+    if controls is not None and controls.cheapest is not None:
+        name = outcomes.models[best]
+        if controls.best_single.config != name or controls.cheapest.config != name:
+            return None
+    quality = float(np.nanmean(outcomes.quality[:, best]))
+    return (
+        f"{outcomes.models[best]} is both the best ({_percent(quality)}) and the cheapest of the "
+        f"{len(outcomes.models)} models{_estimated(comparison)}, so on average no other model is worth asking"
+    )
+
+
+def _adopt(winner: Arm, comparison: Comparison) -> str:
+    f, base = winner.figures, comparison.baseline.figures
+    assert f.against is not None
+    assert f.quality is not None
+    assert f.cost_ratio is not None
+    assert base.quality is not None
+    said = (
+        f"adopt {winner.name}: quality {_percent(f.quality.value)} against {_percent(base.quality.value)} of the "
+        f"baseline {_label(comparison.baseline)} (difference {_points(f.against.difference)}; margin {_margin(comparison)}) at "
+        f"{_share(f.cost_ratio)} of its cost{_estimated(comparison)}, on {f.against.difference.n:,} "
+        f"{_prompts(comparison)}"
+    )
+    return "; ".join([said, *_remarks(winner, comparison)])
+
+
+def _remarks(winner: Arm, comparison: Comparison) -> list[str]:
+    """Return what a reader should know before adopting the arm."""
+    remarks = []
+    if winner.figures.against is not None and winner.figures.against.worse_within_margin:
+        remarks.append("it is worse, but within the margin")
+    if len(np.unique(winner.walked.model[winner.walked.model != NOBODY])) == 1:
+        remarks.append("it asks one model for everything, so there is nothing to route")
+    mixed = _mixed_quality(winner, comparison)
+    if mixed is not None and winner.figures.quality is not None and winner.figures.quality.value < mixed:
+        remarks.append(f"mixing single models at random would reach {_percent(mixed)} at that cost")
+    if getattr(getattr(winner.config, "ranking", winner.config), "tasks", None) == "given":
+        remarks.append("it needs every prompt to come with its task")
+    return remarks
+
+
+def _mixed_quality(winner: Arm, comparison: Comparison) -> float | None:
+    outcomes, cost = comparison.outcomes, winner.figures.cost_usd
+    if outcomes is None or cost is None:
+        return None
+    hull = zero_router(outcomes.models, mean_costs(outcomes), mean_qualities(outcomes))
+    return None if hull is None else hull.quality_at(cost)
+
+
+def _keep(comparison: Comparison) -> str:
+    label = _label(comparison.baseline)
+    others = _contenders(comparison)
+    if not others:
+        return f"keep the baseline {label}: no other arm was good enough on the tune split to be put forward"
+    if all(arm.figures.cost_ratio is None for arm in others):
+        return (
+            f"keep the baseline {label}: {_unknown_costs(comparison)}, so no arm can be called cheaper, and none is "
+            "adopted for its quality without its cost"
+        )
+    saving = [arm for arm in others if cheaper(arm)]
+    waiting = [(needed, arm) for arm in saving if (needed := _needed(arm)) is not None]
+    if waiting:
+        return _more(*min(waiting, key=lambda pair: pair[0]), comparison)
+    passed = next((a for a in saving if a.figures.against and a.figures.against.verdict == "non-inferior"), None)
+    if passed is not None:
+        return (
+            f"keep the baseline {label}: {passed.name} passes on its own, but not after the correction for "
+            f"{len(others)} arms (p = {passed.figures.p_adjusted:.3f})"
+        )
+    if saving:
+        return f"keep the baseline {label}: every arm that is cheaper is worse, or cannot be told from worse"
+    return f"keep the baseline {label}: no arm is cheaper at a known cost, and none is better at the same cost"
+
+
+def _unknown_costs(comparison: Comparison) -> str:
+    known = comparison.baseline.figures.cost_known
+    return "costs are not known" if known == 0 else "not every cost is known"
+
+
+def _needed(arm: Arm) -> int | None:
+    return None if arm.figures.against is None else arm.figures.against.n_needed
+
+
+def _more(needed: int, arm: Arm, comparison: Comparison) -> str:
+    verdict, ratio = arm.figures.against, arm.figures.cost_ratio
+    assert verdict is not None
+    assert ratio is not None
+    more = _rounded(needed - verdict.difference.n)
+    return (
+        f"you need about {more:,} more {_prompts(comparison)}, if {arm.name} loses nothing in truth: it costs "
+        f"{_share(ratio)} of the baseline {_label(comparison.baseline)}{_estimated(comparison)}, but its quality "
+        f"differs by {_points(verdict.difference)}, which does not settle a margin of {_margin(comparison)}; keep the "
+        "baseline until then"
+    )
+
+
+def _label(baseline: Arm) -> str:
+    known = isinstance(baseline.config, str) and baseline.config != baseline.name
+    return f"{baseline.config} ({baseline.name})" if known else baseline.name
+
+
+def _prompts(comparison: Comparison) -> str:
+    return "confirm prompts" if comparison.terms.tune else "prompts"
+
+
+def _estimated(comparison: Comparison) -> str:
+    return " (costs are estimated)" if "estimated" in comparison.terms.cost_kinds else ""
+
+
+def _margin(comparison: Comparison) -> str:
+    return f"{100 * comparison.terms.margin:g} points"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _points(difference: Estimate) -> str:
+    if difference.low is None or difference.high is None:
+        return f"{100 * difference.value:+.1f} points ({difference.note or 'no interval'})"
+    low, high = 100 * difference.low, 100 * difference.high
+    return f"{100 * difference.value:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}"
+
+
+def _share(ratio: Estimate) -> str:
+    ends = "" if ratio.low is None or ratio.high is None else f" ({100 * ratio.low:.3g} to {100 * ratio.high:.3g} %)"
+    return f"{100 * ratio.value:.3g} %{ends}"
+
+
+def _rounded(n: int) -> int:
+    """Return n to two leading digits, upwards: a planning figure has no more."""
+    step = int(10 ** max(0, len(str(n)) - 2))
+    return -(-n // step) * step
