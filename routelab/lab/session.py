@@ -203,11 +203,11 @@ class Lab:
     def _describe(self, experiment: str, dataset: Dataset, configs: Mapping[str, RouteConfig], seed: int) -> None:
         self.log.record_prompts(dataset.prompts)
         self.log.record_experiment(
-            experiment=experiment,
+            experiment,
             dataset=dataset.name,
-            dataset_hash=dataset.fingerprint,
-            arms={name: config.to_text() for name, config in configs.items()},
+            arms={name: config.to_mapping() for name, config in configs.items()},
             seed=seed,
+            detail={"dataset_fingerprint": dataset.fingerprint, "prompts": len(dataset)},
         )
 
     def _judged(
