@@ -18,10 +18,11 @@ from routelab.core.errors import ConfigError
 from routelab.core.values import Prompt, Score
 from routelab.scoring import demand, wording
 from routelab.scoring.exact import shown
+from routelab.scoring.fence import tested
 
 _FENCE = Path(__file__).with_name("fence.py")
 _REPORT_LIMIT = 1 << 18
-_PYTHON = ("python", "py", "python3", "python3.11", "pycon", "")
+_PYTHON = ("python", "py", "python3", "python3.11", "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +30,8 @@ class Code:
     """Gives 1 when the program in the answer passes every test, else 0, and says how many passed and what failed first.
 
     The program is the first fenced block labelled Python, else the first one without a label, else the first one, else
-    the whole answer. `tests` is Python: each top-level statement with an assert in it is one test, the others prepare.
-    `entry` is the name that the program must define. `cpu_s`, `wall_s` and `memory_mb` limit one run of all tests
+    the whole answer. `tests` is Python: each top-level statement with an assert in it is one test (a function only if it
+    is called test…, and then it is called); the others prepare. `entry` is the name that the program must define. `cpu_s`, `wall_s` and `memory_mb` limit one run of all tests
     together.
 
     The program runs in a fresh interpreter (standard library only, no environment, an empty folder, fixed hash seed)
@@ -114,12 +115,12 @@ class _Report:
 
 
 def cases(tests: str) -> tuple[str, ...]:
-    """Return the source of each test: the top-level statements with an assert in them; raises ConfigError."""
+    """Return the source of each test, in order; raises ConfigError when the tests are not Python."""
     try:
         tree = ast.parse(tests)
     except (SyntaxError, ValueError) as trouble:
         raise ConfigError(f"scorer.tests: not Python: {trouble}") from None
-    return tuple(ast.unparse(s) for s in tree.body if any(isinstance(part, ast.Assert) for part in ast.walk(s)))
+    return tuple(ast.unparse(statement) for statement in tree.body if tested(statement))
 
 
 def first_block(answer: str) -> str:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import ast
 import builtins
+import collections
+import contextlib
+import importlib
 import json
+import operator
 import os
 import sys
 import types
@@ -32,6 +36,28 @@ _REFUSED = {
     "syslog": "openlog",
 }
 """Audit events that are refused, by module."""
+_BLUNTED = {
+    "_posixsubprocess": "fork_exec",
+    "_signal": "pidfd_send_signal",
+    "signal": "pidfd_send_signal",
+    "os": "mkfifo mknod setsid",
+    "posix": "mkfifo mknod setsid",
+}
+"""Functions that no audit event announces, by module."""
+_CONTAINERS = (list, tuple, set, frozenset, collections.deque)
+_COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
+    "Eq": ("__eq__", operator.eq),
+    "NotEq": ("__eq__ __ne__", operator.ne),
+    "Lt": ("__lt__ __gt__", operator.lt),
+    "LtE": ("__le__ __ge__", operator.le),
+    "Gt": ("__gt__ __lt__", operator.gt),
+    "GtE": ("__ge__ __le__", operator.ge),
+    "In": ("__eq__", lambda a, b: a in b),
+    "NotIn": ("__eq__", lambda a, b: a not in b),
+    "Is": ("", operator.is_),
+    "IsNot": ("", operator.is_not),
+}
+"""What a comparison is called in a syntax tree: the methods that may decide it, and the comparison."""
 
 
 def raise_fence(folder: str, cpu_s: float, memory_mb: int) -> None:
@@ -75,6 +101,15 @@ def raise_fence(folder: str, cpu_s: float, memory_mb: int) -> None:
         elif event == "socket.__new__" and arguments[1] != unix:  # asyncio needs a socket pair to itself
             raise PermissionError("sockets are not allowed here")
 
+    def blunt(*arguments: Any, **more: Any) -> Any:
+        raise PermissionError("this is not allowed here")
+
+    for module, names in _BLUNTED.items():
+        with contextlib.suppress(ImportError):
+            blunted = importlib.import_module(module)
+            for name in names.split():
+                if hasattr(blunted, name):
+                    setattr(blunted, name, blunt)
     sys.addaudithook(refuse)
 
 
@@ -93,70 +128,62 @@ class VouchingError(AssertionError):
 
 
 def comparer(trusted: frozenset[int], entries: Callable[[], tuple[type, ...]], seen: list[Any]) -> Callable[..., Any]:
-    """Return the comparison that the tests use. `trusted` are the ids of classes that were there before the program."""
-    import operator as o
+    """Return the comparison that the tests use; it leaves the left side of the latest one in `seen`.
 
-    rich = {"Eq": o.eq, "NotEq": o.ne, "Lt": o.lt, "LtE": o.le, "Gt": o.gt, "GtE": o.ge}
-    other = {
-        "Is": o.is_,
-        "IsNot": o.is_not,
-        "In": lambda a, b: a in b,
-        "NotIn": lambda a, b: a not in b,
-    }
-
-    def owner(kind: type, name: str) -> type:
-        return next(c for c in type.mro(kind) if name in type.__dict__["__dict__"].__get__(c))
-
-    def parts(value: Any) -> Iterator[Any]:
-        stack, met = [value], 0
-        while stack and met < 100_000:
-            met += 1
-            item = stack.pop()
-            yield item
-            if isinstance(item, dict):
-                stack.extend(dict.keys(item))
-                stack.extend(dict.values(item))
-            else:
-                for kind in (list, tuple, set, frozenset):
-                    if issubclass(type(item), kind):
-                        stack.extend(kind.__iter__(item))
-
-    def strange(value: Any, name: str) -> type | None:
-        for item in parts(value):
-            kind = type(item)
-            if kind not in _PLAIN and not stock(owner(kind, name)) and not issubclass(kind, entries()):
-                return kind
-        return None
+    `trusted` are the ids of the classes that were there before the program. An object of a class that the program wrote may
+    be compared with objects of that class, by the method that the program gave it, and with others only if the class is the
+    entry itself: else `f(2) == 4` would ask the program's own `__eq__` whether it is 4.
+    """
+    mro, own = type.__dict__["__mro__"].__get__, type.__dict__["__dict__"].__get__
 
     def stock(kind: type) -> bool:
-        if id(kind) in trusted or kind is object:
+        if id(kind) in trusted:
             return True
         module = sys.modules.get(kind.__module__)
         return kind.__module__ in sys.stdlib_module_names and getattr(module, kind.__qualname__, None) is kind
 
+    def vouches(value: Any, method: str) -> bool:
+        kind = type(value)
+        return kind not in _PLAIN and not stock(next(c for c in mro(kind) if method in own(c)))
+
+    def check(method: str, a: Any, b: Any) -> None:
+        for these, those in ((a, b), (b, a)):
+            strangers = {type(part) for part in _parts(these) if vouches(part, method)}
+            if strangers:
+                known = {type(part) for part in _parts(those)}.union(*map(mro, entries()))
+                for kind in strangers - known:
+                    if not set(mro(kind)).intersection(entries()):
+                        raise VouchingError(f"a {kind.__name__} compares itself")
+
     def compare(names: tuple[str, ...], *operands: Any) -> Any:
         result: Any = True
         for name, a, b in zip(names, operands, operands[1:], strict=False):
-            if name in rich:
-                method = {
-                    "Eq": "__eq__",
-                    "NotEq": "__ne__",
-                    "Lt": "__lt__",
-                    "LtE": "__le__",
-                    "Gt": "__gt__",
-                    "GtE": "__ge__",
-                }[name]
-                for x, y in ((a, b), (b, a)):
-                    kind = strange(x, method) or (strange(x, "__eq__") if method == "__ne__" else None)
-                    if kind is not None and type(y) is not type(x):
-                        raise VouchingError(f"a {kind.__name__} compares itself")
-            result = (rich.get(name) or other[name])(a, b)
+            method, apply = _COMPARISONS[name]
+            for asked in method.split():
+                check(asked, a, b)
+            result = apply(a, b)
             seen[:] = [a]
             if not result:
                 break
         return result
 
     return compare
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """Yield the value and what is in it, through lists, tuples, sets, dicts and deques, at most 100,000 things."""
+    stack, met = [value], 0
+    while stack and met < 100_000:
+        met += 1
+        item = stack.pop()
+        yield item
+        if isinstance(item, dict):
+            stack.extend(dict.keys(item))
+            stack.extend(dict.values(item))
+        else:
+            kind = next((k for k in _CONTAINERS if issubclass(type(item), k)), None)
+            if kind is not None:
+                stack.extend(kind.__iter__(item))
 
 
 def told(value: Any) -> str:
@@ -188,6 +215,29 @@ def trouble_of(error: BaseException) -> str:
     return line.rstrip(": ")[:160]
 
 
+def tested(statement: ast.stmt) -> bool:
+    """Say whether a top-level statement of the tests is a test: an assert is in it, and if it is a function it is called test…
+
+    A function that is not called test… prepares; so does a class.
+    """
+    if isinstance(statement, (ast.ClassDef, ast.AsyncFunctionDef)):
+        return False
+    if isinstance(statement, ast.FunctionDef) and not statement.name.startswith("test"):
+        return False
+    return any(isinstance(part, ast.Assert) for part in ast.walk(statement))
+
+
+def imported(tree: ast.Module) -> list[str]:
+    """Return the modules that the tests import."""
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.extend(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names.append(node.module)
+    return names
+
+
 def main() -> None:
     """Read the task, raise the fence, run the program and the tests, report, and end at once."""
     task = json.loads(sys.stdin.buffer.read())
@@ -197,21 +247,26 @@ def main() -> None:
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     os.close(null)
-    tests = _Watch().visit(ast.parse(task["tests"], "tests"))
-    ast.fix_missing_locations(tests)
-    steps = [
-        (
-            any(isinstance(part, ast.Assert) for part in ast.walk(s)),
-            compile(ast.Module([s], []), "tests", "exec", dont_inherit=True),
-        )
-        for s in tests.body
-    ]
+    tree = ast.parse(task["tests"], "tests")
+    for name in imported(tree):
+        with contextlib.suppress(ImportError):  # the test itself will say so
+            importlib.import_module(name)
+    steps: list[tuple[bool, types.CodeType]] = []
+    for statement in tree.body:
+        body: list[ast.stmt] = [_Watch().visit(statement)]
+        counted = tested(statement)
+        if counted and isinstance(statement, ast.FunctionDef):
+            body.append(ast.Expr(ast.Call(ast.Name(statement.name, ast.Load()), [], [])))
+        module = ast.fix_missing_locations(ast.Module(body, []))
+        steps.append((counted, compile(module, "tests", "exec", dont_inherit=True)))
     say = _reporter(out, task["nonce"])
-    fresh = dict(vars(builtins))
+    restore = _restorer(["builtins", *imported(tree)])
     program, entry = task["program"], task["entry"]
     raise_fence(os.getcwd(), task["cpu_s"], task["memory_mb"])
+    if "random" in program:  # the same program gets the same verdict
+        importlib.import_module("random").seed(0)
     del task
-    _play(program, entry, steps, say, fresh)
+    _play(program, entry, steps, say, restore)
     say("done", -1, "")
     os._exit(0)
 
@@ -225,25 +280,39 @@ def _reporter(out: int, nonce: str) -> Callable[[str, int, str], None]:
     return say
 
 
+def _restorer(names: list[str]) -> Callable[[], None]:
+    """Return a function that puts the modules back to what they are now, whatever the program did to them."""
+    modules = {name: sys.modules[name] for name in names if name in sys.modules}
+    contents = {name: dict(vars(module)) for name, module in modules.items()}
+    table = sys.modules
+
+    def restore() -> None:
+        for name, module in modules.items():
+            table[name] = module
+            space = module.__dict__
+            dict.update(space, contents[name])
+
+    return restore
+
+
 def _play(
     program: str,
     entry: str | None,
     steps: list[tuple[bool, types.CodeType]],
     say: Callable[[str, int, str], None],
-    fresh: dict[str, Any],
+    restore: Callable[[], None],
 ) -> None:
     trusted = frozenset(id(c) for c in _classes(object))
-    clear, update, public = builtins.__dict__.clear, builtins.__dict__.update, vars
-    module = types.ModuleType("answer")
-    sys.modules["answer"] = module
-    sys.modules["__main__"] = module
+    fresh = dict(vars(builtins))
     run: Callable[..., None] = exec
+    module = types.ModuleType("answer")
+    sys.modules["answer"] = sys.modules["__main__"] = module
+    defined = vars(module)
     try:
-        run(compile(program, "answer", "exec", dont_inherit=True), public(module))
+        run(compile(program, "answer", "exec", dont_inherit=True), defined)
     except BaseException as error:  # noqa: BLE001 - whatever the program does is the program's failure
         say("trouble", -1, f"the program stops with {trouble_of(error)}")
         return
-    defined = public(module)
     if entry is not None and entry not in defined:
         say("trouble", -1, f"the program does not define {entry}")
         return
@@ -258,15 +327,13 @@ def _play(
     space.update({"__builtins__": fresh, "__name__": "tests", _COMPARE: comparer(trusted, entries, seen)})
     index = 0
     for counted, step in steps:
-        clear()
-        update(fresh)
+        restore()
         seen.clear()
         status, detail = "pass", ""
         try:
             run(step, space)
         except BaseException as error:  # noqa: BLE001 - a test that raises has failed, whatever it raised
-            status = "fail"
-            detail = trouble_of(error)
+            status, detail = "fail", trouble_of(error)
             if type(error) is AssertionError and not error.args and seen:
                 detail = f"got {told(seen[0])}"
         if counted:

@@ -67,16 +67,19 @@ def _validator(schema: Mapping[str, Any] | bool) -> Any:
 
 def _check(schema: Mapping[str, Any] | bool) -> None:
     from jsonschema.exceptions import SchemaError
+    from referencing import Registry
     from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
 
     validator = _validator(schema)
     try:
         validator.check_schema(schema)
     except SchemaError as trouble:
         raise ConfigError(f"scorer.schema: {trouble.message} (at {trouble.json_path})") from None
+    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
     for reference in _references(schema):
         try:
-            validator._resolver.lookup(reference)
+            resolver.lookup(reference)
         except Unresolvable:
             raise ConfigError(
                 f"scorer.schema: nothing is found at $ref {reference!r}",
