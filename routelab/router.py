@@ -31,7 +31,10 @@ Content = str | Sequence[Message] | Sequence[Mapping[str, str]] | Prompt
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Setting:
-    """The circumstances of a router's runs: which experiment and arm they belong to, who scores, what may be spent."""
+    """The circumstances of a router's runs: which experiment and arm they belong to, who scores, what may be spent.
+
+    `cache=False` asks even when the config caches; `memory` is a cache shared by several routers, which a config that caches uses.
+    """
 
     experiment: str = ""
     arm: str = ""
@@ -40,6 +43,7 @@ class Setting:
     purse: Purse | None = None
     seed: int = 0
     cache: bool = True
+    memory: Cache | None = None
 
 
 class Router:
@@ -74,7 +78,7 @@ class Router:
         )
         self._cache: Cache | None = None
         if config.cache.exact and self.setting.cache:
-            self._cache = Exact(clock=self._clock, ttl_s=config.cache.ttl_s)
+            self._cache = self.setting.memory or Exact(clock=self._clock, ttl_s=config.cache.ttl_s)
         self._flow = self._built(stream=False)
 
     def _built(self, *, stream: bool) -> Flow:

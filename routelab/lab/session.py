@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from routelab.caching import Exact
 from routelab.config import RouteConfig
 from routelab.core.errors import BudgetExceeded, ConfigError, suggest
 from routelab.core.ports import Embedder, Scorer, Strategy
-from routelab.engine import shared
+from routelab.engine import SystemClock, shared
 from routelab.fleet import Fleet
 from routelab.lab.datasets import Dataset
 from routelab.router import Router, Setting
@@ -42,6 +43,7 @@ class Lab:
         self.fleet = fleet if fleet is not None else Fleet.practice()
         self.arms: dict[str, RouteConfig] = {}
         self._embedder: Embedder | None = None
+        self._memories: dict[float | None, Exact] = {}
 
     @property
     def embedder(self) -> Embedder:
@@ -90,7 +92,18 @@ class Lab:
 
     def router(self, arm: str | RouteConfig | Strategy, **setting: Any) -> Router:
         """Return a router for an arm, logging into this session's log; `setting` are fields of `router.Setting`."""
-        return Router(self.config(arm), fleet=self.fleet, log=self.log, setting=Setting(**setting))
+        config = self.config(arm)
+        return Router(
+            config, fleet=self.fleet, log=self.log, setting=Setting(**{"memory": self._memory(config), **setting})
+        )
+
+    def _memory(self, config: RouteConfig) -> Exact | None:
+        # One cache a lifetime for the whole session: every cell makes a router of its own, and they should remember together.
+        # Entries of different configs never meet, because the config's fingerprint is part of the key.
+        if not config.cache.exact:
+            return None
+        ttl_s = config.cache.ttl_s
+        return self._memories.setdefault(ttl_s, Exact(clock=SystemClock(), ttl_s=ttl_s))
 
     # Experiments
 
@@ -130,7 +143,14 @@ class Lab:
                 fleet=self.fleet,
                 log=self.log,
                 setting=Setting(
-                    experiment=experiment, arm=name, tags=tags or {}, scorer=scorer, purse=purse, seed=seed, cache=cache
+                    experiment=experiment,
+                    arm=name,
+                    tags=tags or {},
+                    scorer=scorer,
+                    purse=purse,
+                    seed=seed,
+                    cache=cache,
+                    memory=self._memory(config),
                 ),
             )
             for name, config in configs.items()
