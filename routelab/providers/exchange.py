@@ -72,6 +72,7 @@ class Exchange:
             trouble = error
         # The frames below hold what the server sent, and a server may repeat the key: a traceback that shows local
         # variables must not reach them.
+        trouble.__cause__ = trouble.__context__ = None
         raise trouble.with_traceback(None)
 
     async def _ask(self, post: Post, request: Request, emit: Callable[[str], None]) -> Reply:

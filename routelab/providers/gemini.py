@@ -60,6 +60,10 @@ class Gemini:
         )
         return await Exchange(dialect=DIALECT, transport=self.transport)(post, request, emit)
 
+    async def aclose(self) -> None:
+        """Close the running loop's connections, which other providers on the same transport may share."""
+        await self.transport.aclose()
+
     def body(self, request: Request) -> dict[str, Any]:
         """Return the JSON that is sent for this request."""
         system = [{"text": m.content} for m in request.messages if m.role == "system"]

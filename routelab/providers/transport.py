@@ -171,8 +171,7 @@ class Transport:
         ) as error:
             trouble = self._unsent(post, error)
         if trouble is not None:
-            # Raised here and not in the handlers above: a chained httpx frame would carry the signed headers into a
-            # traceback.
+            # Raised here and not in the handlers above: a chained traceback would show httpx frames with signed headers.
             raise trouble
 
     def _open(self, post: Post) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
@@ -209,15 +208,12 @@ class Transport:
                 follow_redirects=False,
                 trust_env=self.trust_env,
                 timeout=httpx.Timeout(None, connect=self.deadlines.connect_s),
-                # How many calls run at once is the config's limit; a second, hidden queue here would eat into
-                # deadlines.
+                # How many calls run at once is the config's limit; a hidden queue here would eat into deadlines.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30.0),
             )
         return client
 
     async def _read(self, post: Post, response: httpx.Response, feed: Callable[[bytes], Progress], pace: _Pace) -> None:
-        import httpx
-
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "", "gzip", "x-gzip", "deflate"):
             raise self.malformed(post, f"the answer is compressed with '{snippet(encoding)}', which was not asked for")
@@ -233,12 +229,7 @@ class Transport:
                         progress = feed(chunk)
                         pace.note(progress)
                         if progress == "done":
-                            # The end of the body comes with the last event as a rule, and reading it keeps the
-                            # connection usable.
-                            with contextlib.suppress(TimeoutError, StopAsyncIteration, httpx.HTTPError):
-                                async with asyncio.timeout(_GRACE_S):
-                                    await anext(pieces)
-                            return
+                            return await _see_out(pieces)
                 except zlib.error:
                     raise self.malformed(post, "the answer's compression is damaged") from None
 
@@ -282,9 +273,8 @@ class Transport:
             )
         if isinstance(error, httpx.DecodingError):
             return MalformedAnswer(what + said, status=200)
-        if isinstance(error, (httpx.NetworkError, httpx.ProxyError, httpx.RemoteProtocolError, httpx.StreamError)) or (
-            isinstance(error, OSError) and not isinstance(error, UnicodeError)
-        ):
+        lost = (httpx.NetworkError, httpx.ProxyError, httpx.RemoteProtocolError, httpx.StreamError, OSError)
+        if isinstance(error, lost):
             return self._unreachable(what + said, error)
         return BadRequest(what + said)
 
@@ -301,6 +291,8 @@ class Transport:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 # Asking again shows the same certificate again.
                 trouble.retryable = False
+                if not self.trust_env:
+                    trouble.hint = "certificates that SSL_CERT_FILE or SSL_CERT_DIR names count only with trust_env"
             cause = cause.__cause__ or cause.__context__
         return trouble
 
@@ -340,6 +332,15 @@ def mended(text: str) -> str:
 
 def _encoded(body: Mapping[str, Any]) -> bytes:
     return mended(json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))).encode()
+
+
+async def _see_out(pieces: AsyncGenerator[bytes, None]) -> None:
+    """Read the end of a body, which as a rule came with its last event: only then is the connection used again."""
+    import httpx
+
+    with contextlib.suppress(TimeoutError, StopAsyncIteration, httpx.HTTPError):
+        async with asyncio.timeout(_GRACE_S):
+            await anext(pieces)
 
 
 def _raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:

@@ -103,7 +103,32 @@ json_values = st.recursive(
     max_leaves=8,
 )
 known = st.sampled_from(
-    ["choices", "message", "delta", "content", "finish_reason", "usage", "error", "type", "text", "content_block", "stop_reason", "index", "code", "cost", "candidates", "parts", "finishReason", "usageMetadata", "promptFeedback", "modelVersion", "model", "refusal", "is_byok", "cost_details"]
+    [
+        "choices",
+        "message",
+        "delta",
+        "content",
+        "finish_reason",
+        "usage",
+        "error",
+        "type",
+        "text",
+        "content_block",
+        "stop_reason",
+        "index",
+        "code",
+        "cost",
+        "candidates",
+        "parts",
+        "finishReason",
+        "usageMetadata",
+        "promptFeedback",
+        "modelVersion",
+        "model",
+        "refusal",
+        "is_byok",
+        "cost_details",
+    ]
 )
 json_objects = st.recursive(
     json_values,

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import inspect
 import json
 import re
 import resource
+import shutil
 import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import traceback
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -150,17 +154,35 @@ def test_a_server_that_speaks_no_tls_is_unreachable(ask: Ask, fake: FakeProvider
         ask("openai", base_url=f"https://127.0.0.1:{fake.port}/v1")
 
 
-def test_a_certificate_that_cannot_be_checked_is_not_tried_again() -> None:
-    transport = Transport()
-    post = Post(provider="p", model="m", url="https://h/", body={})
-    try:
-        try:
-            raise ssl.SSLCertVerificationError("certificate verify failed: self-signed certificate")
-        except ssl.SSLError as cause:
-            raise httpx.ConnectError("certificate verify failed") from cause
-    except httpx.ConnectError as error:
-        trouble = transport._unsent(post, error)
-    assert (type(trouble), trouble.retryable) == (Unreachable, False)
+@pytest.fixture
+def untrusted(tmp_path: Path) -> Iterator[int]:
+    """The port of a TLS server whose certificate nobody vouches for."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not here to make a certificate")
+    made_of = ["-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
+    files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+    subprocess.run([openssl, "req", "-x509", *made_of, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError), listener:
+            connection, _ = listener.accept()
+            with connection, context.wrap_socket(connection, server_side=True):
+                pass
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield int(listener.getsockname()[1])
+    thread.join(5)
+
+
+def test_a_certificate_that_cannot_be_checked_is_not_tried_again(ask: Ask, untrusted: int) -> None:
+    with pytest.raises(Unreachable, match="certificate verify failed") as caught:
+        ask("openai", base_url=f"https://127.0.0.1:{untrusted}/v1")
+    assert caught.value.retryable is False
 
 
 def test_a_proxy_of_the_environment_is_used_only_when_trusted() -> None:
