@@ -229,7 +229,8 @@ class Transport:
                         progress = feed(chunk)
                         pace.note(progress)
                         if progress == "done":
-                            return await _see_out(pieces)
+                            await _see_out(pieces)
+                            return
                 except zlib.error:
                     raise self.malformed(post, "the answer's compression is damaged") from None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import KEY, Ask
+from asking import KEY, Ask
 
 from routelab.core.errors import ContextExceeded, MalformedAnswer, ProviderError, RateLimited, ServerFailed, Unreachable
 from routelab.core.values import Message, Model, Reply, Tokens
