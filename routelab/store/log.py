@@ -9,6 +9,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from multiprocessing.util import Finalize, register_after_fork
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -67,6 +68,7 @@ class Log:
         self._clock = clock
         self._token = object()
         self._closed = False
+        self._patience_s = min(OPEN_S, lock_s)
         if str(path) == MEMORY:
             self._writer = _in_memory(clock, flush_s, flush_rows)
             self._writer.owners.add(self._token)
@@ -222,8 +224,8 @@ class Log:
         def fetch() -> T:
             # What cannot be written now is added from memory by `pending`.
             with contextlib.suppress(LogError):
-                writer.flush(OPEN_S)
-            return writer.file.read(errand.watched(work), pending=writer.pending(), patience_s=OPEN_S)
+                writer.flush(self._patience_s)
+            return writer.file.read(errand.watched(work), pending=writer.pending(), patience_s=self._patience_s)
 
         return errand.run(fetch, timeout_s)
 
@@ -247,7 +249,7 @@ def _on_disk(path: Path, token: object, clock: Timepiece, pace: tuple[float, int
             writer = Writer(file, Spool(file.path, session), flush_s=flush_s, flush_rows=flush_rows)
         writer.owners.add(token)
         try:
-            writer.file.prepare(patience_s=OPEN_S)
+            writer.file.prepare(patience_s=min(OPEN_S, lock_s))
             _take_in(writer)
         except LogBusy as busy:
             # Not a reason to stop anybody's work: rows wait, and health says who holds the file.
@@ -302,5 +304,7 @@ def _after_fork_in_child() -> None:
 
 # Once per import, not per log: neither list can be shortened again. Both do nothing while there is no log.
 atexit.register(_at_exit)
+# A child of multiprocessing ends without the exit handlers of its parent; it runs its own finalizers instead.
+register_after_fork(_OPENING, lambda _: Finalize(None, _at_exit, exitpriority=0))
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

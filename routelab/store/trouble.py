@@ -27,7 +27,7 @@ class WalDamaged(LogUnreadable):
     """The write-ahead log cannot be replayed; the file itself may be whole."""
 
 
-class RowRefused(LogError):  # noqa: N818  # named like its siblings in core.errors
+class RowRefused(LogError):
     """DuckDB refuses a row for what is in it; asking again cannot help."""
 
 
