@@ -1,0 +1,85 @@
+"""Charts: each is a data function (values in, rows out) and a figure function (rows in, plotly out).
+
+A chart never computes a statistic of its own: means, rates, quantiles and shares come from `statistics` and `spread`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from routelab.core.errors import ConfigError, suggest
+from routelab.lab.charts.calls import calls_of
+from routelab.lab.charts.chart import Chart
+from routelab.lab.charts.cost import cost, cost_of_calls
+from routelab.lab.charts.frontier import frontier
+from routelab.lab.charts.latency import latency, latency_of_calls
+from routelab.lab.charts.mix import mix, mix_of_calls
+from routelab.lab.charts.quality import quality
+from routelab.lab.charts.spend import spend, spend_of_calls
+from routelab.lab.compare import Comparison
+
+__all__ = ["KINDS", "Chart", "Kind", "chart"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of chart: drawn from a comparison, and from rows of the log when those say enough (`needs` is their column)."""
+
+    says: str
+    of_comparison: Callable[..., Chart]
+    of_calls: Callable[..., Chart] | None = None
+    needs: str = "requested_model"
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "frontier": Kind(says="cost per call against quality, with the controls", of_comparison=frontier),
+        "cost": Kind(says="what calls cost", of_comparison=cost, of_calls=cost_of_calls, needs="cost_usd"),
+        "latency": Kind(
+            says="how long people wait", of_comparison=latency, of_calls=latency_of_calls, needs="latency_s"
+        ),
+        "quality": Kind(says="quality by task", of_comparison=quality),
+        "mix": Kind(says="which model answered", of_comparison=mix, of_calls=mix_of_calls),
+        "spend": Kind(
+            says="what was spent, added up", of_comparison=spend, of_calls=spend_of_calls, needs="started_at"
+        ),
+    }
+)
+
+
+def chart(kind: str, source: Any, *, by: str | None = None, **options: Any) -> Chart:
+    """Return a chart of a comparison, or of rows of the log's table `calls` (a list of dicts, or a pandas frame).
+
+    `by` groups rows of the log by "arm" or "model"; options are those of the kind, such as `limit` (how many arms are drawn) and
+    `log` (a logarithmic axis or not). Raises ConfigError for an unknown kind or option, DataError for rows it cannot read.
+    """
+    found = KINDS.get(kind)
+    if found is None:
+        near = suggest(kind, KINDS)
+        raise ConfigError(
+            f"chart: unknown kind '{kind}'" + ("" if near is None else f"; {near}"), hint=f"kinds: {', '.join(KINDS)}"
+        )
+    if isinstance(source, Comparison):
+        _known(kind, found.of_comparison, options)
+        return found.of_comparison(source, **options)
+    if found.of_calls is None:
+        raise ConfigError(
+            f"chart '{kind}': rows of the log hold no quality, so it is drawn from a comparison",
+            hint=f"pass a Comparison; rows can be drawn as {', '.join(k for k, v in KINDS.items() if v.of_calls)}",
+        )
+    _known(kind, found.of_calls, options)
+    return found.of_calls(calls_of(source, needs=found.needs, by=by), **options)
+
+
+def _known(kind: str, build: Callable[..., Chart], options: Mapping[str, Any]) -> None:
+    allowed = tuple(getattr(build, "__kwdefaults__", None) or ())
+    for name in options:
+        if name not in allowed:
+            near = suggest(name, allowed)
+            raise ConfigError(
+                f"chart '{kind}': unknown option '{name}'" + ("" if near is None else f"; {near}"),
+                hint=f"options: {', '.join(allowed)}",
+            )

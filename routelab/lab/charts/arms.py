@@ -1,0 +1,127 @@
+"""Which arms of a comparison a chart shows, how they are called there, and what its caption must say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from routelab.core.values import Prompt
+from routelab.lab.compare import Arm, Comparison, same
+from routelab.lab.outcomes import Ints
+from routelab.lab.statistics import Estimate
+from routelab.present import interval, percent
+
+Role = Literal["winner", "baseline", "arm"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shown:
+    """An arm with its part in the comparison and the name that a chart gives it, which says the part in words."""
+
+    arm: Arm
+    role: Role
+    name: str
+
+
+def everyone(comparison: Comparison) -> tuple[Shown, ...]:
+    """Return every arm in order; a baseline that is none of them comes first."""
+    winner = comparison.winner()
+    listed = any(arm is comparison.baseline or arm.name == comparison.baseline.name for arm in comparison.arms)
+    arms = comparison.arms if listed else (comparison.baseline, *comparison.arms)
+    found: list[Shown] = []
+    for arm in arms:
+        role: Role = (
+            "winner"
+            if winner is not None and arm.name == winner.name
+            else "baseline"
+            if arm.name == comparison.baseline.name
+            else "arm"
+        )
+        found.append(Shown(arm=arm, role=role, name=spoken(arm, role)))
+    return tuple(found)
+
+
+def spoken(arm: Arm, role: Role) -> str:
+    """Return the arm's name with its part: a star for the winner, "baseline" and its model for the baseline."""
+    if role == "winner":
+        return f"★ {arm.name} (winner)"
+    if role == "baseline":
+        model = f": {arm.config}" if isinstance(arm.config, str) and arm.config != arm.name else ""
+        return f"{arm.name}{model} (baseline)"
+    return arm.name
+
+
+def chosen(comparison: Comparison, limit: int) -> tuple[tuple[Shown, ...], int]:
+    """Return at most `limit` arms in their order, and how many are left out.
+
+    First come the winner, the baseline, what tuning nominated, and then the best in quality; arms that gave the same answers as
+    one that is shown already come last.
+    """
+    shown = everyone(comparison)
+    nominated = comparison.terms.nominated or ()
+
+    def rank(index: int) -> tuple[int, int, float]:
+        item = shown[index]
+        place = 0 if item.role != "arm" else 1 if item.arm.name in nominated else 2
+        twin = any(same(item.arm.walked, other.arm.walked) for other in shown[:index])
+        quality = item.arm.figures.quality
+        return (place, int(twin), -(quality.value if quality is not None else 0.0))
+
+    kept = sorted(sorted(range(len(shown)), key=rank)[:limit])
+    return tuple(shown[i] for i in kept), len(shown) - len(kept)
+
+
+def titled(text: str, simulated: bool | None) -> str:
+    """Return a title that says when the data are simulated; None: some of them."""
+    return text if simulated is False else f"{text} · simulated" if simulated else f"{text} · partly simulated"
+
+
+def caption(comparison: Comparison, *more: str) -> str:
+    """Return what the figures rest on: data set, n and split, intervals, kinds of cost, and what else must be said."""
+    terms = comparison.terms
+    kinds = [k for k in terms.cost_kinds if k != "recorded"]
+    parts = [
+        *([terms.dataset] if terms.dataset else []),
+        f"n = {terms.confirm:,} {'confirm prompts' if terms.tune else 'prompts'}",
+        "95 % intervals",
+        *([f"costs: {' and '.join(_KINDS.get(k, k) for k in kinds)}"] if kinds else []),
+        *(["simulated models: no figure here says anything about a real one"] if terms.simulated else []),
+        *more,
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+_KINDS = {"tokens_x_listprice": "tokens × list price", "estimated": "estimated"}
+
+
+def left_out(hidden: int, limit: int) -> str:
+    """Return the clause that announces arms which are not drawn, or nothing."""
+    return f"{hidden} more arms are not drawn (limit={limit + hidden} draws all)" if hidden else ""
+
+
+def prompts_of(comparison: Comparison) -> Sequence[Prompt]:
+    """Return the prompts that the arms' walks are about, in their order; empty when they were not kept."""
+    if comparison.outcomes is not None:
+        return comparison.outcomes.prompts
+    kept: Sequence[Prompt] = getattr(comparison, "prompts", None) or ()
+    return kept
+
+
+def clusters_of(comparison: Comparison) -> Ints | None:
+    """Return the cluster of each prompt, or None when no prompt names a group."""
+    if comparison.outcomes is not None:
+        return comparison.outcomes.clusters
+    groups = [p.group for p in prompts_of(comparison)]
+    if all(g is None for g in groups):
+        return None
+    names = [("group", g) if g is not None else ("prompt", str(i)) for i, g in enumerate(groups)]
+    seen = {name: k for k, name in enumerate(dict.fromkeys(names))}
+    return np.array([seen[name] for name in names], dtype=np.intp)
+
+
+def quality_text(estimate: Estimate | None) -> str:
+    """Return a quality in per cent with its interval, "?" when not scored."""
+    return "?" if estimate is None else f"{percent(estimate.value)} {interval(estimate.low, estimate.high)}"
