@@ -42,6 +42,14 @@ class Answer:
         return None if self.run.answered is None else self.run.answered.served_model
 
     @property
+    def swapped(self) -> bool:
+        """Whether the provider says that another model answered than the one asked for; a dated version of it is the same."""
+        answered = self.run.answered
+        if answered is None or self.cached or answered.simulated or not answered.upstream:
+            return False
+        return not answered.served_model.removeprefix("models/").startswith(answered.upstream.removeprefix("models/"))
+
+    @property
     def cost_usd(self) -> float | None:
         """What every attempt and judge of the run cost."""
         return self.run.cost_usd
@@ -116,8 +124,8 @@ class Answer:
         """Return the one line that says who answered, for how much, how fast, and why."""
         name = f"{self.run.arm} → " if self.run.arm else ""
         parts = [name + (self.model or "no answer") + (" (simulated)" if self.simulated else "")]
-        if self.served_model not in (None, self.model) and not self.simulated and not self.cached:
-            parts[0] += f" served by {self.served_model}"
+        if self.swapped:
+            parts[0] += f" SERVED BY {self.served_model}"
         parts += [usd(self.cost_usd), seconds(self.latency_s), self._counted()]
         if self.cached:
             parts.append("cache hit")

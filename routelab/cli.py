@@ -204,7 +204,7 @@ def doctor(log: str | Path | None = None) -> Table:
     """Return what a person asks first when something is off; keys are named, never shown."""
     from routelab.providers import SERVICES
     from routelab.providers.prices import GenaiPrices
-    from routelab.providers.tokens import vocabulary_at_hand
+    from routelab.providers.tokens import bundled
 
     rows: list[list[str]] = [
         ["routelab", routelab.__version__, "ok"],
@@ -222,14 +222,11 @@ def doctor(log: str | Path | None = None) -> Table:
             rows.append(
                 [name, "not installed", 'pip install "routelab[lab]"' if optional else "missing: reinstall routelab"]
             )
-    rows.append(["prices", GenaiPrices().describe(), "ok"])
-    rows.append(
-        [
-            "tokenizer",
-            "o200k_base, in the package" if vocabulary_at_hand() else "not there",
-            "ok" if vocabulary_at_hand() else "estimates",
-        ]
-    )
+    price = GenaiPrices().price("openai", "gpt-5-mini")
+    found = "none" if price is None else f"{price.source}; gpt-5-mini as of {price.as_of}"
+    rows.append(["prices", found, "ok" if price is not None else "costs will be unknown"])
+    counts = bundled() is not None
+    rows.append(["tokenizer", "o200k_base, in the package" if counts else "not there", "ok" if counts else "estimates"])
     for service, facts in SERVICES.items():
         variable = getattr(facts, "key_env", None)
         if variable:

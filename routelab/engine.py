@@ -12,11 +12,12 @@ import concurrent.futures
 import os
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Closer = Callable[[], Coroutine[Any, Any, None]]
 TICK_S = 0.05
 
 
@@ -46,6 +47,14 @@ class Engine:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
+        self._closers: dict[int, Closer] = {}
+
+    def keep(self, owner: object) -> None:
+        """Await the owner's `aclose`, if it has one, on the loop before it stops: sockets are closed where they were opened."""
+        closer = getattr(owner, "aclose", None)
+        if closer is not None:
+            with self._lock:
+                self._closers[id(owner)] = closer
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -61,7 +70,10 @@ class Engine:
     @staticmethod
     def _turn(loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
-        loop.run_forever()
+        try:
+            loop.run_forever()
+        finally:
+            loop.close()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Start the work on the engine's loop and return at once."""
@@ -98,9 +110,10 @@ class Engine:
         """Stop the loop; pending work is cancelled."""
         with self._lock:
             loop, self._loop = self._loop, None
+            closers, self._closers = list(self._closers.values()), {}
         if loop is None or loop.is_closed() or self._pid != os.getpid():
             return
-        concurrent.futures.wait([asyncio.run_coroutine_threadsafe(_cancel_all(), loop)], timeout=2.0)
+        concurrent.futures.wait([asyncio.run_coroutine_threadsafe(_cancel_all(closers), loop)], timeout=2.0)
         loop.call_soon_threadsafe(loop.stop)
 
 
@@ -108,11 +121,12 @@ async def _settle() -> None:
     await asyncio.sleep(0.05)
 
 
-async def _cancel_all() -> None:
+async def _cancel_all(closers: Sequence[Closer]) -> None:
     tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*(close() for close in closers), return_exceptions=True)
 
 
 _shared = Engine()

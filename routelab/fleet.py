@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,11 @@ class ModelSpec:
         for name in ("usd_per_mtok_in", "usd_per_mtok_out", "usd_per_mtok_cached_in"):
             if (value := getattr(self, name)) is not None and value < 0:
                 raise ValueError(f"{name}: must be at least 0, not {value}")
+        if self.price_as_of is not None:
+            try:
+                date.fromisoformat(self.price_as_of)
+            except ValueError:
+                raise ValueError(f"price_as_of: must be a date such as 2026-11-09, not {self.price_as_of!r}") from None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -202,7 +208,11 @@ def _fleet(values: Mapping[str, Any], key: tuple[str, ...], document: strict.Doc
                     hint=f"known services: {', '.join(SERVICES)}; or describe your own under `providers`",
                 )
             providers[spec.provider] = _provider(spec.provider, {}, (*key, "providers", spec.provider), document)
-        endpoints[name] = Endpoint(model=_model(name, spec, prices), provider=providers[spec.provider])
+        # An entry under `providers` that keeps a known service's address is that service, and its prices apply.
+        options = own.get(spec.provider, {})
+        service = str(options.get("kind", spec.provider)) if "base_url" not in options else spec.provider
+        model = _model(name, spec, None if priced(spec) else prices.price(service, spec.upstream or name))
+        endpoints[name] = Endpoint(model=model, provider=providers[spec.provider])
     return Fleet(endpoints=endpoints, counter=Counter(), spec=values, source=document.name)
 
 
@@ -225,11 +235,13 @@ def _provider(name: str, options: Any, key: tuple[str, ...], document: strict.Do
         raise ConfigError(f"{document.where(*key)}: {trouble.message}", hint=trouble.hint) from None
 
 
-def _model(name: str, spec: ModelSpec, prices: Any) -> Model:
-    from datetime import date
+def priced(spec: ModelSpec) -> bool:
+    """Say that the file itself states the model's price."""
+    return spec.usd_per_mtok_in is not None
 
-    upstream = spec.upstream or name
-    price: Price | None
+
+def _model(name: str, spec: ModelSpec, listed: Price | None) -> Model:
+    price = listed
     if spec.usd_per_mtok_in is not None and spec.usd_per_mtok_out is not None:
         price = Price(
             usd_per_mtok_in=spec.usd_per_mtok_in,
@@ -238,12 +250,10 @@ def _model(name: str, spec: ModelSpec, prices: Any) -> Model:
             as_of=date.fromisoformat(spec.price_as_of) if spec.price_as_of else None,
             source="fleet.yaml",
         )
-    else:
-        price = prices.price(spec.provider, upstream)
     return Model(
         name=name,
         provider=spec.provider,
-        upstream=upstream,
+        upstream=spec.upstream or name,
         price=price,
         context_window=spec.context_window,
         max_output_tokens=spec.max_output_tokens,

@@ -72,6 +72,8 @@ class Router:
         self._engine = engine or shared()
         self._clock = clock or SystemClock(pace=fleet.pace)
         self._endpoints = {name: fleet.endpoint(name) for name in config.names}
+        for endpoint in self._endpoints.values():
+            self._engine.keep(endpoint.provider)
         self._route = route_of(config, self._endpoints)
         self._purse = self.setting.purse or (
             None if config.limits.budget_usd is None else Budget(config.limits.budget_usd)

@@ -97,12 +97,16 @@ class Routed:
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """A model answered. `attempt` counts from 1 over the whole run; `cost_usd` is None when the model has no known price."""
+    """A model answered. `attempt` counts from 1 over the whole run; `cost_usd` is None when the model has no known price.
+
+    `upstream` is the name that was asked for at the provider, `served_model` the one that the provider says it used.
+    """
 
     model: str
     served_model: str
     provider: str
     text: str
+    upstream: str = ""
     finish: Finish = "stop"
     tokens: Tokens = Tokens()
     cost_usd: float | None = None

@@ -180,6 +180,7 @@ class _Attempt:
         return Answered(
             model=model.name,
             served_model=reply.served_model,
+            upstream=model.upstream,
             provider=model.provider,
             text=reply.text,
             finish=reply.finish,

@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 from routelab.testing.fakes import Notebook, Scripted, VirtualClock, Words, fleet, prompts
+from routelab.testing.server import FakeProviders, Raw, Said
 from routelab.testing.strategies import StrategyContract
 
-__all__ = ["Notebook", "Scripted", "StrategyContract", "VirtualClock", "Words", "fleet", "prompts"]
+__all__ = [
+    "FakeProviders",
+    "Notebook",
+    "Raw",
+    "Said",
+    "Scripted",
+    "StrategyContract",
+    "VirtualClock",
+    "Words",
+    "fleet",
+    "prompts",
+]
