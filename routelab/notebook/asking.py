@@ -26,6 +26,12 @@ FLAGS = (
         help="ask once for each row of a frame, list, file or data set",
     ),
     Flag(long="--limit", short="-n", value="N", read=flags.whole, help="only the first N rows"),
+    Flag(
+        long="--sample",
+        value="N",
+        read=flags.whole,
+        help="N rows, always the same ones, spread over the tasks in proportion",
+    ),
     Flag(long="--model", short="-m", value="ID", help="ask this model, whatever a strategy would choose"),
     Flag(long="--system", short="-s", value="TEXT", help="the system prompt; $name takes it from a variable"),
     Flag(long="--temperature", short="-t", value="X", read=flags.temperature, help="sampling temperature, 0 to 2"),
@@ -56,6 +62,7 @@ class Ask:
     out: str | None = None
     over: Any = None
     limit: int | None = None
+    sample: int | None = None
     model: str | None = None
     system: str | None = None
     temperature: float | None = None
@@ -77,6 +84,7 @@ class Ask:
 
 
 CONFLICTS = (
+    ("limit", "sample", "--limit takes the first rows, --sample draws them from all"),
     ("dry_run", "bg", "a dry run asks nobody and is done at once"),
     ("dry_run", "score", "a dry run has no answers to score"),
 )
@@ -98,8 +106,9 @@ def read_ask(line: str, cell: str | None, look: Look) -> Ask:
         raise ConfigError(
             f"{magic}: --model pins one model, so it leaves nothing to the arms", hint="drop --model, or the arms"
         )
-    if ask.limit is not None and ask.over is None:
-        raise ConfigError(f"{magic}: --limit counts rows, so it needs --over DATA")
+    for name in ("limit", "sample"):
+        if name in read.given and ask.over is None:
+            raise ConfigError(f"{magic}: --{name} counts rows, so it needs --over DATA")
     doubled = next((arm for i, arm in enumerate(ask.arms) if arm in ask.arms[:i]), None)
     if doubled is not None:
         raise ConfigError(

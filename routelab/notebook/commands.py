@@ -114,7 +114,7 @@ def _use(bench: Bench, line: Line) -> Any:
     if isinstance(given, Fleet):
         bench.fleet = given
         return sheet(f"fleet: {given.source or 'own'}, {len(given.names)} models")
-    if isinstance(given, str) and (given == "practice" or given.endswith((".yaml", ".yml")) and _holds_fleet(given)):
+    if isinstance(given, str) and (given == "practice" or (given.endswith((".yaml", ".yml")) and _holds_fleet(given))):
         bench.fleet = Fleet.practice() if given == "practice" else Fleet.from_yaml(given)
         return sheet(f"fleet: {bench.fleet.source}, {len(bench.fleet.names)} models")
     name, config = bench.arm(given)

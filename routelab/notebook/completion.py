@@ -22,7 +22,7 @@ NOTHING: SimpleMatcherResult = {"completions": []}
 def matcher_of(bench: Bench) -> Callable[[CompletionContext], SimpleMatcherResult]:
     """Return the matcher of a bench; on a line of ours it is the only one that answers."""
 
-    @context_matcher()  # type: ignore[misc]  # IPython's decorators have no types
+    @context_matcher()  # type: ignore[untyped-decorator]
     def routelab_matcher(context: CompletionContext) -> SimpleMatcherResult:
         lines = context.full_text.splitlines() or [""]
         if context.cursor_line > 0 and lines[0].lstrip().startswith("%%route"):

@@ -7,6 +7,7 @@ writes the help and feeds completion.
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -171,7 +172,8 @@ def anything(value: Any) -> Any:
 
 
 def _token(line: str, at: int, magic: str) -> _Token:
-    lexer = shlex.shlex(line[at:], posix=True)
+    stream = io.StringIO(line[at:])
+    lexer = shlex.shlex(stream, posix=True)
     lexer.whitespace_split = True
     lexer.commenters = ""
     lexer.escape = ""
@@ -181,7 +183,7 @@ def _token(line: str, at: int, magic: str) -> _Token:
         raise ConfigError(
             f"{magic}: a quote is not closed: {line[at:].strip()[:60]}", hint="close it, or quote the other way round"
         ) from None
-    end = at + lexer.instream.tell()
+    end = at + stream.tell()
     return _Token(text=text or "", raw=line[at:end].strip(), end=end)
 
 

@@ -124,5 +124,5 @@ def stop_button(job: Job) -> Any:
         description="Stop", tooltip=f"stop job {job.number}; what is finished is kept", icon="stop"
     )
     button.on_click(lambda _: job.cancel())
-    display(button)
+    display(button)  # type: ignore[no-untyped-call]
     return button

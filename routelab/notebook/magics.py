@@ -21,7 +21,7 @@ Examples (copy and paste)::
     %%route rules gpt-5 -o both --budget 0.05
     A pen costs $5 and a {"json": "example"} survives. How much are 3 pens?
 
-    %%route rules qwen-local gpt-5 --over workbench --limit 20 -o cmp
+    %%route rules qwen-local gpt-5 --over workbench --sample 20 -o cmp
     {{prompt}}
 """
 ARMS = """No ARM: the default one answers. One ARM: that one. Two or more: side by side. An ARM is a model's name, `rules`, `random`,

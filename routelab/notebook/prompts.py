@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from routelab.core.errors import ConfigError, DataError, suggest
-from routelab.core.values import Message, Prompt
+from routelab.core.values import Message, Prompt, draw
 from routelab.lab.datasets import Dataset, rows, shipped
 from routelab.notebook.bench import Bench
 from routelab.notebook.template import Scope, Template
@@ -64,11 +64,15 @@ def source_of(given: Any, bench: Bench) -> tuple[Source, str]:
     return _rows(given, "data"), "data"
 
 
-def first(source: Source, n: int | None) -> Source:
-    """Return the first n rows, all of them for None."""
-    if n is None:
-        return source
-    return source.take(n) if isinstance(source, Dataset) else source[:n]
+def some(source: Source, *, limit: int | None, sample: int | None) -> Source:
+    """Return the first `limit` rows, or `sample` of them (see `Dataset.sample`), or all."""
+    if isinstance(source, Dataset):
+        return source.take(limit) if limit is not None else source if sample is None else source.sample(sample)
+    if sample is None:
+        return source[:limit]
+    # Rows without ids of their own are drawn by their place, so that a row added at the end moves few others.
+    chosen = sorted(sorted(range(len(source)), key=lambda i: draw(0, "sample", str(i)))[:sample])
+    return [source[i] for i in chosen]
 
 
 def scored(dataset: Dataset, kind: str) -> Dataset:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from traitlets import Bool, Float, Int, Unicode
 from traitlets.config import Configurable
 
-from routelab.core.errors import RoutelabError
-
 LOG = ".routelab/log.duckdb"
 
 
-class RouteLab(Configurable):  # type: ignore[misc]  # traitlets has no types; %config asks for a subclass
-    """The notebook's defaults; a flag on a cell goes before them."""
+class RouteLab(Configurable):
+    """The notebook's defaults; a flag on a cell goes before them. (A subclass, because that is what `%config` looks for.)"""
 
     log = Unicode(LOG, help="the DuckDB file that every call is logged in; ':memory:' keeps nothing").tag(config=True)
     fleet = Unicode(

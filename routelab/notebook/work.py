@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from routelab.core.errors import BudgetExceeded, ConfigError, RoutelabError, suggest
 from routelab.notebook import prompts
 from routelab.notebook.asking import Ask
-from routelab.notebook.beside import Beside
 from routelab.notebook.bench import Bench
+from routelab.notebook.beside import Beside
 
 if TYPE_CHECKING:
     from routelab.answer import Answer
@@ -135,7 +135,7 @@ def arms_of(bench: Bench, ask: Ask) -> dict[str, RouteConfig]:
     else:
         arms = dict(bench.arm(given) for given in ask.arms) if ask.arms else dict([bench.default()])
     changes = {"system": ask.system, "temperature": ask.temperature, "max_output_tokens": ask.max_tokens}
-    given = {key: value for key, value in changes.items() if value is not None}
+    given: dict[str, Any] = {key: value for key, value in changes.items() if value is not None}
     if not given:
         return arms
     return {
@@ -151,7 +151,8 @@ def prompts_of(bench: Bench, ask: Ask) -> Dataset:
     if ask.over is None:
         return Dataset(name="prompt", prompts=(prompts.one(ask.text, bench, template=not ask.no_template),))
     source, name = prompts.source_of(ask.over, bench)
-    return prompts.many(ask.text, prompts.first(source, ask.limit), name, bench, template=not ask.no_template)
+    rows = prompts.some(source, limit=ask.limit, sample=ask.sample)
+    return prompts.many(ask.text, rows, name, bench, template=not ask.no_template)
 
 
 def _scorer(bench: Bench, ask: Ask, dataset: Dataset) -> tuple[Dataset, Scorer | None]:
