@@ -16,10 +16,10 @@ from routelab.core.ports import Embedder
 class VectorStore(Protocol):
     """Keeps vectors by the embedder's id and the text's hash."""
 
-    def get_many(self, embedder_id: str, hashes: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
+    def get_many(self, embedder_id: str, hashes: Sequence[str], /) -> Mapping[str, NDArray[np.float32]]:
         """Return the vectors that are there, by hash; the others are left out."""
 
-    def put_many(self, embedder_id: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+    def put_many(self, embedder_id: str, vectors: Mapping[str, NDArray[np.float32]], /) -> None:
         """Keep the vectors, by hash; one that is there already may be kept or replaced."""
 
 

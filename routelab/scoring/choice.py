@@ -14,7 +14,7 @@ from routelab.scoring.exact import shown
 # Where an explanation begins, what was named before stands: "B, because A is too small". A stop right after a letter is
 # part of the label: "B. Paris".
 _EXPLANATION = re.compile(
-    r"(?<=.{3})[.;]|\((?=\w{2})|\b(?:because|since|as|rather than|instead of|not|although|while|whereas)\b"
+    r"(?<=.{3})[.;]|\((?=[^()\s]+\s)|\b(?:because|since|as|rather than|instead of|not|although|while|whereas)\b"
 )
 # "Positive. Although …", "**Yes**, …": an option that is the whole first sentence.
 _LEAD = re.compile(
@@ -125,7 +125,7 @@ def _letters(text: str, letters: list[str]) -> Mapping[str, None]:
     capital = {letter.upper(): letter for letter in letters}
     hits = [next(filter(None, m.groups())) for m in marked.finditer(text)]
     if not hits:
-        bare = re.compile(rf"(?<![\w'-])([{either.upper()}])(?![\w'-])")
+        bare = re.compile(rf"(?<![\w'-])([{either.upper()}])(?![\w'+#-])")
         for m in bare.finditer(text):
             article = m[1] in "AI" and _ARTICLE.match(text, m.end())
             if not article:
