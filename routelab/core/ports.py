@@ -132,8 +132,11 @@ class PriceList(Protocol):
 class Purse(Protocol):
     """A budget that cannot be overspent: worst cases are reserved before a call and settled after it."""
 
-    def reserve(self, usd: float | None, *, what: str) -> int:
-        """Reserve an amount and return a ticket; raises BudgetExceeded when it does not fit or is not known."""
+    def reserve(self, usd: float | None, *, what: str) -> int | None:
+        """Reserve an amount and return a ticket, or None while other reservations stand in the way.
+
+        Raises BudgetExceeded when it can never fit, or is not known.
+        """
 
     def settle(self, ticket: int, usd: float | None) -> None:
         """Replace the reservation by what was really spent; None keeps the reservation as spent."""

@@ -15,6 +15,8 @@ from routelab.core.values import Message, Model, Reply, Request, Tokens, draw
 ASSUMED_OUTPUT_TOKENS = 4096
 """The worst case that a budget reserves when neither the config nor the model says how long an answer may be."""
 
+BUDGET_TICK_S = 0.005
+
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
@@ -74,11 +76,7 @@ class Call:
             stream=self.sampling.stream,
             seed=run.seed + tries,
         )
-        ticket = None
-        if self.purse is not None:
-            ticket = self.purse.reserve(
-                self.worst_case_usd(endpoint.model, run.messages), what=f"a call of {endpoint.model.name}"
-            )
+        ticket = await self._ticket(endpoint.model, run)
         attempt = _Attempt(
             run=run, endpoint=endpoint, waited_s=waited, began=world.clock.monotonic(), counter=self.counter
         )
@@ -108,6 +106,15 @@ class Call:
         if not failure.retryable or tries >= self.patience.retries or pieces:
             return False
         return world.deadline is None or world.clock.monotonic() < world.deadline
+
+    async def _ticket(self, model: Model, run: Run) -> int | None:
+        if self.purse is None:
+            return None
+        worst = self.worst_case_usd(model, run.messages)
+        while (ticket := self.purse.reserve(worst, what=f"a call of {model.name}")) is None:
+            # Calls under way hold the rest of the budget; most cost far less than their worst case and soon give it back.
+            await asyncio.sleep(BUDGET_TICK_S)
+        return ticket
 
     async def _wait(self, run: Run, tries: int, world: World) -> float:
         last = run.events[-1]

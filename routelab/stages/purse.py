@@ -33,16 +33,23 @@ class Budget:
         with self._lock:
             return self._spent + sum(self._reserved.values())
 
-    def reserve(self, usd: float | None, *, what: str) -> int:
-        """Set the amount aside and return a ticket; BudgetExceeded when it does not fit or the price is not known."""
+    def reserve(self, usd: float | None, *, what: str) -> int | None:
+        """Set the amount aside and return a ticket, or None while other calls hold what it needs: ask again when one has settled.
+
+        Raises BudgetExceeded when it would not fit even if every call under way cost nothing, or when its price is not known.
+        """
         if usd is None:
             raise BudgetExceeded(
                 f"{what} has no known price, so a budget of ${self.limit_usd:g} cannot be kept",
                 hint="give the model a price in fleet.yaml (usd_per_mtok_in, usd_per_mtok_out), or drop the budget",
             )
         with self._lock:
-            committed = self._spent + sum(self._reserved.values())
-            if committed + usd > self.limit_usd:
+            if (
+                self._reserved
+                and self._spent + usd <= self.limit_usd < self._spent + sum(self._reserved.values()) + usd
+            ):
+                return None
+            if self._spent + sum(self._reserved.values()) + usd > self.limit_usd:
                 raise BudgetExceeded(
                     f"stopped at ${self._spent:.4g} of ${self.limit_usd:g}: {what} could cost ${usd:.4g} more",
                     hint="raise --budget, lower --max-tokens, or limit the number of prompts; finished answers are kept",
