@@ -60,30 +60,33 @@ _COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
 """What a comparison is called in a syntax tree: the methods that may decide it, and the comparison."""
 
 
-def raise_fence(folder: str, cpu_s: float, memory_mb: int) -> None:
-    """Set the limits of this process and refuse, from now on, what a program under test has no business with."""
+def limit(cpu_s: float, memory_mb: int) -> None:
+    """Limit this process's CPU time, memory, file size and open files, as far as the system can."""
     try:
         import resource
     except ImportError:  # Windows has none
-        pass
-    else:
-        seconds = int(cpu_s) + (cpu_s > int(cpu_s))
-        for name, soft, hard in (
-            ("RLIMIT_CPU", seconds, seconds + 1),
-            ("RLIMIT_AS", memory_mb << 20, memory_mb << 20),
-            ("RLIMIT_FSIZE", 1 << 20, 1 << 20),
-            ("RLIMIT_NOFILE", 64, 64),
-            ("RLIMIT_CORE", 0, 0),
-        ):
-            try:
-                resource.setrlimit(getattr(resource, name), (soft, hard))
-            except (ValueError, OSError):  # a system may know a limit and not allow it (macOS: RLIMIT_AS)
-                continue
+        return
+    seconds = int(cpu_s) + (cpu_s > int(cpu_s))
+    for name, soft, hard in (
+        ("RLIMIT_CPU", seconds, seconds + 1),
+        ("RLIMIT_AS", memory_mb << 20, memory_mb << 20),
+        ("RLIMIT_FSIZE", 1 << 20, 1 << 20),
+        ("RLIMIT_NOFILE", 64, 64),
+        ("RLIMIT_CORE", 0, 0),
+    ):
+        # A system may know a limit and not allow it (macOS: RLIMIT_AS).
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(getattr(resource, name), (soft, hard))
+
+
+def raise_fence(folder: str) -> None:
+    """Refuse, from now on, what a program under test has no business with; only `folder` and the library can be read."""
     refused = frozenset(f"{module}.{name}" for module, names in _REFUSED.items() for name in names.split())
     roots = tuple({os.path.realpath(p) + os.sep for p in (*filter(None, sys.path), folder, "/usr/share/zoneinfo")})
     devices = frozenset((os.devnull, "/dev/urandom", "/dev/random"))
     writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
     realpath, decode, unix = os.path.realpath, os.fsdecode, 1
+    silent = frozenset(("_dbm", "_gdbm", "_posixshmem"))  # they open files without an audit event
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:
         if event in refused:
@@ -99,7 +102,11 @@ def raise_fence(folder: str, cpu_s: float, memory_mb: int) -> None:
             if writes or not realpath(path).startswith(roots):
                 raise PermissionError(f"opening {path!r} is not allowed here")
         elif event == "socket.__new__" and arguments[1] != unix:  # asyncio needs a socket pair to itself
-            raise PermissionError("sockets are not allowed here")
+            raise PermissionError("a socket is not allowed here")
+        elif event == "sqlite3.connect" and arguments[0] not in (":memory:", b":memory:"):
+            raise PermissionError("a database file is not allowed here")
+        elif event == "import" and arguments[0] in silent:
+            raise ImportError(f"{arguments[0]} is not allowed here")
 
     def blunt(*arguments: Any, **more: Any) -> Any:
         raise PermissionError("this is not allowed here")
@@ -187,21 +194,27 @@ def _parts(value: Any) -> Iterator[Any]:
 
 
 def told(value: Any) -> str:
-    """Return a plain value in short, or its type; never calls a method that the program wrote."""
-    if type(value) in (list, tuple, dict, set, frozenset):
-        inner = list(value.items()) if type(value) is dict else list(value)
-        if len(inner) > 20 or any(type(i) not in (*_PLAIN, tuple) for i in inner):
-            return f"a {type(value).__name__} of {len(inner)}"
-        if any(type(i) is tuple and any(type(j) not in _PLAIN for j in i) for i in inner):
-            return f"a {type(value).__name__} of {len(inner)}"
-    elif type(value) not in _PLAIN:
-        return f"a {type(value).__name__}"
-    if type(value) is int and value.bit_length() > 400:
-        return "a very large int"
-    if type(value) in (str, bytes) and len(value) > 200:
+    """Return a plain value in short, or what type it is of; never calls a method that the program wrote."""
+    kind = type(value)
+    if kind in (str, bytes) and len(value) > 200:
         value = value[:200]
-    text = repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
+    if _literal(value, 3):
+        text = repr(value)
+        return text if len(text) <= 80 else text[:79] + "…"
+    return f"a {kind.__name__}" + (f" of {len(value)}" if kind in (list, tuple, set, frozenset, dict) else "")
+
+
+def _literal(value: Any, depth: int) -> bool:
+    kind = type(value)
+    if kind is int:
+        return bool(value.bit_length() <= 400)
+    if kind in (str, bytes):
+        return len(value) <= 200
+    if kind is dict:
+        value = [*value.keys(), *value.values()]
+    elif kind not in (list, tuple, set, frozenset):
+        return kind in _PLAIN
+    return depth > 0 and len(value) <= 40 and all(_literal(part, depth - 1) for part in value)
 
 
 def trouble_of(error: BaseException) -> str:
@@ -262,7 +275,8 @@ def main() -> None:
     say = _reporter(out, task["nonce"])
     restore = _restorer(["builtins", *imported(tree)])
     program, entry = task["program"], task["entry"]
-    raise_fence(os.getcwd(), task["cpu_s"], task["memory_mb"])
+    limit(task["cpu_s"], task["memory_mb"])
+    raise_fence(os.getcwd())
     if "random" in program:  # the same program gets the same verdict
         importlib.import_module("random").seed(0)
     del task
