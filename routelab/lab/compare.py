@@ -24,6 +24,7 @@ from routelab.lab.walk import Walked
 if TYPE_CHECKING:
     import pandas as pd
 
+    from routelab.lab.charts import Chart
     from routelab.lab.controls import Controls
 
 ALPHA = 0.025
@@ -156,6 +157,29 @@ class Comparison:
     def why(self) -> str:
         """One sentence: adopt an arm, keep the baseline, or how many more prompts are needed."""
         return self._decision[1]
+
+    def chart(self, kind: str = "frontier") -> Chart:
+        """Return a chart of the comparison: frontier, cost, latency, quality or mix; `.figure` is a plain Plotly figure."""
+        from routelab.lab.charts import chart
+
+        return chart(kind, self)
+
+    def export(self, path: str | Path, *, to: str = "routelab", arm: str | None = None) -> Path:
+        """Write the winner (or a named arm) with its evidence and return the path; DataError when there is no winner."""
+        from routelab.lab.export import write_winner
+
+        written = write_winner(self, path, to=to, arm=arm)
+        if written is None:
+            raise DataError(
+                f"there is no winner to export: {self.why}",
+                hint=f"export(..., arm=NAME) writes one of {', '.join(a.name for a in self.arms)}, stamped unconfirmed",
+            )
+        return written
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        from routelab.lab.grid import comparison_bundle
+
+        return comparison_bundle(self)
 
     @cached_property
     def _decision(self) -> tuple[Arm | None, str]:

@@ -6,10 +6,10 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,11 @@ from numpy.typing import NDArray
 
 from routelab.core.errors import DataError, suggest
 from routelab.core.ports import Floats
+
+Read: TypeAlias = tuple[Mapping[str, Sequence[Any]], Sequence[int]]
+
+MAX_CELL = 1 << 26
+"""No cell of a CSV file may be longer, in characters: an open quote would otherwise swallow the file."""
 
 FORMATS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 REJECTED_SHARE = 0.01
@@ -38,10 +43,14 @@ class Rejected:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Table:
-    """A file's rows. `frame` holds the columns as they were written; blank cells are missing."""
+    """A file's rows. `frame` holds the columns as they were written, blank cells missing; `lines` where each row begins.
+
+    The frame's index keeps its values when rows are taken out, so that it always leads to the line.
+    """
 
     path: Path
     frame: pd.DataFrame
+    lines: Sequence[int]
 
     @property
     def name(self) -> str:
@@ -52,24 +61,8 @@ class Table:
         return len(self.frame)
 
     def line(self, row: int) -> int:
-        """Return the line, counted from 1, on which a row begins; a quoted cell may span several lines.
-
-        `row` is a label of the frame's index, which keeps its values when rows are taken out.
-        """
-        if _plain_name(self.path).endswith(".csv"):
-            with _opened(self.path) as stream:
-                reader = csv.reader(stream)
-                next(reader, None)
-                start = reader.line_num + 1
-                for seen, cells in enumerate(_filled(reader)):
-                    if seen == row:
-                        return max(start, reader.line_num - sum(c.count("\n") for c in cells))
-                    start = reader.line_num + 1
-        if _plain_name(self.path).endswith(".jsonl"):
-            with _opened(self.path) as stream:
-                filled = (number for number, text in enumerate(stream, 1) if text.strip())
-                return next((n for i, n in enumerate(filled) if i == row), row + 1)
-        return row + 1
+        """Return the line, counted from 1, on which a row begins; `row` is a label of the frame's index."""
+        return self.lines[row]
 
     def require(self, columns: Sequence[str]) -> None:
         """Raise DataError for the first column that is not there, with the nearest name that is."""
@@ -102,7 +95,8 @@ class Table:
                 f"{self.name}, column dataset: unknown dataset '{dataset}'" + ("" if near is None else f"; {near}"),
                 hint=f"datasets: {', '.join(sorted(there))}",
             )
-        return Table(path=self.path, frame=self.frame[self.frame["dataset"] == dataset]), dataset
+        rows = self.frame[self.frame["dataset"] == dataset]
+        return Table(path=self.path, frame=rows, lines=self.lines), dataset
 
 
 def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Table:
@@ -111,27 +105,22 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Table:
     `columns` limits what is kept, to save memory; names that the file does not have are passed over.
     """
     path = Path(path)
-    name = _plain_name(path)
+    name = path.name.lower().removesuffix(".gz")
     if not path.is_file():
         near = suggest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else None
         raise DataError(f"{path}: no such file" + ("" if near is None else f"; {near}"), hint="check the path")
     wanted = None if columns is None else set(columns)
+    read = next((reader for ending, reader in _READERS.items() if name.endswith(ending)), None)
+    if read is None:
+        raise DataError(f"{path.name}: unknown format", hint=f"formats: {', '.join(FORMATS)}, or a DuckDB log")
     try:
-        if name.endswith(".csv"):
-            frame = _read_csv(path, wanted)
-        elif name.endswith(".jsonl"):
-            frame = _read_jsonl(path, wanted)
-        elif name.endswith(".parquet"):
-            frame = _read_parquet(path, wanted)
-        else:
-            raise DataError(f"{path.name}: unknown format", hint=f"formats: {', '.join(FORMATS)}, or a DuckDB log")
+        found, lines = read(path, wanted)
     except (OSError, EOFError, zlib.error) as trouble:
-        raise DataError(
-            f"{path.name}: cannot be read ({trouble})", hint="the file may be damaged or not complete"
-        ) from None
+        raise DataError(f"{path.name}: cannot be read ({trouble})", hint="is it damaged, or not complete?") from None
     except UnicodeDecodeError as trouble:
         raise DataError(f"{path.name}: is not UTF-8 (byte {trouble.start})", hint="save it as UTF-8") from None
-    return Table(path=path, frame=frame)
+    frame = pd.DataFrame({n: pd.Series(list(cells), dtype=object) for n, cells in found.items()})
+    return Table(path=path, frame=frame, lines=lines)
 
 
 def numbers(
@@ -194,40 +183,58 @@ def _spelled(value: object) -> object:
     return {"true": "1", "false": "0"}.get(text.lower(), text)
 
 
-def _plain_name(path: Path) -> str:
-    return path.name.lower().removesuffix(".gz")
-
-
 def _opened(path: Path) -> IO[str]:
     if path.name.lower().endswith(".gz"):
         return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
     return path.open("rt", encoding="utf-8-sig", newline="")
 
 
-def _filled(reader: Iterator[list[str]]) -> Iterator[list[str]]:
-    return (cells for cells in reader if cells)
-
-
-def _read_csv(path: Path, wanted: set[str] | None) -> pd.DataFrame:
+def _read_csv(path: Path, wanted: set[str] | None) -> Read:
+    # The csv module's limit is the whole process's, so it is put back: a prompt may be longer than 128 KiB.
+    before = csv.field_size_limit(MAX_CELL)
     try:
-        # Only blanks are missing: a reference may well be the text "None" or "NA".
-        return pd.read_csv(
-            path,
-            dtype=str,
-            keep_default_na=False,
-            na_values=[""],
-            encoding="utf-8-sig",
-            usecols=None if wanted is None else lambda c: c in wanted,
-        )
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{path.name}: is empty", hint="a header line is needed") from None
-    except pd.errors.ParserError as trouble:
-        said = str(trouble).strip().removeprefix("Error tokenizing data. C error: ")
-        raise DataError(f"{path.name}: {said}", hint="check the quotes and the number of cells in that line") from None
+        with _opened(path) as stream:
+            return _csv_columns(csv.reader(stream, strict=True), path.name, wanted)
+    finally:
+        csv.field_size_limit(before)
 
 
-def _read_jsonl(path: Path, wanted: set[str] | None) -> pd.DataFrame:
+def _csv_columns(reader: Any, name: str, wanted: set[str] | None) -> Read:
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    header: list[str] = []
+    start = 1
+    try:
+        for cells in reader:
+            if cells and not header:
+                header = cells
+            elif cells:
+                if len(cells) != len(header):
+                    raise DataError(
+                        f"{name}, line {start}: has {len(cells)} cells, and the header names {len(header)} columns",
+                        hint="check the quotes and the commas in that line",
+                    )
+                lines.append(start)
+                rows.append(cells)
+            start = reader.line_num + 1
+    except csv.Error as trouble:
+        raise DataError(f"{name}, line {start}: {trouble}", hint="check the quotes in that line") from None
+    if not header:
+        raise DataError(f"{name}: is empty", hint="a header line is needed")
+    twice = next((column for column in header if header.count(column) > 1), None)
+    if twice is not None:
+        raise DataError(f"{name}, line 1: column '{twice}' is there twice", hint="rename one of them")
+    # Only blanks are missing: a reference may well be the text "None" or "NA".
+    return {
+        column: [row[k] or None for row in rows]
+        for k, column in enumerate(header)
+        if wanted is None or column in wanted
+    }, lines
+
+
+def _read_jsonl(path: Path, wanted: set[str] | None) -> Read:
     rows: list[Mapping[str, Any]] = []
+    lines: list[int] = []
     with _opened(path) as stream:
         for number, text in enumerate(stream, 1):
             if not text.strip():
@@ -241,26 +248,33 @@ def _read_jsonl(path: Path, wanted: set[str] | None) -> pd.DataFrame:
             if not isinstance(row, dict):
                 raise DataError(f"{path.name}, line {number}: is not an object", hint="one object a line")
             rows.append(row if wanted is None else {k: v for k, v in row.items() if k in wanted})
+            lines.append(number)
     if not rows:
         raise DataError(f"{path.name}: is empty", hint="one object a line")
-    names = list(dict.fromkeys(k for row in rows for k in row))
-    return pd.DataFrame({n: pd.Series([row.get(n) for row in rows], dtype=object) for n in names})
+    return {n: [row.get(n) for row in rows] for n in dict.fromkeys(k for row in rows for k in row)}, lines
 
 
-def _read_parquet(path: Path, wanted: set[str] | None) -> pd.DataFrame:
+def _read_parquet(path: Path, wanted: set[str] | None) -> Read:
     import duckdb
 
     # DuckDB reads parquet, so no second engine is needed.
     with duckdb.connect(":memory:") as connection:
         try:
-            rows = connection.execute("select * from read_parquet(?)", [str(path)])
-            names = [d[0] for d in rows.description]
-            kept = [n for n in names if wanted is None or n in wanted]
-            columns = list(zip(*rows.fetchall(), strict=True))
+            found = connection.execute("select * from read_parquet(?)", [str(path)])
+            names = [d[0] for d in found.description]
+            rows = found.fetchall()
         except duckdb.Error as trouble:
             raise DataError(
                 f"{path.name}: is not parquet ({str(trouble).splitlines()[0]})", hint="write it again"
             ) from None
-    if not columns:
+    if not rows:
         raise DataError(f"{path.name}: is empty", hint="at least one row is needed")
-    return pd.DataFrame({n: pd.Series(columns[names.index(n)], dtype=object) for n in kept})
+    columns = zip(names, zip(*rows, strict=True), strict=True)
+    return {n: values for n, values in columns if wanted is None or n in wanted}, range(1, len(rows) + 1)
+
+
+_READERS: Mapping[str, Callable[[Path, set[str] | None], Read]] = {
+    ".csv": _read_csv,
+    ".jsonl": _read_jsonl,
+    ".parquet": _read_parquet,
+}

@@ -25,7 +25,6 @@ from routelab.lab.controls import best_single, mean_costs, mean_qualities, zero_
 from routelab.lab.outcomes import Bools, Outcomes
 from routelab.lab.replay import (
     CONTROL_NAMES,
-    Halves,
     Planner,
     baseline_of,
     check,
@@ -139,7 +138,7 @@ def search(
     base = baseline_of(baseline, (), halves)
     on_tune = base.tune if base.tune is not None else base.walked
     tried = [_tried(c, halves.tune, seed, planner) for c in candidates if not c.control]
-    nominated = _distinct(nominate(tried, on_tune, margin=margin), halves, planner)
+    nominated = _distinct(nominate(tried, on_tune, margin=margin), on_tune, halves.tune, planner)
     shown = [c for c in candidates if c.name in nominated or c.name in halves.tune.models]
     entries = [entry_of(c.name, c.arm(halves.tune), halves, planner) for c in shown]
     terms = dataclasses.replace(
@@ -225,16 +224,18 @@ def _always(config: RouteConfig) -> Callable[[Outcomes], RouteConfig]:
     return lambda outcomes: config
 
 
-def _distinct(candidates: Sequence[Candidate], halves: Halves, plan_for: Planner) -> tuple[str, ...]:
-    """Return the first NOMINATED names, passing over those that decide every tune prompt like an earlier one."""
-    chosen: list[tuple[str, Walked]] = []
+def _distinct(candidates: Sequence[Candidate], baseline: Walked, tune: Outcomes, plan_for: Planner) -> tuple[str, ...]:
+    """Return the first NOMINATED names, passing over those that decide every tune prompt like the baseline or another."""
+    names: list[str] = []
+    seen = [baseline]
     for candidate in candidates:
-        if len(chosen) == NOMINATED:
+        if len(names) == NOMINATED:
             break
-        walk = walked(candidate.name, candidate.arm(halves.tune), halves.tune, plan_for)
-        if not any(same(walk, other) for _, other in chosen):
-            chosen.append((candidate.name, walk))
-    return tuple(name for name, _ in chosen)
+        walk = walked(candidate.name, candidate.arm(tune), tune, plan_for)
+        if not any(same(walk, other) for other in seen):
+            seen.append(walk)
+            names.append(candidate.name)
+    return tuple(names)
 
 
 def _tried(candidate: Candidate, tune: Outcomes, seed: int, plan_for: Planner) -> Tried:

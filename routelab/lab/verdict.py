@@ -158,7 +158,7 @@ def _keep(comparison: Comparison) -> str:
     saving = [arm for arm in others if cheaper(arm)]
     waiting = [(needed, arm) for arm in saving if (needed := _needed(arm)) is not None]
     if waiting:
-        return _more(*min(waiting, key=lambda pair: pair[0]), comparison)
+        return _more(*min(waiting, key=lambda pair: _cost(pair[1])), comparison)
     passed = next((a for a in saving if a.figures.against and a.figures.against.verdict == "non-inferior"), None)
     if passed is not None:
         return (

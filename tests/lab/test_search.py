@@ -1,0 +1,154 @@
+"""The search: what is tried, what is learned, what may win."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routelab.config import RouteConfig
+from routelab.lab.outcomes import Outcomes
+from routelab.lab.search import SOURCES, Candidate, fixed, mixes, search, singles, table, task_tables
+from routelab.strategies import Fixed, Rules
+
+
+def specialists(cube: Any, n: int = 1500) -> Outcomes:
+    """Return a dear model that is good at everything and a cheap one that is as good at x and poor at y."""
+    rng = np.random.default_rng(4)
+    tasks = [("x", "y", "z")[i % 3] for i in range(n)]
+    dear = rng.random(n) < 0.9
+    cheap = dear & np.array([t == "x" for t in tasks])
+    made: Outcomes = cube(
+        np.column_stack([cheap, dear]), tasks=tasks, cost_usd=[[1, 10]] * n, models=("cheap", "dear"), dataset="d"
+    )
+    return made
+
+
+def test_a_table_sends_each_task_to_the_cheapest_model_that_is_good_enough(cube: Any) -> None:
+    config = table(specialists(cube), ("cheap", "dear"), tolerance=0.02, shrinkage=10)
+    assert isinstance(config.ranking, Rules)
+    assert dict(config.ranking.table) == {"x": ("cheap", "dear"), "y": ("dear",), "z": ("dear",)}
+    assert config.ranking.default == ("dear",)
+    assert RouteConfig.from_text(config.to_text()) == config
+
+
+def test_a_task_with_one_lucky_prompt_is_shrunk_to_what_is_known_of_the_model(cube: Any) -> None:
+    quality = [[0.0, 1.0]] * 60 + [[1.0, 0.0]]
+    outcomes = cube(quality, tasks=["common"] * 60 + ["rare"], cost_usd=[[1, 10]] * 61)
+    shrunk = table(outcomes, ("a", "b"), tolerance=0.0, shrinkage=10)
+    trusting = table(outcomes, ("a", "b"), tolerance=0.0, shrinkage=1e-9)
+    assert isinstance(shrunk.ranking, Rules)
+    assert isinstance(trusting.ranking, Rules)
+    assert (shrunk.ranking.table["rare"][0], trusting.ranking.table["rare"][0]) == ("b", "a")
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, 1.0])] * 3), min_size=6, max_size=20), st.data())
+def test_a_wider_tolerance_never_makes_a_table_dearer_on_what_it_was_fitted_on(cube: Any, rows: Any, data: Any) -> None:
+    tasks = data.draw(st.lists(st.sampled_from("xyz"), min_size=len(rows), max_size=len(rows)))
+    outcomes = cube(rows, tasks=tasks, cost_usd=[[1, 2, 4]] * len(rows))
+    costs = {"a": 1, "b": 2, "c": 4}
+
+    def chosen(tolerance: float) -> dict[str, int]:
+        config = table(outcomes, outcomes.models, tolerance=tolerance, shrinkage=5)
+        assert isinstance(config.ranking, Rules)
+        return {task: costs[ranking[0]] for task, ranking in config.ranking.table.items()}
+
+    tight, wide = chosen(0.0), chosen(0.1)
+    assert all(wide[task] <= tight[task] for task in tight)
+
+
+def test_the_search_finds_the_table_counts_what_it_tried_and_confirms_it(cube: Any) -> None:
+    found = search(specialists(cube))
+    winner = found.winner()
+    assert winner is not None
+    assert winner.name.startswith("tasks-cheap-")
+    assert found.terms.arms_tried == 2 + 10 + 3
+    assert found.terms.nominated is not None
+    assert winner.name in found.terms.nominated
+    assert {arm.name for arm in found.arms} == {"cheap", "dear", *found.terms.nominated}
+    assert winner.figures.cost_ratio is not None
+    assert winner.figures.cost_ratio.value == pytest.approx(0.7, abs=0.05)
+    assert found.controls is not None
+    assert found.controls.shuffle.of == winner.name
+    assert found.controls.shuffle.lift is not None
+    assert found.controls.shuffle.lift.low > 0.1  # type: ignore[operator]
+
+
+def test_the_tune_figures_of_the_search_never_meet_the_confirm_split(cube: Any) -> None:
+    outcomes = specialists(cube, 300)
+    seen: list[set[str]] = []
+
+    def spying(tune: Outcomes) -> Iterator[Candidate]:
+        def arm(rest: Outcomes) -> RouteConfig:
+            seen.append({p.id for p in rest.prompts})
+            return fixed("dear")
+
+        yield Candidate(name="spy", arm=arm)
+
+    found = search(outcomes, sources=(singles, spying))
+    assert found.outcomes is not None
+    confirm = {p.id for p in found.outcomes.prompts}
+    assert all(ids.isdisjoint(confirm) for ids in seen)
+    whole = {p.id for p in outcomes.prompts} - confirm
+    assert len([ids for ids in seen if ids < whole]) == 5  # five folds, each without its own prompts
+
+
+def test_another_strategy_joins_by_being_passed_in(cube: Any) -> None:
+    def source(tune: Outcomes) -> Iterator[Candidate]:
+        yield Candidate(name="mine", arm=lambda _: Fixed(model="dear"), learns=False)
+
+    assert search(specialists(cube, 300), sources=(*SOURCES, source)).terms.arms_tried == 16
+
+
+def test_random_mixes_are_tried_as_controls_and_never_win(cube: Any) -> None:
+    rng = np.random.default_rng(0)
+    dear = rng.random(4000) < 0.9
+    cheap = dear & (rng.random(4000) < 0.99)
+    outcomes = cube(np.column_stack([cheap, dear]), cost_usd=[[1, 10]] * 4000)
+    assert [c.control for c in mixes(outcomes)] == [True] * 3
+    found = search(outcomes)
+    assert all(not arm.name.startswith("mix-") for arm in found.arms)
+    assert found.terms.arms_tried == 2 + 3
+
+
+def test_prompts_without_tasks_have_no_tables(cube: Any) -> None:
+    assert list(task_tables(cube(np.ones((20, 2)), cost_usd=1.0))) == []
+    assert list(task_tables(cube(np.ones((20, 2)), cost_usd=1.0, tasks=["x"] * 20))) == []
+
+
+def test_without_a_confirm_split_the_search_names_no_winner(cube: Any) -> None:
+    found = search(specialists(cube), confirm=0)
+    assert (found.winner(), found.terms.tune) == (None, 0)
+
+
+def test_equal_searches_give_equal_results(cube: Any) -> None:
+    one, two = search(specialists(cube, 400), seed=5), search(specialists(cube, 400), seed=5)
+    assert one.frame.equals(two.frame)
+    assert one.why == two.why
+
+
+def test_on_the_recorded_tasks_a_table_is_cheaper_and_not_worse(recorded: Callable[..., Outcomes]) -> None:
+    found = search(recorded("llmrouter", priced=True))
+    winner = found.winner()
+    assert winner is not None
+    assert winner.figures.against is not None
+    assert winner.figures.against.verdict == "non-inferior"
+    assert winner.figures.cost_ratio is not None
+    assert winner.figures.cost_ratio.high < 0.9  # type: ignore[operator]
+    assert "(costs are estimated)" in found.why
+
+
+def test_on_one_task_there_is_nothing_to_route_by_and_more_prompts_are_asked_for(
+    recorded: Callable[..., Outcomes],
+) -> None:
+    found = search(recorded("gsm8k", priced=True))
+    assert found.winner() is None
+    assert "keep the baseline" in found.why
+
+
+def test_on_two_axes_won_by_one_model_the_search_says_do_not_route(recorded: Callable[..., Outcomes]) -> None:
+    assert search(recorded("routerarena_sub10")).why.startswith("do not route: gemini-2.0-flash-001")

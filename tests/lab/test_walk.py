@@ -1,0 +1,137 @@
+"""The vectorised walk against a plain one, and against the record of a live run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routelab.core.events import Answered, Routed, Scored, Unanswered
+from routelab.core.plan import NOBODY, Gate, Plan, plan_of
+from routelab.core.run import Run
+from routelab.core.values import Prompt
+from routelab.lab.outcomes import Outcomes
+from routelab.lab.walk import walk
+
+NAN = float("nan")
+
+
+@st.composite
+def cases(draw: Any, *, known: bool = False) -> tuple[list[list[int]], dict[str, Any], Gate, Any, list[int]]:
+    """Draw rankings, a cube, a gate with its scores and a map from positions to columns."""
+    n, m = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    holes = [] if known else [NAN]
+
+    def grid(choices: list[Any]) -> Any:
+        return [[draw(st.sampled_from(choices)) for _ in range(m)] for _ in range(n)]
+
+    cube = {
+        "quality": grid([0.0, 0.4, 1.0, *holes]),
+        "cost_usd": grid([0.0, 1.0, 2.5, *holes]),
+        "latency_s": grid([0.5, 3.0, *holes]),
+        "failed": grid([False, False, True]),
+    }
+    gate = draw(st.sampled_from([Gate(), Gate(scorer="judge", at_least=0.5)]))
+    scores = np.array(grid([0.0, 0.5, 0.9, *holes]))
+    columns = list(range(m)) if known else draw(st.permutations([*range(m - 1), draw(st.sampled_from([m - 1, -1]))]))
+    orders = [draw(st.permutations(range(m)))[: draw(st.integers(0, m))] for _ in range(n)]
+    return orders, cube, gate, scores, columns
+
+
+def plan(orders: list[list[int]], gate: Gate) -> Plan:
+    made = plan_of(orders, ["r"] * len(orders))
+    return Plan(order=made.order, propensity=made.propensity, reason=made.reason, reasons=made.reasons, gate=gate)
+
+
+def plainly(
+    order: list[int], row: dict[str, list[Any]], gate: Gate, scores: Any, columns: list[int]
+) -> tuple[Any, ...]:
+    """Return what the walk should find for one prompt, one step after the other."""
+    model, quality, cost, wait, attempts, escalations = NOBODY, 0.0, 0.0, 0.0, 0, 0
+    refused = False
+    for position in order:
+        column = columns[position]
+        attempts, escalations = attempts + 1, escalations + refused
+        refused = False
+        if column == -1:
+            return NOBODY, NAN, NAN, NAN, attempts, escalations
+        cost, wait = cost + row["cost_usd"][column], wait + row["latency_s"][column]
+        if row["failed"][column]:
+            continue
+        model, quality = column, row["quality"][column]
+        if gate.scorer is None or scores[column] >= (gate.at_least or 0):
+            break
+        if np.isnan(scores[column]):
+            return model, NAN, NAN, NAN, attempts, escalations
+        refused = True
+    return model, quality, cost, wait, attempts, escalations
+
+
+@given(cases())
+def test_a_walk_over_all_prompts_is_a_walk_over_each(cube: Any, case: Any) -> None:
+    orders, values, gate, scores, columns = case
+    outcomes = cube(**values)
+    found = walk(plan(orders, gate), outcomes, columns, scores)
+    rows = [{k: list(getattr(outcomes, k)[i]) for k in values} for i in range(len(orders))]
+    wanted = [plainly(o, row, gate, s, columns) for o, row, s in zip(orders, rows, scores, strict=True)]
+    got = zip(
+        found.model, found.quality, found.cost_usd, found.latency_s, found.attempts, found.escalations, strict=True
+    )
+    for ours, theirs in zip(got, wanted, strict=True):
+        assert list(ours) == pytest.approx(list(theirs), nan_ok=True)
+
+
+def live(order: list[int], i: int, outcomes: Outcomes, gate: Gate, scores: Any) -> Run:
+    """Return the run that asking these models live would have left behind."""
+    run = Run(id=str(i), prompt=Prompt(id=str(i), messages=()), started_at=datetime(2026, 1, 1))
+    run = run.then(Routed(strategy="x", order=tuple(outcomes.models[m] for m in order), reason=""))
+    while not run.settled:
+        assert run.current is not None
+        column = outcomes.models.index(run.current)
+        paid = {"cost_usd": float(outcomes.cost_usd[i, column]), "latency_s": float(outcomes.latency_s[i, column])}
+        if outcomes.failed[i, column]:
+            run = run.then(
+                Unanswered(model=run.current, provider="", error="TimedOut", message="", retry=False, **paid)
+            )
+            continue
+        asked = run.current
+        run = run.then(Answered(model=asked, served_model=asked, provider="", text="x", **paid))
+        if gate.scorer is not None:
+            given_ = float(scores[i][column])
+            accepted = given_ >= (gate.at_least or 0)
+            run = run.then(Scored(scorer=gate.scorer, quality=given_, model=asked, accepted=accepted))
+    return run
+
+
+@given(cases(known=True))
+def test_a_replay_finds_what_a_live_run_would_have_recorded(cube: Any, case: Any) -> None:
+    orders, values, gate, scores, _ = case
+    outcomes = cube(**values)
+    found = walk(plan(orders, gate), outcomes, list(range(len(outcomes.models))), scores)
+    for i, order in enumerate(orders):
+        run = live(order, i, outcomes, gate, scores)
+        answered = None if run.answered is None else outcomes.models.index(run.answered.model)
+        assert found.model[i] == (NOBODY if answered is None else answered)
+        assert found.quality[i] == (0.0 if answered is None else outcomes.quality[i, answered])
+        assert found.cost_usd[i] == pytest.approx(run.cost_usd)
+        assert found.latency_s[i] == pytest.approx(run.latency_s)
+        assert found.attempts[i] == len(run.attempts)
+
+
+def test_a_prompt_that_nobody_answered_counts_as_a_failure_of_quality_0(cube: Any) -> None:
+    outcomes = cube([[1.0, 1.0], [1.0, 0.5]], failed=[[1, 1], [1, 0]], cost_usd=0.1)
+    found = walk(plan_of([[0, 1], [0, 1]], ["r", "r"]), outcomes, [0, 1])
+    assert (found.failures, list(found.quality), list(found.model)) == (1, [0.0, 0.5], [NOBODY, 1])
+    assert list(found.cost_usd) == pytest.approx([0.2, 0.2])
+
+
+def test_a_gate_without_scores_and_a_plan_for_other_prompts_are_mistakes(cube: Any) -> None:
+    outcomes = cube([[1.0]])
+    with pytest.raises(ValueError, match="needs the scores"):
+        walk(plan([[0]], Gate(scorer="judge", at_least=0.5)), outcomes, [0])
+    with pytest.raises(ValueError, match="2 prompts"):
+        walk(plan_of([[0], [0]], ["r", "r"]), outcomes, [0])
