@@ -63,15 +63,25 @@ def chosen(comparison: Comparison, limit: int) -> tuple[tuple[Shown, ...], int]:
     shown = everyone(comparison)
     nominated = comparison.terms.nominated or ()
 
-    def rank(index: int) -> tuple[int, int, float]:
-        item = shown[index]
-        place = 0 if item.role != "arm" else 1 if item.arm.name in nominated else 2
-        twin = any(same(item.arm.walked, other.arm.walked) for other in shown[:index])
-        quality = item.arm.figures.quality
-        return (place, int(twin), -(quality.value if quality is not None else 0.0))
+    distinct = unlike(shown)
 
-    kept = sorted(sorted(range(len(shown)), key=rank)[:limit])
-    return tuple(shown[i] for i in kept), len(shown) - len(kept)
+    def rank(item: Shown) -> tuple[int, float]:
+        place = 1 if item.arm.name in nominated else 2
+        quality = item.arm.figures.quality
+        best = -(quality.value if quality is not None else 0.0)
+        return (0 if item.role != "arm" else place if item in distinct else 3, best)
+
+    kept = sorted(shown, key=rank)[:limit]
+    return tuple(item for item in shown if item in kept), len(shown) - len(kept)
+
+
+def unlike(shown: Sequence[Shown]) -> tuple[Shown, ...]:
+    """Return the arms that gave other answers than every one before them; the winner and the baseline in any case."""
+    first = [item for item in shown if item.role != "arm"]
+    for item in shown:
+        if item.role == "arm" and not any(same(item.arm.walked, other.arm.walked) for other in first):
+            first.append(item)
+    return tuple(item for item in shown if item in first)
 
 
 def titled(text: str, simulated: bool | None) -> str:
@@ -79,22 +89,22 @@ def titled(text: str, simulated: bool | None) -> str:
     return text if simulated is False else f"{text} · simulated" if simulated else f"{text} · partly simulated"
 
 
-def caption(comparison: Comparison, *more: str) -> str:
+def caption(comparison: Comparison, *more: str, intervals: bool = True, costs: bool = True) -> str:
     """Return what the figures rest on: data set, n and split, intervals, kinds of cost, and what else must be said."""
     terms = comparison.terms
-    kinds = [k for k in terms.cost_kinds if k != "recorded"]
+    kinds = [k for k in terms.cost_kinds if k != "recorded"] if costs else []
     parts = [
-        *([terms.dataset] if terms.dataset else []),
+        terms.dataset or "",
         f"n = {terms.confirm:,} {'confirm prompts' if terms.tune else 'prompts'}",
-        "95 % intervals",
-        *([f"costs: {' and '.join(_KINDS.get(k, k) for k in kinds)}"] if kinds else []),
-        *(["simulated models: no figure here says anything about a real one"] if terms.simulated else []),
+        "95 % intervals" if intervals else "",
+        f"costs: {' and '.join(COST_KINDS.get(k, k) for k in kinds)}" if kinds else "",
+        "simulated models: no figure here says anything about a real one" if terms.simulated else "",
         *more,
     ]
     return "; ".join(part for part in parts if part)
 
 
-_KINDS = {"tokens_x_listprice": "tokens × list price", "estimated": "estimated"}
+COST_KINDS = {"tokens_x_listprice": "tokens × list price", "estimated": "estimated"}
 
 
 def left_out(hidden: int, limit: int) -> str:

@@ -167,8 +167,9 @@ def _moment(value: Any, index: int) -> datetime | None:
         raise DataError(f"row {index}: started_at is {type(value).__name__}, not a time")
     # The log is in UTC without saying so; what says otherwise is brought to the same clock.
     value = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
-    # A pandas Timestamp is a datetime, but one that is written with nanoseconds.
-    return value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
+    # A pandas Timestamp is a datetime too, but one that is written with nanoseconds.
+    plain: datetime = value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
+    return plain
 
 
 def numbers(values: Iterable[float | None]) -> Floats:

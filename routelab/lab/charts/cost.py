@@ -29,19 +29,21 @@ def cost(comparison: Comparison, *, limit: int = 12, log: bool | None = None) ->
 
 
 def cost_of_calls(calls: Calls, *, limit: int = 12, log: bool | None = None) -> Chart:
-    """Return the same of rows of the log, one value a call; cache hits cost nothing and are left out."""
-    asked = [c for c in calls.calls if not c.cached]
+    """Return the same of rows of the log, one value a call; cache hits and failures that cost nothing are left out."""
+    fresh = [c for c in calls.calls if not c.cached]
+    asked = [c for c in fresh if c.answered or c.cost_usd]
     strips = [row(name, numbers(c.cost_usd for c in asked if c.name == name)) for name in calls.names]
     strips = [s for s in strips if s.n or s.left_out]
     order = sorted(strips, key=lambda s: -s.n)[:limit]
     kept = [s.name for s in strips if s in order]
     title = titled("Cost of a call", calls.simulated)
-    hits = len(calls.calls) - len(asked)
+    hits, failed = len(calls.calls) - len(fresh), len(fresh) - len(asked)
     words = "; ".join(
         part
         for part in (
             f"n = {len(asked):,} calls by {calls.by}",
-            f"{hits:,} cache hits left out" if hits else "",
+            f"cache hits left out: {hits:,}" if hits else "",
+            f"failed calls that cost nothing left out: {failed:,}" if failed else "",
             _unknown(strips),
             left_out(len(strips) - len(kept), limit),
         )
@@ -66,7 +68,7 @@ def row(name: str, costs: Floats) -> Strip:
 
 def _unknown(strips: Sequence[Strip]) -> str:
     missing = sum(s.left_out for s in strips)
-    return f"{missing:,} costs not known and left out" if missing else ""
+    return f"costs not known: {missing:,}" if missing else ""
 
 
 def _chart(

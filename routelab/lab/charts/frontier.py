@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from routelab.lab.charts.arms import Shown, caption, chosen, clusters_of, everyone, quality_text, titled
+from routelab.lab.charts.arms import Shown, caption, chosen, clusters_of, everyone, quality_text, titled, unlike
 from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.look import GRID, INK, Heading, Mark, Scale, dollars, hover, label, layout, marks, scale
-from routelab.lab.compare import Arm, Comparison
+from routelab.lab.compare import Arm, Comparison, same
 from routelab.lab.controls import Hull
 from routelab.lab.outcomes import Ints
 from routelab.lab.statistics import Estimate, mean
@@ -123,7 +123,7 @@ def frontier(comparison: Comparison, *, limit: int = 8, log: bool | None = None)
     hull = None if comparison.controls is None else comparison.controls.hull
     at, window = _scale(rows, hull, log), _window(rows, names)
     title = titled("Cost and quality", comparison.terms.simulated)
-    words = caption(comparison, *_said(rows, names, at, window))
+    words = caption(comparison, *_said(comparison, rows, names, at, window))
     return Chart(
         kind="frontier",
         title=title,
@@ -136,20 +136,21 @@ def frontier(comparison: Comparison, *, limit: int = 8, log: bool | None = None)
 def _named(comparison: Comparison, rows: Sequence[Point], limit: int) -> tuple[str, ...]:
     """Return the arms with a mark of their own: the winner, the baseline, the nominated, and then the efficient ones."""
     first = {shown.name for shown in chosen(comparison, limit)[0]}
+    distinct = {shown.name for shown in unlike(everyone(comparison))}
     nominated = set(comparison.terms.nominated or ())
     arms = [p for p in rows if p.part not in CONTROLS]
 
     def rank(p: Point) -> tuple[int, int]:
-        return (
-            0 if p.part != "arm" else 1 if p.name in nominated else 2 if p.efficient else 3,
-            int(p.name not in first),
-        )
+        place = 1 if p.name in nominated else 2 if p.efficient else 3
+        return (0 if p.part != "arm" else place if p.name in distinct else 4, int(p.name not in first))
 
     kept = {p.name for p in sorted(arms, key=rank)[:limit]}
     return tuple(p.name for p in arms if p.name in kept)
 
 
-def _said(rows: Sequence[Point], names: Sequence[str], at: Scale, window: tuple[float, float]) -> list[str]:
+def _said(
+    comparison: Comparison, rows: Sequence[Point], names: Sequence[str], at: Scale, window: tuple[float, float]
+) -> list[str]:
     arms = [p for p in rows if p.part not in CONTROLS]
     dots = [p for p in arms if p.placed and p.name not in names]
     missing = [p.name for p in arms if p.cost is None]
@@ -160,9 +161,22 @@ def _said(rows: Sequence[Point], names: Sequence[str], at: Scale, window: tuple[
         f"{len(dots)} arms are grey dots without a name" if dots else "",
         f"below the axis: {_listed(below)}" if below else "",
         f"not drawn, cost not known: {_listed(missing)}" if missing else "",
+        *_twins(comparison),
         f"not drawn, not scored: {_listed(unscored)}" if unscored else "",
         f"free, so left of the break in the axis: {_listed(free)}" if free and at.log else "",
     ]
+
+
+def _twins(comparison: Comparison) -> list[str]:
+    """Return the clauses that name arms with the same answers, whose marks hide each other."""
+    every = everyone(comparison)
+    distinct = unlike(every)
+    found = []
+    for first in distinct:
+        others = [s.arm.name for s in every if s not in distinct and same(s.arm.walked, first.arm.walked)]
+        if others:
+            found.append(f"same answers as {first.arm.name}: {_listed(others, 2)}")
+    return found[:2]
 
 
 def _scale(rows: Sequence[Point], hull: Hull | None, log: bool | None) -> Scale:

@@ -20,7 +20,7 @@ def latency(comparison: Comparison, *, limit: int = 12, log: bool | None = None)
     drawn, hidden = chosen(comparison, limit)
     strips = [_row(strip(shown.name, shown.arm.walked.latency_s)) for shown in everyone(comparison)]
     title = titled("Latency of a prompt", comparison.terms.simulated)
-    words = caption(comparison, _unknown(strips), left_out(hidden, limit))
+    words = caption(comparison, _unknown(strips), left_out(hidden, limit), costs=False)
     return _chart(strips, [shown.name for shown in drawn], title, words, unit="prompts", log=log)
 
 
@@ -50,9 +50,9 @@ def _said(every: Sequence[Call], counted: Sequence[Call], by: str) -> str:
     late = sum(c.timed_out for c in counted)
     parts = [
         f"n = {len(counted):,} calls by {by}",
-        f"{hits:,} cache hits left out" if hits else "",
-        f"{failed:,} failed calls left out" if failed else "",
-        f"{late:,} timed out and count with the time until they were given up" if late else "",
+        f"cache hits left out: {hits:,}" if hits else "",
+        f"failed calls left out: {failed:,}" if failed else "",
+        f"timed out, counted with the time until they were given up: {late:,}" if late else "",
     ]
     return "; ".join(p for p in parts if p)
 
@@ -68,7 +68,7 @@ def _short(estimate: Estimate | None) -> str:
 
 def _unknown(strips: Sequence[Strip]) -> str:
     missing = sum(s.left_out for s in strips)
-    return f"{missing:,} times not known and left out" if missing else ""
+    return f"times not known: {missing:,}" if missing else ""
 
 
 def _chart(

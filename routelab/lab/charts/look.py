@@ -116,10 +116,10 @@ def scale(
     texts = [tick(float(f"{t:.6g}")) for t in ticks]
     start, zero_at, break_at = low - pad, None, None
     if any(v == 0 for v in values):
-        gap = max(0.35, 0.12 * (high - low))
+        gap = max(0.35, 0.2 * (high - low))
         zero_at, break_at = 10 ** (low - gap), 10 ** (low - 0.55 * gap)
         start = low - gap - pad
-        kept = [i for i, t in enumerate(ticks) if t > break_at]
+        kept = [i for i, t in enumerate(ticks) if t > 0.9 * 10**low]
         ticks, texts = [zero_at, *(ticks[i] for i in kept)], [zero or tick(0.0), *(texts[i] for i in kept)]
     axis = {
         "type": "log",
@@ -149,8 +149,8 @@ def _step(rough: float) -> float:
 
 
 def _digits(decades: float) -> tuple[int, ...]:
-    """Return the leading digits that get a tick, so that about seven labels fit on a narrow chart."""
-    return (1, 2, 5) if decades <= 2.2 else (1, 3) if decades <= 3.6 else (1,)
+    """Return the leading digits that get a tick, so that the labels stand side by side on a chart of 600 pixels."""
+    return (1, 2, 5) if decades <= 1.4 else (1, 3) if decades <= 2.8 else (1,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,10 +166,17 @@ def layout(heading: Heading, *, plot: int, below: int, x: Axis, y: Axis, **more:
 
     `plot` is the height of the plotting area in pixels, `below` that of the legend.
     """
-    line = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "tickcolor": GRID, "automargin": True}
+    line = {
+        "gridcolor": GRID,
+        "zerolinecolor": GRID,
+        "linecolor": GRID,
+        "tickcolor": GRID,
+        "automargin": True,
+        "tickangle": 0,
+    }
     # A live front end shows the figure and nothing else, so the caption is part of it; nobody knows how wide the place is.
     lines = textwrap.wrap(" ".join(safe(heading.caption).split()), CAPTION_WIDE)
-    top = 42 + 15 * len(lines) + more.pop("above", 0)
+    top = (52 if lines else 42) + 15 * len(lines) + more.pop("above", 0)
     return {
         "template": "none",
         "paper_bgcolor": CLEAR,
@@ -197,6 +204,7 @@ def layout(heading: Heading, *, plot: int, below: int, x: Axis, y: Axis, **more:
         "yaxis": {**line, **_titled(y)},
         "legend": {
             "orientation": "h",
+            "traceorder": "normal",
             "x": 0,
             "xanchor": "left",
             "yref": "container",

@@ -76,16 +76,13 @@ def mix(comparison: Comparison, *, limit: int = 12) -> Chart:
 
 def mix_of_calls(calls: Calls, *, limit: int = 12) -> Chart:
     """Return the same of rows of the log: calls that brought an answer, cache hits among them, the others as "no answer"."""
-    rows = [
-        s for name in calls.names for s in _of(name, Counter((c.model if c.answered else NONE) for c in calls.of(name)))
-    ]
+    # By model every bar would be of one colour; without arms there is one bar of all calls.
+    groups = {n: calls.of(n) for n in calls.names} if calls.by == "arm" else {"all calls": calls.calls}
+    names = tuple(groups)
+    rows = [s for n in names for s in _of(n, Counter((c.model if c.answered else NONE) for c in groups[n]))]
     title = titled("Who answered", calls.simulated)
-    words = "; ".join(
-        p
-        for p in (f"n = {len(calls.calls):,} calls by {calls.by}", left_out(max(0, len(calls.names) - limit), limit))
-        if p
-    )
-    return _chart(rows, calls.names, calls.names[:limit], title, words, "calls")
+    words = "; ".join(p for p in (f"n = {len(calls.calls):,} calls", left_out(max(0, len(names) - limit), limit)) if p)
+    return _chart(rows, names, names[:limit], title, words, "calls")
 
 
 def _chart(
@@ -137,7 +134,7 @@ def _figure(rows: Sequence[Share], names: Sequence[str], heading: Heading, unit:
             x={
                 "range": [0, 100],
                 "tickvals": [0, 20, 40, 60, 80, 100],
-                "ticksuffix": " %",
+                "ticktext": [f"{k} %" for k in (0, 20, 40, 60, 80, 100)],
                 "ticklabeloverflow": "allow",
                 "title": f"share of {unit}",
                 "zeroline": False,

@@ -70,6 +70,7 @@ def quality(comparison: Comparison, *, limit: int = ARMS, tasks: int = TASKS) ->
         comparison,
         left_out(hidden, limit),
         f"{len(every) - len(kept)} smaller tasks are in the table only" if len(every) > len(kept) else "",
+        costs=False,
     )
     return Chart(
         kind="quality",

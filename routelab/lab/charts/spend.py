@@ -124,7 +124,9 @@ def spend(comparison: Comparison, *, limit: int = 12) -> Chart:
     names = {shown.name for shown in drawn}
     replayed = comparison.outcomes is not None
     title = titled("Cost added up" if replayed else "Spend, prompt by prompt", comparison.terms.simulated)
-    words = caption(comparison, "a replay: nothing was spent" if replayed else "", left_out(hidden, limit))
+    words = caption(
+        comparison, "a replay: nothing was spent" if replayed else "", left_out(hidden, limit), intervals=False
+    )
     table = Table(
         head=("arm", "prompts", "would have cost" if replayed else "spent", "per 1,000 prompts"),
         rows=[

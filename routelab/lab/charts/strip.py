@@ -187,7 +187,7 @@ def _legend(rows: Sequence[Strip], wording: Wording) -> list[dict[str, Any]]:
     def mark(symbol: str, size: int) -> Mapping[str, Any]:
         return {"symbol": symbol, "size": size, "color": INK, "line": {"width": 2, "color": INK}}
 
-    keys = [key(f"single {wording.unit} (a thinned sample)", mode="markers", marker={"color": INK, "size": 4})]
+    keys = [key(f"single {wording.unit}", mode="markers", marker={"color": INK, "size": 4})]
     if any(r.low_quarter is not None for r in rows):
         keys.append(key("middle half", mode="lines", line={"color": INK, "width": 9}, opacity=0.4))
     if any(r.middle is not None for r in rows):

@@ -1,0 +1,318 @@
+"""Arms side by side: the verdict first, then a row an arm, then the answers themselves; as text and as HTML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from routelab.core.values import Prompt
+from routelab.lab.charts.arms import COST_KINDS, Shown, chosen, everyone, quality_text
+from routelab.lab.compare import ALPHA, Arm, Comparison, Figures, same
+from routelab.lab.controls import Shuffle
+from routelab.lab.statistics import Estimate
+from routelab.lab.verdict import cheaper
+from routelab.present import STYLE, Table, escape, safe, seconds, signed, usd
+
+DASH = "–"
+ARMS = 24
+SHOWN = 10
+CHARACTERS = 200
+RULE = "— controls —"
+# JupyterLab aligns every cell to the right, and a column of names must not shrink to single letters.
+GRID_STYLE = (
+    "<style>.rl.grid table td,.rl.grid table th{text-align:left;overflow-wrap:break-word;padding:3px 8px}"
+    ".rl.grid table .n{text-align:right}"
+    ".rl.grid table td:first-child{min-width:8em;overflow-wrap:anywhere}</style>"
+)
+
+
+class Answered(Protocol):
+    """What the grid shows of an answer; None is what is not known."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def cost_usd(self) -> float | None: ...
+    @property
+    def latency_s(self) -> float | None: ...
+    @property
+    def quality(self) -> float | None: ...
+
+
+def comparison_bundle(comparison: Comparison, answers: Table | None = None) -> dict[str, str]:
+    """Return a comparison as text/plain and text/html: verdict, summary, answers.
+
+    Without `answers` those of a live trial are shown. One prompt proves nothing, so it has answers and no verdict.
+    """
+    if answers is None and comparison.answers:
+        answers = _live(comparison)
+    alone = comparison.terms.confirm < 2
+    tables = [*([] if alone else [summary(comparison)]), *([] if answers is None else [answers])]
+    said = "one prompt: no verdict can follow from it" if alone else comparison.why
+    head, rest = headline(said)
+    body = "".join(_broken(table.html()) for table in tables)
+    detail = f"<div>{escape(rest)}</div>" if rest else ""
+    style = "margin:6px 0 2px;font-size:1.35em;font-weight:600;color:inherit"
+    html = f'<div class="rl grid">{STYLE}{GRID_STYLE}<h3 style="{style}">{escape(head)}</h3>{detail}{body}</div>'
+    return {"text/plain": "\n\n".join([safe(said), *(table.text() for table in tables)]), "text/html": html}
+
+
+def headline(sentence: str) -> tuple[str, str]:
+    """Return a verdict's head, to be set large, and the rest of its sentence.
+
+    >>> headline("simulated: adopt cheap-first: quality 91 % against 92 %")
+    ('Adopt cheap-first (simulated)', 'quality 91 % against 92 %')
+    """
+    simulated = sentence.startswith("simulated: ")
+    head, _, rest = sentence.removeprefix("simulated: ").partition(": ")
+    head = head[:1].upper() + head[1:]
+    return (f"{head} (simulated)" if simulated else head), rest
+
+
+def summary(comparison: Comparison, *, limit: int = ARMS) -> Table:
+    """Return one row an arm: figures with intervals, differences from the baseline, and the verdict in words.
+
+    The controls stand below a rule; they are what any router must be held against, not arms to adopt.
+    """
+    shown, hidden = chosen(comparison, limit)
+    controls = _controls(comparison)
+    timed = any(not np.isnan(s.arm.walked.latency_s).all() for s in shown)
+    about = "≈ " if "estimated" in comparison.terms.cost_kinds else ""
+    rows: list[tuple[str, ...]] = [
+        (s.name, *_cells(s.arm.figures, about, base=s.arm.name == comparison.baseline.name), _words(s, comparison))
+        for s in shown
+    ]
+    if controls:
+        rows += [(RULE, *[""] * 7), *((name, *_cells(f, about), words) for name, f, words in controls)]
+    head = (
+        "arm",
+        "quality",
+        "Δ points",
+        "cost / 1,000",
+        "× baseline",
+        "p50 / p95",
+        "failed",
+        "verdict",
+    )
+    kept = [k for k in range(len(head)) if timed or head[k] != "p50 / p95"]
+    return Table(
+        head=[head[k] for k in kept],
+        rows=[[row[k] for k in kept] for row in rows],
+        numbers=frozenset(i for i, k in enumerate(kept) if 0 < k < 7),
+        caption=_caption(comparison),
+        notes=_notes(comparison, hidden),
+    )
+
+
+def _caption(comparison: Comparison) -> str:
+    terms = comparison.terms
+    tried = f" of {terms.arms_tried} tried" if terms.arms_tried > len(comparison.arms) else ""
+    split = (
+        f"chosen on {terms.tune:,} tune prompts, reported on {terms.confirm:,} confirm prompts"
+        if terms.tune
+        else f"{terms.confirm:,} prompts"
+    )
+    parts = [
+        *(["SIMULATED: no figure here says anything about a real model"] if terms.simulated else []),
+        f"{terms.dataset or 'comparison'}: {len(comparison.arms)} arms{tried}, {split}",
+        f"margin {100 * terms.margin:g} points",
+    ]
+    return "; ".join(parts)
+
+
+def _notes(comparison: Comparison, hidden: int) -> tuple[str, ...]:
+    terms = comparison.terms
+    kinds = [COST_KINDS.get(k, k) for k in terms.cost_kinds if k != "recorded"]
+    said = (
+        "[ ]: 95 % intervals; Δ: quality minus the baseline's on the same prompts, in points; "
+        "cost: USD per 1,000 prompts; × baseline: ratio of the costs"
+    )
+    return (
+        *([f"{hidden} more arms; .frame has all"] if hidden else []),
+        said,
+        *(
+            [f"costs are {' and '.join(kinds)}" + (", marked ≈" if "estimated" in terms.cost_kinds else "")]
+            if kinds
+            else []
+        ),
+        *terms.notes,
+    )
+
+
+def _cells(f: Figures, about: str, *, base: bool = False) -> tuple[str, str, str, str, str, str]:
+    """Return quality, difference, cost, cost ratio, waits and failures as texts; a baseline has no difference from itself."""
+    cost = "?" if f.cost_usd is None else about + usd(1000 * f.cost_usd)
+    if f.cost_usd is not None and f.cost_known < f.n:
+        cost += f"\n({f.cost_known:,} of {f.n:,} known)"
+    waits = " / ".join("n small" if q is None else seconds(q.value) for q in (f.latency_p50, f.latency_p95))
+    return (
+        "not scored" if f.quality is None else quality_text(f.quality).replace(" [", "\n["),
+        DASH if base or f.against is None else points(f.against.difference).replace(" [", "\n["),
+        cost,
+        DASH if base else "?" if f.cost_ratio is None else about + times(f.cost_ratio).replace(" [", "\n["),
+        "–" if f.latency_p50 is None and f.latency_p95 is None else waits,
+        f"{f.failures:,}",
+    )
+
+
+def points(difference: Estimate) -> str:
+    """Return a difference of qualities in points with its interval.
+
+    >>> points(Estimate(value=-0.012, low=-0.03, high=0.005, se=None, n=400))
+    '−1.2 [−3.0, +0.5]'
+    """
+    ends = "" if difference.low is None else f" [{signed(difference.low)}, {signed(difference.high)}]"
+    return signed(difference.value) + ends
+
+
+def times(ratio: Estimate) -> str:
+    """Return a ratio of costs with its interval.
+
+    >>> times(Estimate(value=0.042, low=0.04, high=0.044, se=None, n=400))
+    '0.042 [0.040, 0.044]'
+    """
+    if ratio.value == 0:
+        return "0 (free)"
+    digits = 3 if ratio.value < 0.1 else 2
+    ends = "" if ratio.low is None else f" [{ratio.low:.{digits}f}, {ratio.high:.{digits}f}]"
+    return f"{ratio.value:.{digits}f}{ends}"
+
+
+def _words(shown: Shown, comparison: Comparison) -> str:
+    arm, verdict = shown.arm, shown.arm.figures.against
+    if shown.role == "baseline":
+        return "baseline"
+    if verdict is None:
+        return "cannot be judged: no quality on the same prompts"
+    if same(arm.walked, comparison.baseline.walked):
+        return "gives the baseline's answers"
+    if verdict.verdict == "inconclusive":
+        need = f": about {verdict.n_needed:,} prompts are needed" if verdict.n_needed is not None else ""
+        return f"inconclusive{need or (': ' + verdict.difference.note if verdict.difference.note else '')}"
+    if verdict.verdict == "worse":
+        return "worse"
+    parts = ["non-inferior" + (", yet worse within the margin" if verdict.worse_within_margin else "")]
+    if arm.figures.p_adjusted is not None and arm.figures.p_adjusted > ALPHA:
+        parts.append("not after the correction for several arms")
+    if not cheaper(arm):
+        parts.append("not cheaper" if arm.figures.cost_ratio is not None else "cost not known")
+    if comparison.terms.nominated is not None and arm.name not in comparison.terms.nominated:
+        parts.append("not chosen on tune")
+    return ("★ adopt: " if shown.role == "winner" else "") + "; ".join(parts)
+
+
+def _controls(comparison: Comparison) -> list[tuple[str, Figures, str]]:
+    controls = comparison.controls
+    if controls is None:
+        return []
+    rows: list[tuple[str, Figures, str]] = []
+    if comparison.baseline.name != "best-single":
+        rows.append(
+            (
+                _named("best-single", controls.best_single),
+                controls.best_single.figures,
+                "the best model on tune, for everything",
+            )
+        )
+    if controls.cheapest is not None:
+        rows.append(
+            (_named("cheapest", controls.cheapest), controls.cheapest.figures, "the cheapest model, for everything")
+        )
+    if controls.shuffle is not None:
+        rows.append((f"shuffle of {controls.shuffle.of}", controls.shuffle.figures, lift(controls.shuffle)))
+    rows.append(("oracle", controls.oracle.figures, "hindsight: a bound inflated by luck, out of reach"))
+    return rows
+
+
+def _named(control: str, arm: Arm) -> str:
+    return f"{control}: {arm.config}" if isinstance(arm.config, str) else control
+
+
+def lift(shuffle: Shuffle) -> str:
+    """Return in words what the arm's choices bring over its own shares handed out at random."""
+    if shuffle.lift is None or shuffle.lift.low is None or shuffle.lift.high is None:
+        return "same shares at random"
+    verdict = "better than" if shuffle.lift.low > 0 else "worse than" if shuffle.lift.high < 0 else "not told from"
+    return f"same shares at random; the arm is {verdict} chance: {points(shuffle.lift)}"
+
+
+def answers(
+    prompts: Sequence[Prompt], by_arm: Mapping[str, Sequence[Answered]], *, limit: int = SHOWN, different: bool = False
+) -> Table:
+    """Return one row a prompt and one column an arm: what was said, whether it was right, by whom, for how much, how fast.
+
+    `by_arm` holds each arm's answers in the order of the prompts. With `different` the prompts on which the arms disagree in
+    quality come first. Only `limit` prompts are shown, which is announced.
+    """
+    order = sorted(
+        range(len(prompts)), key=lambda i: different and len({row[i].quality for row in by_arm.values()}) < 2
+    )
+    kept = order[:limit]
+    hidden = len(prompts) - len(kept)
+    # Where everything is simulated the caption says so once.
+    simulated = bool(by_arm) and all(getattr(row[i], "simulated", False) for row in by_arm.values() for i in kept)
+    caption = [
+        *(["SIMULATED answers"] if simulated else []),
+        *([f"{len(kept)} of {len(prompts):,} prompts shown; .answers has all"] if hidden else []),
+    ]
+    return Table(
+        head=("prompt", *by_arm),
+        rows=[(_asked(prompts[i]), *(said(row[i], tell=not simulated) for row in by_arm.values())) for i in kept],
+        caption="; ".join(caption),
+        notes=("✓ right, ✗ wrong or no answer, ◐ partly right, · not scored",),
+    )
+
+
+def said(answer: Answered, *, tell: bool = True) -> str:
+    """Return an answer's cell: a line of facts, then its first characters; `tell` says which answers are simulated."""
+    error = getattr(answer, "error", None)
+    quality = answer.quality
+    mark = (
+        "✗"
+        if error is not None
+        else "·"
+        if quality is None
+        else "✓"
+        if quality >= 0.999
+        else "✗"
+        if quality <= 0.001
+        else "◐"
+    )
+    facts = [
+        mark + ("" if quality is None else f" {quality:.2f}"),
+        (answer.model or "no model") + (" (simulated)" if tell and getattr(answer, "simulated", False) else ""),
+        usd(answer.cost_usd),
+        seconds(answer.latency_s),
+        *(["cache hit"] if getattr(answer, "cached", False) else []),
+    ]
+    text = f"{type(error).__name__}: {getattr(error, 'message', error)}" if error is not None else answer.text
+    return f"{' · '.join(facts)}\n{cut(text) or '(empty answer)'}"
+
+
+def cut(text: str, limit: int = CHARACTERS) -> str:
+    """Return the beginning of a text, saying how much of it is left out.
+
+    >>> cut("abcdef", 4)
+    'abcd… (2 more characters)'
+    """
+    text = re.sub(r"\n\s*\n", "\n", text.strip())
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit:,} more characters)"
+
+
+def _asked(prompt: Prompt) -> str:
+    return (f"[{prompt.task}] " if prompt.task else "") + cut(" ".join(prompt.text.split()))
+
+
+def _live(comparison: Comparison) -> Table:
+    names = {s.arm.name: s.name for s in everyone(comparison)}
+    return answers(comparison.prompts, {names.get(name, name): row for name, row in comparison.answers.items()})
+
+
+def _broken(html: str) -> str:
+    # The only line breaks in a table's HTML are those of its texts.
+    return html.replace("\n", "<br>")
