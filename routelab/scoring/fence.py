@@ -134,12 +134,13 @@ class VouchingError(AssertionError):
     """A value compares itself by a method that the program wrote."""
 
 
-def comparer(trusted: frozenset[int], entries: Callable[[], tuple[type, ...]], seen: list[Any]) -> Callable[..., Any]:
+def comparer(trusted: dict[int, type], entries: Callable[[], tuple[type, ...]], seen: list[Any]) -> Callable[..., Any]:
     """Return the comparison that the tests use; it leaves the left side of the latest one in `seen`.
 
-    `trusted` are the ids of the classes that were there before the program. An object of a class that the program wrote may
-    be compared with objects of that class, by the method that the program gave it, and with others only if the class is the
-    entry itself: else `f(2) == 4` would ask the program's own `__eq__` whether it is 4.
+    `trusted` are the classes that were there before the program, by id; it keeps them alive, so that no class of
+    the program can get the id of one that is gone. An object of a class that the program wrote may be compared with
+    objects of that class, by the method that the program gave it, and with others only if the class is the entry
+    itself: else `f(2) == 4` would ask the program's own `__eq__` whether it is 4.
     """
     mro, own = type.__dict__["__mro__"].__get__, type.__dict__["__dict__"].__get__
 
@@ -316,7 +317,7 @@ def _play(
     say: Callable[[str, int, str], None],
     restore: Callable[[], None],
 ) -> None:
-    trusted = frozenset(id(c) for c in _classes(object))
+    trusted = {id(c): c for c in _classes(object)}
     fresh = dict(vars(builtins))
     run: Callable[..., None] = exec
     module = types.ModuleType("answer")
