@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from routelab.lab.charts import Chart
+    from routelab.lab.charts import Chart
     from routelab.lab.controls import Controls
 
 ALPHA = 0.025
@@ -180,6 +181,18 @@ class Comparison:
         from routelab.lab.grid import comparison_bundle
 
         return comparison_bundle(self)
+
+    def chart(self, kind: str = "frontier", **options: Any) -> Chart:
+        """Return a chart of the comparison: frontier, cost, latency, quality, mix or spend; see `charts.chart`."""
+        from routelab.lab.charts import chart
+
+        return chart(kind, self, **options)
+
+    def export(self, path: str | Path, *, to: str = "routelab", arm: str | None = None) -> Path | None:
+        """Write the winner's config (or a named arm's) with its evidence; return the path, or None without a winner."""
+        from routelab.lab.export import write_winner
+
+        return write_winner(self, path, to=to, arm=arm)
 
     @cached_property
     def _decision(self) -> tuple[Arm | None, str]:

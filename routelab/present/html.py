@@ -6,15 +6,18 @@ import html
 import re
 
 # GitHub strips styles and class names mean nothing there, so the mark-up must read well bare. JupyterLab and VS Code set these variables.
+# JupyterLab aligns every output table to the right and stripes it with more specific rules than a class of ours, hence !important.
 STYLE = (
     "<style>"
     ".rl{color:var(--jp-ui-font-color1,var(--vscode-editor-foreground,inherit));background:transparent;"
     "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45;max-width:100%;overflow-x:auto}"
-    ".rl table{border-collapse:collapse;margin:4px 0;background:transparent;font-variant-numeric:tabular-nums}"
-    ".rl th,.rl td{border-bottom:1px solid var(--jp-border-color2,var(--vscode-panel-border,#8886));padding:3px 10px;"
-    "text-align:left;vertical-align:top;background:transparent;color:inherit;white-space:normal;max-width:36em;overflow-wrap:anywhere}"
-    ".rl th{font-weight:600;border-bottom-width:2px;white-space:nowrap}"
-    ".rl .n{text-align:right;white-space:nowrap}"
+    ".rl table{border-collapse:collapse;margin:4px 0!important;background:transparent;font-variant-numeric:tabular-nums}"
+    ".rl tr{background:transparent!important}"
+    ".rl th,.rl td{border-bottom:1px solid var(--jp-border-color2,var(--vscode-panel-border,#8886))!important;"
+    "padding:3px 14px 3px 0!important;text-align:left!important;vertical-align:top!important;background:transparent!important;"
+    "color:inherit;white-space:normal;max-width:36em!important;overflow-wrap:anywhere}"
+    ".rl th{font-weight:600;border-bottom-width:2px!important;white-space:nowrap}"
+    ".rl .n{text-align:right!important;white-space:nowrap}"
     ".rl .m{color:var(--jp-ui-font-color2,var(--vscode-descriptionForeground,#777))}"
     ".rl pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:4px 0;padding:6px 0;background:transparent;color:inherit;"
     "font-family:inherit;font-size:13px;border:0}"
