@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from routelab.lab.charts import Chart
-    from routelab.lab.charts import Chart
     from routelab.lab.controls import Controls
 
 ALPHA = 0.025
@@ -159,14 +158,14 @@ class Comparison:
         """One sentence: adopt an arm, keep the baseline, or how many more prompts are needed."""
         return self._decision[1]
 
-    def chart(self, kind: str = "frontier") -> Chart:
-        """Return a chart of the comparison: frontier, cost, latency, quality or mix; `.figure` is a plain Plotly figure."""
+    def chart(self, kind: str = "frontier", **options: Any) -> Chart:
+        """Return a chart: frontier, cost, latency, quality, mix or spend; `.figure` is a plain Plotly figure."""
         from routelab.lab.charts import chart
 
-        return chart(kind, self)
+        return chart(kind, self, **options)
 
     def export(self, path: str | Path, *, to: str = "routelab", arm: str | None = None) -> Path:
-        """Write the winner (or a named arm) with its evidence and return the path; DataError when there is no winner."""
+        """Write the winner (or a named arm) with its evidence and return the path; DataError without a winner."""
         from routelab.lab.export import write_winner
 
         written = write_winner(self, path, to=to, arm=arm)
@@ -181,18 +180,6 @@ class Comparison:
         from routelab.lab.grid import comparison_bundle
 
         return comparison_bundle(self)
-
-    def chart(self, kind: str = "frontier", **options: Any) -> Chart:
-        """Return a chart of the comparison: frontier, cost, latency, quality, mix or spend; see `charts.chart`."""
-        from routelab.lab.charts import chart
-
-        return chart(kind, self, **options)
-
-    def export(self, path: str | Path, *, to: str = "routelab", arm: str | None = None) -> Path | None:
-        """Write the winner's config (or a named arm's) with its evidence; return the path, or None without a winner."""
-        from routelab.lab.export import write_winner
-
-        return write_winner(self, path, to=to, arm=arm)
 
     @cached_property
     def _decision(self) -> tuple[Arm | None, str]:

@@ -42,7 +42,7 @@ def read_outcomes(
     if outcomes.suffix.lower() in LOG_SUFFIXES:
         from routelab.lab.logged import outcomes_of_log
 
-        given = () if prompts is None else read_prompts(prompts)[0]
+        given = () if prompts is None else prompts_of(read_table(prompts, _PROMPT_COLUMNS))[0]
         read = outcomes_of_log(outcomes, dataset=dataset, prompts=given)
     else:
         if prompts is None:
@@ -62,6 +62,11 @@ def read_outcomes(
 def read_prompts(path: str | Path, dataset: str | None = None) -> tuple[tuple[Prompt, ...], tuple[Rejected, ...]]:
     """Return the prompts of a file (one dataset of it) and the rows that were rejected."""
     table, _ = read_table(path, _PROMPT_COLUMNS).of(dataset)
+    return prompts_of(table)
+
+
+def prompts_of(table: Table) -> tuple[tuple[Prompt, ...], tuple[Rejected, ...]]:
+    """Return the prompts in a table and the rows that were rejected."""
     key = "id" if "prompt_id" not in table.frame.columns and "id" in table.frame.columns else "prompt_id"
     table.require((key, "prompt"))
     columns = {name: texts(table, name) for name in _PROMPT_COLUMNS if name not in ("scorer", "wrong", "difficulty")}
@@ -119,7 +124,9 @@ def _mappings(table: Table, column: str) -> tuple[list[Any], list[tuple[int, str
 def _of_files(outcomes: Path, prompts: Path, dataset: str | None) -> Outcomes:
     table, name = read_table(outcomes, _COLUMNS).of(dataset)
     table.require(("prompt_id", "model", "quality"))
-    asked, refused = read_prompts(prompts, _named(prompts, name))
+    known = read_table(prompts, _PROMPT_COLUMNS)
+    # One file of prompts may serve many files of outcomes, with or without naming its dataset.
+    asked, refused = prompts_of(known.of(name)[0] if "dataset" in known.frame.columns else known)
     ids, models, kinds, errors = (texts(table, c) for c in ("prompt_id", "model", "cost_kind", "error"))
     rows = {p.id: i for i, p in enumerate(asked)}
     bad = _bad_names(table, ids, models, rows, prompts.name)
@@ -164,11 +171,6 @@ def _of_files(outcomes: Path, prompts: Path, dataset: str | None) -> Outcomes:
         texts=_responses(outcomes, name),
         **arrays,  # type: ignore[arg-type]  # the five measures by name
     )
-
-
-def _named(prompts: Path, dataset: str | None) -> str | None:
-    """Return the dataset to ask the prompts for: none when they do not have the column."""
-    return dataset if "dataset" in read_table(prompts, ("dataset",)).frame.columns else None
 
 
 def _said(marks: NDArray[np.object_]) -> bool:
