@@ -122,7 +122,9 @@ class RouteConfig:
     def fingerprint(self) -> str:
         """16 hexadecimal digits that depend on everything that changes a decision or an answer, not on the name."""
         values = self.to_mapping()
-        return digest({k: v for k, v in values.items() if k not in ("name", "routelab", "fleet")})
+        # A table's order can decide (its first row may be the default), so the strategy's mappings count as they are written.
+        values["strategy"] = _paired(values["strategy"])
+        return digest({k: _whole(v) for k, v in values.items() if k not in ("name", "routelab", "fleet")})
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the plain values that the YAML file holds; sections at their defaults are left out."""
@@ -197,6 +199,21 @@ class RouteConfig:
             if values.get(key) is None:
                 raise ConfigError(f"{document.where()}: `{key}` is missing")
         return cls(**_checked({k: v for k, v in values.items() if v is not None}, document))
+
+
+def _paired(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return [[k, _paired(v)] for k, v in value.items()]
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """Return the value with whole numbers as integers: 30 and 30.0 are equal, so they must not differ in a hash."""
+    if isinstance(value, Mapping):
+        return {k: _whole(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_whole(v) for v in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _checked(values: Mapping[str, Any], document: strict.Document) -> dict[str, Any]:

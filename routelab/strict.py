@@ -21,6 +21,10 @@ from routelab.core.errors import ConfigError, suggest
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
+LONGEST_NUMBER = 40
+_UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+_UNPRINTABLE = re.compile("[^\t\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+"""What YAML does not take even in a comment; a comment may quote anything."""
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?\Z")
 
@@ -145,7 +149,9 @@ def _scalar(node: yaml.Node, dotted: str, door: _Door) -> Any:
     if text in ("", "null", "~"):
         return None
     if _INT.match(text):
-        return int(text) if len(text) < 20 else _finite(float(text), node, dotted, door)
+        if len(text) > LONGEST_NUMBER:
+            raise door.refuse(node, f"{dotted}: the number is too large")
+        return int(text)
     if _FLOAT.match(text) and not re.match(r"[-+]?0[0-9]", text):
         return _finite(float(text), node, dotted, door)
     if node.tag not in (
@@ -180,7 +186,7 @@ def _finite(number: float, node: yaml.Node, dotted: str, door: _Door) -> float:
 
 def dump(values: Mapping[str, Any], *, comment: str = "") -> str:
     """Return YAML that `parse` reads back to equal values; keys keep their order, texts that could be misread are quoted."""
-    head = "".join(f"# {line}\n" if line else "#\n" for line in comment.splitlines())
+    head = "".join(f"# {_UNPRINTABLE.sub(_UNKNOWN, line)}".rstrip() + "\n" for line in comment.splitlines())
     return head + yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 

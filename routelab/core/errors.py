@@ -155,11 +155,11 @@ class Cancelled(ProviderError):
     """The caller stopped waiting; what was generated until then is kept."""
 
 
-def suggest(name: str, known: Iterable[str]) -> str | None:
-    """Return "did you mean 'x'?" for the nearest known name, or None when none is near.
+def suggest(name: object, known: Iterable[str]) -> str | None:
+    """Return "did you mean 'x'?" for the nearest known name, or None when none is near or the name is no text.
 
     >>> suggest("cascde", ["fixed", "cascade"])
     "did you mean 'cascade'?"
     """
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6) if isinstance(name, str) else []
     return f"did you mean '{near[0]}'?" if near else None

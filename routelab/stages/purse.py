@@ -3,63 +3,75 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
+from fractions import Fraction
 
-from routelab.core.errors import BudgetExceeded
+from routelab.core.errors import BudgetExceeded, ConfigError
 
 
 class Budget:
     """So many USD and no more; thread-safe.
 
     Check-then-act budgets are passed by concurrent calls; this one reserves first, so `spent_usd` never exceeds `limit_usd`
-    as long as no call costs more than its own worst case.
+    as long as no call costs more than its own worst case. Raises ConfigError for a limit that is not a number of at least 0.
     """
 
     def __init__(self, limit_usd: float) -> None:
+        if not _amount(limit_usd):
+            raise ConfigError(f"budget_usd: must be a number of at least 0, not {limit_usd}")
         self.limit_usd = limit_usd
         self._lock = threading.Lock()
         self._tickets = itertools.count(1)
-        self._reserved: dict[int, float] = {}
-        self._spent = 0.0
+        # Exact: sums of floats depend on their order, and a last digit too much is still overspent.
+        self._limit = Fraction(limit_usd)
+        self._reserved: dict[int, Fraction] = {}
+        self._held = Fraction(0)
+        self._spent = Fraction(0)
 
     @property
     def spent_usd(self) -> float:
         """What finished calls cost, in USD."""
-        return self._spent
+        return float(self._spent)
 
     @property
     def committed_usd(self) -> float:
         """Spent plus reserved, in USD."""
         with self._lock:
-            return self._spent + sum(self._reserved.values())
+            return float(self._spent + self._held)
 
     def reserve(self, usd: float | None, *, what: str) -> int | None:
         """Set the amount aside and return a ticket, or None while other calls hold what it needs: ask again when one has settled.
 
         Raises BudgetExceeded when it would not fit even if every call under way cost nothing, or when its price is not known.
         """
-        if usd is None:
+        if usd is None or not _amount(usd):
             raise BudgetExceeded(
                 f"{what} has no known price, so a budget of ${self.limit_usd:g} cannot be kept",
                 hint="give the model a price in fleet.yaml (usd_per_mtok_in, usd_per_mtok_out), or drop the budget",
             )
+        worst = Fraction(usd)
         with self._lock:
-            if (
-                self._reserved
-                and self._spent + usd <= self.limit_usd < self._spent + sum(self._reserved.values()) + usd
-            ):
-                return None
-            if self._spent + sum(self._reserved.values()) + usd > self.limit_usd:
+            if self._spent + worst > self._limit:
                 raise BudgetExceeded(
-                    f"stopped at ${self._spent:.4g} of ${self.limit_usd:g}: {what} could cost ${usd:.4g} more",
+                    f"stopped at ${float(self._spent):.4g} of ${self.limit_usd:g}: {what} could cost ${usd:.4g} more",
                     hint="raise --budget, lower --max-tokens, or limit the number of prompts; finished answers are kept",
                 )
+            if self._spent + self._held + worst > self._limit:
+                return None
             ticket = next(self._tickets)
-            self._reserved[ticket] = usd
+            self._reserved[ticket] = worst
+            self._held += worst
             return ticket
 
     def settle(self, ticket: int, usd: float | None) -> None:
-        """Replace the reservation by the real cost; an unknown one counts as the whole reservation."""
+        """Replace the reservation by the real cost; one that is not known, or no amount of money, counts as the whole reservation."""
         with self._lock:
             reserved = self._reserved.pop(ticket)
-            self._spent += reserved if usd is None else usd
+            self._held -= reserved
+            self._spent += reserved if usd is None or not _amount(usd) else Fraction(usd)
+
+
+def _amount(usd: float) -> bool:
+    # A NaN would compare as false with every limit, and so lift it.
+    return math.isfinite(usd) and usd >= 0

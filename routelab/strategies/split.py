@@ -39,7 +39,8 @@ class Split:
 
     def plan(self, prompts: Sequence[Prompt], roster: Roster) -> Plan:
         """Rank the drawn model first, with its share as propensity."""
-        names = [name for name, weight in self.weights.items() if weight > 0]
+        # By name, so that equal weights draw equally in whatever order they were written.
+        names = sorted(name for name, weight in self.weights.items() if weight > 0)
         columns = np.array([roster.names.index(name) for name in names], dtype=np.intp)
         shares = np.array([self.weights[name] for name in names], dtype=float)
         shares /= shares.sum()
