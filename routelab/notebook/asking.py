@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from routelab.core.errors import ConfigError
 from routelab.notebook import flags
-from routelab.notebook.flags import Flag, Line, Look
+from routelab.notebook.flags import Flag, Look
 
 FLAGS = (
     Flag(
@@ -97,7 +96,7 @@ def read_ask(line: str, cell: str | None, look: Look) -> Ask:
     """
     magic = "%route" if cell is None else "%%route"
     read = flags.read_line(line, FLAGS, look, magic=magic, text=cell is None)
-    ask = Ask(text=read.text if cell is None else cell, arms=read.words, **_typed(read))
+    ask = Ask(text=read.text if cell is None else cell, arms=read.words, **read.given)
     for one, other, why in CONFLICTS:
         if one in read.given and other in read.given:
             named = " and ".join(f"--{name.replace('_', '-')}" for name in (one, other))
@@ -115,11 +114,3 @@ def read_ask(line: str, cell: str | None, look: Look) -> Ask:
             f"{magic}: the arm {doubled!r} is named twice", hint="an arm compared with itself says nothing"
         )
     return ask
-
-
-def _typed(read: Line) -> Mapping[str, Any]:
-    given = dict(read.given)
-    for name in ("system", "model"):
-        if name in given and not isinstance(given[name], str):
-            raise ConfigError(f"--{name}: a text is wanted, not a {type(given[name]).__name__}")
-    return given

@@ -24,6 +24,13 @@ _VARIABLE = re.compile(r"\$([^\W\d]\w*(?:\.[^\W\d]\w*|\[[^\]]*\])*)\Z")
 _FLAG = re.compile(r"--?[^\W\d]")
 
 
+def plain(value: Any) -> str:
+    """Return a text; ValueError for anything else that a `$name` may hold."""
+    if not isinstance(value, str):
+        raise ValueError("a text is wanted")
+    return value
+
+
 @dataclass(frozen=True, kw_only=True)
 class Flag:
     """A flag: `value` names what follows it ("" for a switch); `read` turns that into the value or raises ValueError.
@@ -35,7 +42,7 @@ class Flag:
     help: str
     short: str = ""
     value: str = ""
-    read: Callable[[Any], Any] = str
+    read: Callable[[Any], Any] = plain
     repeat: bool = False
     rest: bool = False
 

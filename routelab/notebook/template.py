@@ -128,9 +128,9 @@ def _text(path: str, expression: Callable[..., Any], scope: Scope) -> str:
     ):
         raise TemplateError(f"{shown} has no value{where}", hint="fill it in, or leave such rows out")
     if callable(value):
-        raise TemplateError(
-            f"{shown} is a function or a class{where}, not a text", hint=f"a key is written {{{{d['key']}}}}; {HINT}"
-        )
+        head, _, step = path.rpartition(".")
+        key = f"a key is written {{{{{head}['{step}']}}}}; " if head else ""
+        raise TemplateError(f"{shown} is a function or a class{where}, not a text", hint=f"{key}{HINT}")
     return str(value)
 
 
