@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +22,7 @@ DASH = "–"
 ARMS = 24
 SHOWN = 10
 CHARACTERS = 200
+ASKED = 120
 RULE = "— controls —"
 # JupyterLab aligns every cell to the right, and a column of names must not shrink to single letters.
 GRID_STYLE = (
@@ -75,38 +78,98 @@ def headline(sentence: str) -> tuple[str, str]:
 
 
 def summary(comparison: Comparison, *, limit: int = ARMS) -> Table:
-    """Return one row an arm: figures with intervals, differences from the baseline, and the verdict in words.
+    """Return one row an arm: the verdict in words, figures with intervals, and differences from the baseline.
 
-    The controls stand below a rule; they are what any router must be held against, not arms to adopt.
+    The controls stand below a rule; they are what any router must be held against, not arms to adopt. Waits and failures have
+    a column where there are any.
     """
     shown, hidden = chosen(comparison, limit)
-    controls = _controls(comparison)
-    timed = any(not np.isnan(s.arm.walked.latency_s).all() for s in shown)
-    about = "≈ " if "estimated" in comparison.terms.cost_kinds else ""
-    rows: list[tuple[str, ...]] = [
-        (s.name, *_cells(s.arm.figures, about, base=s.arm.name == comparison.baseline.name), _words(s, comparison))
-        for s in shown
+    base = comparison.baseline.name
+    rows = [
+        Row(name=s.name, words=_words(s, comparison), figures=s.arm.figures, base=s.arm.name == base) for s in shown
     ]
+    controls = _controls(comparison)
+    about = "≈ " if "estimated" in comparison.terms.cost_kinds else ""
+    columns = {name: say for name, say in COLUMNS.items() if _needed(name, shown)}
+    body = [_cells(row, columns, about) for row in rows]
     if controls:
-        rows += [(RULE, *[""] * 7), *((name, *_cells(f, about), words) for name, f, words in controls)]
-    head = (
-        "arm",
-        "quality",
-        "Δ points",
-        "cost / 1,000",
-        "× baseline",
-        "p50 / p95",
-        "failed",
-        "verdict",
-    )
-    kept = [k for k in range(len(head)) if timed or head[k] != "p50 / p95"]
+        body += [(RULE, *[""] * (len(columns) + 1)), *(_cells(row, columns, about) for row in controls)]
     return Table(
-        head=[head[k] for k in kept],
-        rows=[[row[k] for k in kept] for row in rows],
-        numbers=frozenset(i for i, k in enumerate(kept) if 0 < k < 7),
+        head=("arm", "verdict", *columns),
+        rows=body,
+        numbers=frozenset(range(2, len(columns) + 2)),
         caption=_caption(comparison),
-        notes=_notes(comparison, hidden),
+        notes=_notes(comparison, hidden, failures="failed" in columns),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of the summary; the baseline has no difference from itself."""
+
+    name: str
+    words: str
+    figures: Figures
+    base: bool = False
+
+
+def _cells(row: Row, columns: Mapping[str, Callable[[Row, str], str]], about: str) -> tuple[str, ...]:
+    return (row.name, row.words, *(say(row, about) for say in columns.values()))
+
+
+def _needed(column: str, shown: Sequence[Shown]) -> bool:
+    if column == FAILED:
+        return any(s.arm.figures.failures for s in shown)
+    return column != WAITS or any(not np.isnan(s.arm.walked.latency_s).all() for s in shown)
+
+
+def _quality(row: Row, _: str) -> str:
+    return "not scored" if row.figures.quality is None else _stacked(quality_text(row.figures.quality))
+
+
+def _delta(row: Row, _: str) -> str:
+    against = row.figures.against
+    return DASH if row.base or against is None else _stacked(points(against.difference))
+
+
+def _cost(row: Row, about: str) -> str:
+    f = row.figures
+    if f.cost_usd is None:
+        return "?"
+    part = f"\n({f.cost_known:,} of {f.n:,} known)" if f.cost_known < f.n else ""
+    return f"{about}{usd(1000 * f.cost_usd)}{part}"
+
+
+def _ratio(row: Row, about: str) -> str:
+    ratio = row.figures.cost_ratio
+    return DASH if row.base else "?" if ratio is None else about + _stacked(times(ratio))
+
+
+def _waits(row: Row, _: str) -> str:
+    pair = (row.figures.latency_p50, row.figures.latency_p95)
+    return "?" if pair == (None, None) else " /\n".join("n small" if q is None else seconds(q.value) for q in pair)
+
+
+def _failed(row: Row, _: str) -> str:
+    return f"{row.figures.failures:,} of {row.figures.n:,}"
+
+
+def _stacked(text: str) -> str:
+    # Value over interval: half as wide, so that a row fits beside a notebook's margin.
+    return text.replace(" [", "\n[")
+
+
+WAITS, FAILED = "p50 / p95", "failed"
+COLUMNS: Mapping[str, Callable[[Row, str], str]] = MappingProxyType(
+    {
+        "quality": _quality,
+        "Δ points": _delta,
+        "cost / 1,000": _cost,
+        "× baseline": _ratio,
+        WAITS: _waits,
+        FAILED: _failed,
+    }
+)
 
 
 def _caption(comparison: Comparison) -> str:
@@ -125,7 +188,7 @@ def _caption(comparison: Comparison) -> str:
     return "; ".join(parts)
 
 
-def _notes(comparison: Comparison, hidden: int) -> tuple[str, ...]:
+def _notes(comparison: Comparison, hidden: int, *, failures: bool) -> tuple[str, ...]:
     terms = comparison.terms
     kinds = [COST_KINDS.get(k, k) for k in terms.cost_kinds if k != "recorded"]
     said = (
@@ -141,22 +204,6 @@ def _notes(comparison: Comparison, hidden: int) -> tuple[str, ...]:
             else []
         ),
         *terms.notes,
-    )
-
-
-def _cells(f: Figures, about: str, *, base: bool = False) -> tuple[str, str, str, str, str, str]:
-    """Return quality, difference, cost, cost ratio, waits and failures as texts; a baseline has no difference from itself."""
-    cost = "?" if f.cost_usd is None else about + usd(1000 * f.cost_usd)
-    if f.cost_usd is not None and f.cost_known < f.n:
-        cost += f"\n({f.cost_known:,} of {f.n:,} known)"
-    waits = " / ".join("n small" if q is None else seconds(q.value) for q in (f.latency_p50, f.latency_p95))
-    return (
-        "not scored" if f.quality is None else quality_text(f.quality).replace(" [", "\n["),
-        DASH if base or f.against is None else points(f.against.difference).replace(" [", "\n["),
-        cost,
-        DASH if base else "?" if f.cost_ratio is None else about + times(f.cost_ratio).replace(" [", "\n["),
-        "–" if f.latency_p50 is None and f.latency_p95 is None else waits,
-        f"{f.failures:,}",
     )
 
 
@@ -192,7 +239,7 @@ def _words(shown: Shown, comparison: Comparison) -> str:
     if same(arm.walked, comparison.baseline.walked):
         return "gives the baseline's answers"
     if verdict.verdict == "inconclusive":
-        need = f": about {verdict.n_needed:,} prompts are needed" if verdict.n_needed is not None else ""
+        need = f": about {verdict.n_needed:,} prompts needed" if verdict.n_needed is not None else ""
         return f"inconclusive{need or (': ' + verdict.difference.note if verdict.difference.note else '')}"
     if verdict.verdict == "worse":
         return "worse"
@@ -206,26 +253,26 @@ def _words(shown: Shown, comparison: Comparison) -> str:
     return ("★ adopt: " if shown.role == "winner" else "") + "; ".join(parts)
 
 
-def _controls(comparison: Comparison) -> list[tuple[str, Figures, str]]:
+def _controls(comparison: Comparison) -> list[Row]:
     controls = comparison.controls
     if controls is None:
         return []
-    rows: list[tuple[str, Figures, str]] = []
+    rows: list[Row] = []
     if comparison.baseline.name != "best-single":
+        best = controls.best_single
         rows.append(
-            (
-                _named("best-single", controls.best_single),
-                controls.best_single.figures,
-                "the best model on tune, for everything",
-            )
+            Row(name=_named("best-single", best), words="the best model on tune, for everything", figures=best.figures)
         )
     if controls.cheapest is not None:
+        least = controls.cheapest
         rows.append(
-            (_named("cheapest", controls.cheapest), controls.cheapest.figures, "the cheapest model, for everything")
+            Row(name=_named("cheapest", least), words="the cheapest model, for everything", figures=least.figures)
         )
     if controls.shuffle is not None:
-        rows.append((f"shuffle of {controls.shuffle.of}", controls.shuffle.figures, lift(controls.shuffle)))
-    rows.append(("oracle", controls.oracle.figures, "hindsight: a bound inflated by luck, out of reach"))
+        name = f"shuffle of {controls.shuffle.of}"
+        rows.append(Row(name=name, words=lift(controls.shuffle), figures=controls.shuffle.figures))
+    words = "hindsight: a bound inflated by luck, out of reach"
+    rows.append(Row(name="oracle", words=words, figures=controls.oracle.figures))
     return rows
 
 
@@ -305,7 +352,7 @@ def cut(text: str, limit: int = CHARACTERS) -> str:
 
 
 def _asked(prompt: Prompt) -> str:
-    return (f"[{prompt.task}] " if prompt.task else "") + cut(" ".join(prompt.text.split()))
+    return (f"[{prompt.task}] " if prompt.task else "") + cut(" ".join(prompt.text.split()), ASKED)
 
 
 def _live(comparison: Comparison) -> Table:
