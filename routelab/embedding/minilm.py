@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from routelab.core.errors import ConfigError
 
 BUNDLED = Path(__file__).with_name("all-minilm-l6-v2-int8")
+_DIMENSIONS = 384
 _MAX_TOKENS = 256
 # More text than 256 tokens can hold, unless words are longer than 100 characters; it keeps a 10 MB prompt cheap.
 _MAX_CHARACTERS = 32_768
@@ -57,7 +59,7 @@ class MiniLM:
     @property
     def dimensions(self) -> int:
         """384."""
-        return 384
+        return _DIMENSIONS
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one unit vector a text, n × 384; an empty text has one too."""
@@ -86,25 +88,55 @@ class MiniLM:
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
-        import onnxruntime
-        from tokenizers import Tokenizer
-
-        options = onnxruntime.SessionOptions()
-        # One thread a text: the order of additions, and so the vector, does not depend on the machine's cores.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            session = onnxruntime.InferenceSession(
-                str(self.folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-            )
-        except onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf as trouble:
-            raise ConfigError(f"embedder.folder: {self.folder / 'model.onnx'} is no ONNX model ({trouble})") from None
-        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(_MAX_TOKENS)
-        return session, tokenizer
+        return _session(self.folder / "model.onnx"), _tokenizer(self.folder / "tokenizer.json")
 
     def __getstate__(self) -> dict[str, Any]:
         # What was loaded stays here; another process loads its own.
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def _session(path: Path) -> Any:
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    options = onnxruntime.SessionOptions()
+    # One thread a text: the order of additions, and so the vector, does not depend on the machine's cores.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except (
+        state.InvalidProtobuf,
+        state.InvalidGraph,
+        state.InvalidArgument,
+        state.Fail,
+        state.NotImplemented,
+    ) as trouble:
+        raise ConfigError(f"embedder.folder: {path} cannot be run: {' '.join(str(trouble).split())[:160]}") from None
+    inputs = {i.name for i in session.get_inputs()}
+    outputs = {o.name: o.shape for o in session.get_outputs()}
+    wanted = {"input_ids", "attention_mask", "token_type_ids"}
+    if inputs != wanted or outputs.get("last_hidden_state", [None])[-1] != _DIMENSIONS:
+        raise ConfigError(
+            f"embedder.folder: {path} has other inputs or outputs than a MiniLM of {_DIMENSIONS} dimensions",
+            hint="serve it behind an embeddings endpoint, and use the kind endpoint",
+        )
+    return session
+
+
+def _tokenizer(path: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    text = path.read_text(encoding="utf-8", errors="replace")
+    # Checked first, because the library's own complaint is a bare Exception.
+    try:
+        described = json.loads(text)
+    except ValueError:
+        described = None
+    if not isinstance(described, dict) or not isinstance(described.get("model"), dict):
+        raise ConfigError(f"embedder.folder: {path} describes no tokenizer")
+    tokenizer = Tokenizer.from_str(text)
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(_MAX_TOKENS)
+    return tokenizer

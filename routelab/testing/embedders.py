@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from routelab.core.ports import Embedder
 
@@ -20,6 +23,25 @@ TEXTS = (
     "word " * 2_000,
     "x" * 50_000,
 )
+
+
+class Shelf:
+    """A `VectorStore` in memory that counts what it is asked for and given."""
+
+    def __init__(self) -> None:
+        self.vectors: dict[tuple[str, str], NDArray[np.float32]] = {}
+        self.asked: list[int] = []
+        self.given: list[int] = []
+
+    def get_many(self, embedder_id: str, hashes: Sequence[str], /) -> dict[str, NDArray[np.float32]]:
+        """Return the vectors that are there."""
+        self.asked.append(len(hashes))
+        return {h: self.vectors[embedder_id, h] for h in hashes if (embedder_id, h) in self.vectors}
+
+    def put_many(self, embedder_id: str, vectors: Mapping[str, NDArray[np.float32]], /) -> None:
+        """Keep the vectors."""
+        self.given.append(len(vectors))
+        self.vectors.update({(embedder_id, h): v for h, v in vectors.items()})
 
 
 class EmbedderContract:
