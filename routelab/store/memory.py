@@ -30,6 +30,7 @@ class MemoryFile:
         self.losses: tuple[Loss, ...] = ()
         self.turn = threading.Lock()
         self._clock = clock
+        self._inherited: tuple[Connection, ...] = ()
         self._con = self._made()
 
     def _made(self) -> Connection:
@@ -83,4 +84,6 @@ class MemoryFile:
     def renew(self) -> None:
         """Start empty: a fork's child cannot use the parent's connection, and the rows there are the parent's."""
         self.turn = threading.Lock()
+        # Kept, because to drop it is to wait for DuckDB's own threads, which the child does not have.
+        self._inherited = (*self._inherited, self._con)
         self._con = self._made()
