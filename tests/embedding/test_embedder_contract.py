@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import httpx
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from routelab.core.ports import Embedder
 from routelab.embedding import Cached, Endpoint, Lexical, MiniLM
+from routelab.store import Log
 from routelab.testing.embedders import EmbedderContract, Shelf
 
 
@@ -53,3 +55,14 @@ class TestEndpoint(EmbedderContract):
         return Endpoint(url="https://embed.invalid/v1", model="m", dimensions=128, batch=5, transport=transport)
 
     tolerance = float(np.finfo(np.float32).eps)
+
+
+class TestCachedInTheLog(EmbedderContract):
+    @pytest.fixture(autouse=True)
+    def _log(self) -> Iterator[None]:
+        self.log = Log(":memory:")
+        yield
+        self.log.close()
+
+    def embedder(self) -> Embedder:
+        return Cached(embedder=Lexical(), store=self.log)
