@@ -68,10 +68,11 @@ class Arm:
 
     @property
     def tune_cost_usd(self) -> float | None:
-        """The mean cost of a call on the tune split, None unless every cost is known there."""
-        if self.tune is None or len(self.tune) == 0 or np.isnan(self.tune.cost_usd).any():
+        """The mean cost of a call on the tune split, None unless every scored prompt has one."""
+        if self.tune is None:
             return None
-        return float(self.tune.cost_usd.mean())
+        costs = self.tune.cost_usd[~np.isnan(self.tune.quality)]
+        return None if len(costs) == 0 or np.isnan(costs).any() else float(costs.mean())
 
     def to_yaml(self, path: str | Path, **options: Any) -> Path:
         """Write the arm's configuration; options are those of its own `to_yaml`."""
@@ -214,6 +215,11 @@ COLUMNS = (
 )
 
 
+def figures_of(walked: Walked, clusters: Ints | None = None) -> Figures:
+    """Return an arm's own figures, without a baseline; prompts whose quality was not recorded are not in n."""
+    return figures_from(walked.quality, walked.cost_usd, walked.latency_s, failures=walked.failures, clusters=clusters)
+
+
 def figures_from(
     quality: Floats, cost_usd: Floats, latency_s: Floats, *, failures: int = 0, clusters: Ints | None = None
 ) -> Figures:
@@ -308,7 +314,7 @@ def same(one: Walked, other: Walked) -> bool:
 
 def _arm(entry: Entry, baseline: Entry, margin: float, clusters: Ints | None) -> Arm:
     walked, base = entry.walked, baseline.walked
-    own = figures_from(walked.quality, walked.cost_usd, walked.latency_s, failures=walked.failures, clusters=clusters)
+    own = figures_of(walked, clusters)
     if same(walked, base):
         figures = _unchanged(own, margin)
     else:

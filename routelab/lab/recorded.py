@@ -26,6 +26,7 @@ _PROMPT_COLUMNS = (
     "dataset",
     "task",
     "prompt",
+    "messages",
     "context",
     "reference",
     "group",
@@ -68,17 +69,24 @@ def read_prompts(path: str | Path, dataset: str | None = None) -> tuple[tuple[Pr
 def prompts_of(table: Table) -> tuple[tuple[Prompt, ...], tuple[Rejected, ...]]:
     """Return the prompts in a table and the rows that were rejected."""
     key = "id" if "prompt_id" not in table.frame.columns and "id" in table.frame.columns else "prompt_id"
-    table.require((key, "prompt"))
-    columns = {name: texts(table, name) for name in _PROMPT_COLUMNS if name not in ("scorer", "wrong", "difficulty")}
-    ids, asked = texts(table, key), columns["prompt"]
+    asked_in = "messages" if "messages" in table.frame.columns and "prompt" not in table.frame.columns else "prompt"
+    table.require((key, asked_in))
+    columns = {name: texts(table, name) for name in ("task", "context", "reference", "group")}
+    ids = texts(table, key)
+    asked, bad_asked = _mappings(table, "messages") if asked_in == "messages" else (list(texts(table, "prompt")), [])
     difficulty, bad_numbers = numbers(table, "difficulty")
     bad = [(row, "difficulty", reason) for row, reason in bad_numbers]
     labels = table.frame.index.to_numpy()
     scorers, bad_scorers = _mappings(table, "scorer")
     wrongs, bad_wrongs = _mappings(table, "wrong")
-    bad += [*bad_scorers, *bad_wrongs]
+    bad += [*bad_asked, *bad_scorers, *bad_wrongs]
     bad += [(int(labels[i]), key, "is blank") for i in range(len(table)) if ids[i] is None]
-    bad += [(int(labels[i]), "prompt", "is blank") for i in range(len(table)) if asked[i] is None]
+    unsaid = {row for row, _, _ in bad_asked}
+    bad += [
+        (int(label), asked_in, "is blank" if value is None else "must be a list of {role, content}")
+        for label, value in zip(labels, asked, strict=True)
+        if not (isinstance(value, str) and asked_in == "prompt") and not _turns(value) and int(label) not in unsaid
+    ]
     _unique(table, [(i,) for i in ids], key)
     rejected = refuse(table, bad)
     out = {row for row, _, _ in bad}
@@ -98,9 +106,26 @@ def prompts_of(table: Table) -> tuple[tuple[Prompt, ...], tuple[Rejected, ...]]:
     ), rejected
 
 
-def _messages(asked: str, context: str | None) -> tuple[Message, ...]:
-    user = Message(role="user", content=asked)
-    return (user,) if context is None else (Message(role="system", content=context), user)
+def _messages(asked: str | list[Mapping[str, Any]], context: str | None) -> tuple[Message, ...]:
+    turns = (
+        (Message(role="user", content=asked),)
+        if isinstance(asked, str)
+        else tuple(Message(role=turn["role"], content=turn["content"]) for turn in asked)
+    )
+    return turns if context is None else (Message(role="system", content=context), *turns)
+
+
+def _turns(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and all(
+            isinstance(turn, Mapping)
+            and turn.get("role") in ("system", "user", "assistant", "tool")
+            and isinstance(turn.get("content"), str)
+            for turn in value
+        )
+    )
 
 
 def _mappings(table: Table, column: str) -> tuple[list[Any], list[tuple[int, str, str]]]:
@@ -122,10 +147,11 @@ def _mappings(table: Table, column: str) -> tuple[list[Any], list[tuple[int, str
 
 
 def _of_files(outcomes: Path, prompts: Path, dataset: str | None) -> Outcomes:
-    table, name = read_table(outcomes, _COLUMNS).of(dataset)
+    table, known = read_table(outcomes, _COLUMNS), read_table(prompts, _PROMPT_COLUMNS)
+    # One of the two files may hold one dataset only and not name it; the other one's column decides then.
+    alone = "dataset" not in table.frame.columns and "dataset" in known.frame.columns
+    table, name = (table, known.of(dataset)[1]) if alone else table.of(dataset)
     table.require(("prompt_id", "model", "quality"))
-    known = read_table(prompts, _PROMPT_COLUMNS)
-    # One file of prompts may serve many files of outcomes, with or without naming its dataset.
     asked, refused = prompts_of(known.of(name)[0] if "dataset" in known.frame.columns else known)
     ids, models, kinds, errors = (texts(table, c) for c in ("prompt_id", "model", "cost_kind", "error"))
     rows = {p.id: i for i, p in enumerate(asked)}
@@ -168,7 +194,7 @@ def _of_files(outcomes: Path, prompts: Path, dataset: str | None) -> Outcomes:
         simulated=_said(texts(table, "simulated")[keep]),
         dataset=name,
         rejected=(*rejected, *refused),
-        texts=_responses(outcomes, name),
+        texts=_responses(outcomes, None if alone else name),
         **arrays,  # type: ignore[arg-type]  # the five measures by name
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def result(comparison: Comparison) -> dict[str, Any]:
         "arms_tried": terms.arms_tried,
         "baseline": comparison.baseline.name,
         "baseline_model": comparison.baseline.config if isinstance(comparison.baseline.config, str) else None,
+        "baseline_arm": _figures(comparison.baseline.figures),
         "simulated": terms.simulated,
         "cost_kinds": list(terms.cost_kinds),
         "notes": list(terms.notes),
@@ -51,11 +52,12 @@ def result(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def write_result(values: Mapping[str, Any], path: str | Path) -> Path:
-    """Write the values of `result` as JSON and return the path; ConfigError when the place cannot be written."""
+def write(comparison: Comparison, path: str | Path) -> Path:
+    """Write `result.json` and return its path; ConfigError when the place cannot be written."""
     path = Path(path)
+    said = json.dumps(result(comparison), indent=1, ensure_ascii=False, allow_nan=False)
     try:
-        path.write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        path.write_text(said + "\n", encoding="utf-8")
     except OSError as trouble:
         raise ConfigError(
             f"{path}: cannot be written ({trouble.strerror})", hint="check that the folder exists"
@@ -113,7 +115,10 @@ def text(comparison: Comparison) -> str:
     ]
     winner = comparison.winner()
     body = [_line(("→ " if arm is winner else "  ") + arm.name, arm.figures, waits) for arm in comparison.arms]
-    controls = comparison.controls
+    controls, base = comparison.controls, comparison.baseline
+    shown = {arm.name for arm in comparison.arms} | ({"best-single"} if controls is not None else set())
+    if base.name not in shown:
+        body.append(_line(f"  baseline: {_named(base)}", base.figures, waits))
     if controls is not None:
         body.append(["controls", *[""] * (len(header) - 1)])
         for label, figures in (

@@ -11,7 +11,6 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +18,6 @@ import numpy as np
 from routelab.config import RouteConfig
 from routelab.core.ports import Floats
 from routelab.core.values import draw
-from routelab.lab.arms import read_arms
 from routelab.lab.compare import Comparison, same
 from routelab.lab.controls import best_single, mean_costs, mean_qualities, zero_router
 from routelab.lab.outcomes import Bools, Outcomes
@@ -32,7 +30,6 @@ from routelab.lab.replay import (
     entry_of,
     halve,
     planned,
-    replay,
     terms_of,
     walked,
 )
@@ -69,11 +66,6 @@ class Tried:
     candidate: Candidate
     quality: Floats
     cost_usd: Floats
-
-    @property
-    def mean_cost_usd(self) -> float:
-        """Mean cost of a call; NaN when any is not known."""
-        return float(self.cost_usd.mean()) if len(self.cost_usd) else float("nan")
 
 
 def singles(tune: Outcomes) -> Iterator[Candidate]:
@@ -147,11 +139,6 @@ def search(
     return compare_entries(halves, entries, base, terms)
 
 
-def replay_arms(outcomes: Outcomes, path: str | Path, **options: Any) -> Comparison:
-    """Return the comparison of the configs in a file of arms; options are those of `replay`."""
-    return replay(outcomes, read_arms(path), **options)
-
-
 def nominate(tried: Sequence[Tried], baseline: Walked, *, margin: float) -> list[Candidate]:
     """Return the candidates worth a confirm run, the most promising first, judged against the baseline on tune.
 
@@ -159,7 +146,6 @@ def nominate(tried: Sequence[Tried], baseline: Walked, *, margin: float) -> list
     is put among the first NOMINATED. Without costs there is nothing to save, so only the best in quality is
     nominated.
     """
-    base_cost = float(baseline.cost_usd.mean()) if len(baseline) else float("nan")
     standing: list[tuple[float, Candidate]] = []
     best: tuple[float, Candidate] | None = None
     for one in tried:
@@ -167,8 +153,10 @@ def nominate(tried: Sequence[Tried], baseline: Walked, *, margin: float) -> list
         if not both.any():
             continue
         delta = float((one.quality[both] - baseline.quality[both]).mean())
-        if one.mean_cost_usd < base_cost and delta >= -margin / 2:
-            standing.append((one.mean_cost_usd, one.candidate))
+        # With one cost unknown both means are NaN, and no candidate is cheaper than that.
+        cost, base_cost = float(one.cost_usd[both].mean()), float(baseline.cost_usd[both].mean())
+        if cost < base_cost and delta >= -margin / 2:
+            standing.append((cost / base_cost, one.candidate))
         if delta > 0 and (best is None or delta > best[0]):
             best = (delta, one.candidate)
     names = [candidate for _, candidate in sorted(standing, key=lambda pair: (pair[0], pair[1].name))]
@@ -208,7 +196,7 @@ def table(
         choice = int(min(near, key=lambda k: (costs[k], -shrunk[k])))
         rows[str(task)] = tuple(dict.fromkeys((own.models[choice], own.models[best])))
     strategy = Rules(table=rows, default=(own.models[best],), patterns={}, tasks="given")
-    return RouteConfig(name=name, models=tuple(models), strategy=strategy)
+    return RouteConfig(name=name, models=strategy.models, strategy=strategy)
 
 
 def _means(quality: Floats) -> Floats:

@@ -10,7 +10,8 @@ import pytest
 
 from routelab.core.errors import ConfigError
 from routelab.lab.arms import read_arms
-from routelab.lab.search import fixed, replay_arms
+from routelab.lab.replay import replay
+from routelab.lab.search import fixed
 from routelab.strategies import Split
 
 NAMED = """
@@ -76,6 +77,6 @@ def test_a_complaint_names_the_line_in_the_file_of_arms(tmp_path: Path, text: st
 
 def test_the_arms_of_a_file_are_replayed(cube: Any, tmp_path: Path) -> None:
     outcomes = cube(np.ones((100, 2)), cost_usd=[[1, 2]] * 100)
-    found = replay_arms(outcomes, write(tmp_path, "arms: {cheap: a, dear: b}\n"), confirm=0.5, baseline="dear")
+    found = replay(outcomes, read_arms(write(tmp_path, "arms: {cheap: a, dear: b}\n")), confirm=0.5, baseline="dear")
     assert [arm.name for arm in found.arms] == ["cheap", "dear"]
     assert found.terms.arms_tried == 2

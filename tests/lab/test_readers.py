@@ -105,6 +105,33 @@ def test_prompts_in_json_lines_keep_their_scorer_and_wrong_answers(tmp_path: Pat
     assert (prompt.scorer, prompt.wrong, prompt.difficulty) == ({"kind": "number", "answer": 4}, ("5",), 2.0)
 
 
+def test_prompts_may_be_conversations(tmp_path: Path) -> None:
+    turns = [
+        {"role": "user", "content": "2+2?"},
+        {"role": "assistant", "content": "4"},
+        {"role": "user", "content": "+1?"},
+    ]
+    ((prompt,), _) = read_prompts(written(tmp_path / "p.jsonl", [{"id": "a", "messages": turns}]))
+    assert [(m.role, m.content) for m in prompt.messages] == [(t["role"], t["content"]) for t in turns]
+    with pytest.raises(DataError, match=r"line 1, messages: must be a list of \{role, content\}"):
+        read_prompts(written(tmp_path / "q.jsonl", [{"id": "a", "messages": [{"role": "robot", "content": "x"}]}]))
+
+
+@pytest.mark.parametrize("bare", ["prompts", "outcomes", "both"])
+def test_a_file_of_one_dataset_need_not_name_it(tmp_path: Path, bare: str) -> None:
+    one = [
+        {k: v for k, v in row.items() if k != "dataset" or bare == "outcomes"}
+        for row in PROMPTS
+        if row["dataset"] == "one"
+    ]
+    rows = [
+        {k: v for k, v in row.items() if k != "dataset" or bare == "prompts"} for row in ROWS if row["dataset"] == "one"
+    ]
+    found = Outcomes.read(prompts=written(tmp_path / "p.csv", one), outcomes=written(tmp_path / "o.csv", rows))
+    assert (found.quality.shape, found.dataset) == ((2, 2), None if bare == "both" else "one")
+    assert found.reply("a", "x") is not None
+
+
 def lines(*rows: str) -> str:
     return "\n".join(rows) + "\n"
 

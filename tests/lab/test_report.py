@@ -14,7 +14,7 @@ import pytest
 from routelab.core.errors import ConfigError
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import replay
-from routelab.lab.report import aligned, result, text, write_result
+from routelab.lab.report import aligned, result, text, write
 from routelab.lab.search import search
 from routelab.strategies import Fixed, Random
 
@@ -46,7 +46,7 @@ def test_the_result_has_every_promised_key_and_no_number_that_json_lacks(
     assert {arm["vs_baseline"]["verdict"] for arm in values["arms"]} <= {"non-inferior", "worse", "inconclusive"}
     assert set(values["controls"]) >= {"best-single", "cheapest", "shuffle", "oracle"}
     assert all(math.isfinite(n) for n in numbers(values))
-    path = write_result(values, tmp_path / "result.json")
+    path = write(found, tmp_path / "result.json")
     assert json.loads(path.read_text(encoding="utf-8")) == values
 
 
@@ -90,9 +90,10 @@ def test_the_oracle_says_that_it_is_inflated_by_luck_and_the_shuffle_whose_it_is
     assert controls["zero-router"][0]["cost_usd"] < controls["zero-router"][-1]["cost_usd"]
 
 
-def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_said(cube: Any, tmp_path: Path) -> None:
+    found = replay(cube(np.ones((9, 1))), {"a": Fixed(model="a")}, confirm=0)
     with pytest.raises(ConfigError, match=r"result\.json: cannot be written"):
-        write_result({}, tmp_path / "missing" / "result.json")
+        write(found, tmp_path / "missing" / "result.json")
 
 
 def test_the_text_lines_up_and_says_what_is_not_known(cube: Any) -> None:
