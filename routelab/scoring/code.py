@@ -40,7 +40,7 @@ class Code:
     tests have their own copies of the built-ins, do not take the word of objects that define their own equality, and
     report under a random number. That stops accidents and cheap tricks. It is a fence, not a jail: a program made to
     break out of a Python process can, so run answers that you must not trust in a container. Memory and CPU are limited
-    on POSIX only; on Windows the wall clock alone is.
+    on POSIX only (memory not on macOS); on Windows the wall clock alone is.
     """
 
     tests: str
