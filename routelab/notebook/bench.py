@@ -36,6 +36,7 @@ class Bench:
         self._arms: dict[str, RouteConfig] = {}
         self._fleet: Fleet | None = None
         self._lab: Lab | None = None
+        self._retired: list[Lab] = []
 
     # Who answers, and where it is logged
 
@@ -90,7 +91,10 @@ class Bench:
     def reopen(self) -> None:
         """Let go of the log; the next call opens the one that the settings name by then. Named arms stay."""
         if self._lab is not None:
-            self._lab.close()
+            if any(not job.done for job in self.jobs):
+                self._retired.append(self._lab)  # a job still logs there
+            else:
+                self._lab.close()
             self._lab = None
         self.routers.clear()
 
@@ -103,8 +107,13 @@ class Bench:
         """Stop the jobs and let go of everything."""
         for job in self.jobs:
             job.cancel()
+        for job in self.jobs:
+            job.settle()
         self.jobs.clear()
         self.reopen()
+        for lab in self._retired:
+            lab.close()
+        self._retired.clear()
 
     # Names
 

@@ -16,7 +16,6 @@ from routelab.notebook.magics import PLOT_FLAGS
 
 _MAGIC = re.compile(r"\s*(%%?)(route|routeplot|routelab)\s(.*)\Z", re.DOTALL)
 _BRACES = re.compile(r"\{\{[ \t]*(\w*)\Z")
-NOTHING: SimpleMatcherResult = {"completions": []}
 
 
 def matcher_of(bench: Bench) -> Callable[[CompletionContext], SimpleMatcherResult]:
@@ -27,16 +26,21 @@ def matcher_of(bench: Bench) -> Callable[[CompletionContext], SimpleMatcherResul
         lines = context.full_text.splitlines() or [""]
         if context.cursor_line > 0 and lines[0].lstrip().startswith("%%route"):
             found = _BRACES.search(context.text_until_cursor)
-            return NOTHING if found is None else _result(found.group(1), _placeholders(bench, lines[0]))
+            return _nothing() if found is None else _result(found.group(1), _placeholders(bench, lines[0]))
         match = _MAGIC.match(context.text_until_cursor)
         if match is None or (match.group(1) == "%%" and match.group(2) != "route"):
-            return NOTHING
+            return _nothing()
         before, fragment = _split(match.group(3))
         words = {"route": _route, "routeplot": _plot, "routelab": _lab}[match.group(2)](bench, before, match.group(1))
         return _result(fragment, words)
 
     made: Callable[[CompletionContext], SimpleMatcherResult] = routelab_matcher
     return made
+
+
+def _nothing() -> SimpleMatcherResult:
+    # A new one each time: IPython writes into what it gets.
+    return {"completions": []}
 
 
 def _result(fragment: str, words: Iterable[str]) -> SimpleMatcherResult:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from routelab.core.errors import Cancelled
 from routelab.engine import TICK_S, shared
 from routelab.notebook.bench import Bench
-from routelab.notebook.progress import Live, Meter
+from routelab.notebook.progress import Live, Meter, watched
 
 if TYPE_CHECKING:
     from routelab.notebook.work import Work
@@ -25,7 +25,7 @@ class Job:
         self.number = number
         self._work = work
         self._bench = bench
-        self._live = Live(bench.shell)
+        self._live = Live(bench.shell, shown=False)
         self._meter = Meter(f"job {number} · {work.name}")
         self._ended = threading.Event()
         self._state = "running"
@@ -37,7 +37,7 @@ class Job:
     async def _play(self, jobs: int) -> None:
         state = "failed"
         try:
-            await self._work.trial.play(jobs=jobs, heard=lambda at: self._show())
+            await watched(self._work.trial, jobs=jobs, show=self._show)
             state = "budget spent" if self._work.trial.stopped is not None else "done"
         except asyncio.CancelledError:
             state = "stopped"
@@ -88,7 +88,10 @@ class Job:
             # Short waits, so that the kernel's interrupt gets through on every platform.
             concurrent.futures.wait([self._future], timeout=min(TICK_S, left))
             left -= TICK_S
-        # A cancelled future is done before its task has cleaned up.
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait, a second at most, until a stopped job has logged what it spent; its future is done before its task is."""
         self._ended.wait(SETTLE_S)
 
     def __str__(self) -> str:
@@ -106,7 +109,7 @@ class Job:
 
     def _ipython_display_(self) -> None:
         # Shown where it is asked for, and rewritten there: a plain repr would be stale a moment later.
-        self._live.again()
+        self._live.begin()
         self._show()
         if not self.done and getattr(self._bench.shell, "kernel", None) is not None:
             self._button = stop_button(self)

@@ -5,50 +5,66 @@ No widget and no carriage returns: a saved notebook keeps the last state as plai
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
-from routelab.lab.trial import Progress
+from routelab.lab.trial import Progress, Trial
 from routelab.present import STYLE, escape, safe, usd
 
-EVERY_S = 0.2
+EVERY_S = 0.25
 
 
 class Live:
     """A line in the notebook's output that can be rewritten."""
 
-    def __init__(self, shell: Any, *, shown: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, shell: Any, *, shown: bool = True) -> None:
         # A terminal cannot rewrite what it printed, so there only the last state is shown.
         self._moving = shown and getattr(shell, "kernel", None) is not None
         self._shown = shown
         self._shell = shell
-        self._clock = clock
         self._id = uuid.uuid4().hex
-        self._begun = False
-        self._next = 0.0
+        self._lock = threading.Lock()
+        self._text: str | None = None
 
     def put(self, text: str, *, share: float | None = None, last: bool = False) -> None:
-        """Show the text, at most five times a second unless it is the last; `share` draws a bar from 0 to 1."""
-        if not self._shown or (not self._moving and not last):
-            return
-        now = self._clock()
-        if not last and self._begun and now < self._next:
-            return
-        self._next = now + EVERY_S
-        bar = "" if share is None or last else f'<progress value="{share:.3f}" max="1"></progress> '
-        data = {
-            "text/plain": safe(text),
-            "text/html": f'<div class="rl">{STYLE}<div class="m">{bar}{escape(text)}</div></div>',
-        }
-        self._shell.display_pub.publish(data=data, metadata={}, transient={"display_id": self._id}, update=self._begun)
-        self._begun = True
+        """Show the text; `share` draws a bar from 0 to 1, which the last state has no more."""
+        with self._lock:
+            if text == self._text or not self._shown or (not self._moving and not last):
+                return
+            bar = "" if share is None or last else f'<progress value="{share:.3f}" max="1"></progress> '
+            html = f'<div class="rl">{STYLE}<div class="m">{bar}{escape(text)}</div></div>'
+            about = {"transient": {"display_id": self._id}, "update": self._text is not None}
+            self._shell.display_pub.publish(data={"text/plain": safe(text), "text/html": html}, metadata={}, **about)
+            self._text = text
 
-    def again(self) -> None:
-        """Let the next text come as a new output, as when the same job is shown in another cell."""
-        self._begun = False
-        self._next = 0.0
+    def begin(self) -> None:
+        """Let the next text come as a new output, also of a line that was not shown until now."""
+        with self._lock:
+            self._shown = True
+            self._moving = getattr(self._shell, "kernel", None) is not None
+            self._text = None
+
+
+async def watched(trial: Trial, *, jobs: int, show: Callable[[], None]) -> None:
+    """Play a trial and call `show` now, four times a second while it runs, and never after it has ended.
+
+    Not with every answer: a thousand fast ones would be a thousand messages, and a slow one would leave the line as it was.
+    """
+
+    async def tick() -> None:
+        while True:
+            show()
+            await asyncio.sleep(EVERY_S)
+
+    ticking = asyncio.ensure_future(tick())
+    try:
+        await trial.play(jobs=jobs)
+    finally:
+        ticking.cancel()
 
 
 class Meter:

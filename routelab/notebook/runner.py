@@ -10,7 +10,7 @@ from routelab.notebook.bench import Bench
 from routelab.notebook.beside import Beside
 from routelab.notebook.dryrun import dry_run
 from routelab.notebook.jobs import Job
-from routelab.notebook.progress import Live, Meter
+from routelab.notebook.progress import Live, Meter, watched
 from routelab.notebook.work import Work, prepare
 
 
@@ -50,13 +50,12 @@ def _played(bench: Bench, work: Work) -> Any:
     live = Live(bench.shell, shown=work.tabular and not ask.quiet and bench.settings.feedback > 0)
     meter = Meter(work.name)
     note = "stopped"
+
+    def show() -> None:
+        live.put(meter.moving(trial.progress), share=trial.progress.done / trial.progress.total)
+
     try:
-        shared().wait(
-            trial.play(
-                jobs=ask.jobs or bench.settings.jobs,
-                heard=lambda at: live.put(meter.moving(at), share=at.done / at.total),
-            )
-        )
+        shared().wait(watched(trial, jobs=ask.jobs or bench.settings.jobs, show=show))
         note = "budget spent" if trial.stopped is not None else ""
     except KeyboardInterrupt:
         raise Interrupted(f"stopped by you; {work.finished()}") from None
