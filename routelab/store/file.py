@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import duckdb
@@ -28,6 +29,8 @@ from routelab.store.watermark import Watermark
 
 T = TypeVar("T")
 Connection = duckdb.DuckDBPyConnection
+SEALED: Mapping[str, bool] = MappingProxyType({"enable_external_access": False, "python_enable_replacements": False})
+"""No other file, no network, and no variable of this process under a table's name."""
 # The system's own generator: waiting must not advance a generator that the user has seeded.
 _JITTER = random.SystemRandom()
 
@@ -92,7 +95,11 @@ class LogFile:
         self, work: Callable[[Connection], T], *, pending: Sequence[Unit] = (), patience_s: float | None = None
     ) -> T:
         """Return the work's result on a read-only connection that sees the pending units too, and no other file."""
-        return self._patiently(lambda: self._reading(work, pending), patience_s)
+        result = self._patiently(lambda: self._reading(work, pending), patience_s)
+        if self._aside is not None:
+            # This read had to set a damaged WAL aside: count at once what went with it.
+            self.write((), patience_s=patience_s)
+        return result
 
     def release(self) -> None:
         """Wait for the lock no longer: from now on every attempt is the only one."""
@@ -162,12 +169,13 @@ class LogFile:
     def _connected(self, read_only: bool) -> Connection:
         try:
             if read_only:
-                con = duckdb.connect(str(self.path), read_only=True, config={"enable_external_access": False})
+                con = duckdb.connect(str(self.path), read_only=True, config=dict(SEALED))
             else:
                 # No configuration here: a user's plain duckdb.connect of the same file then shares the instance.
                 con = duckdb.connect(str(self.path))
             # On inside Jupyter by default, where it draws widgets from this thread (duckdb#6815, #10216).
             con.execute("set enable_progress_bar = false")
+            con.execute("set python_enable_replacements = false")
         except duckdb.Error as error:
             raise trouble.mapped(error, self.path) from error
         return con

@@ -14,7 +14,7 @@ import duckdb
 from routelab.core.errors import LogError
 from routelab.store import tables, trouble
 from routelab.store.clock import Timepiece
-from routelab.store.file import Connection, Loss
+from routelab.store.file import SEALED, Connection, Loss
 from routelab.store.rows import Unit
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class MemoryFile:
         self._con = self._made()
 
     def _made(self) -> Connection:
-        con = duckdb.connect(MEMORY, config={"enable_external_access": False})
+        con = duckdb.connect(MEMORY, config=dict(SEALED))
         con.execute("set enable_progress_bar = false")
         tables.create(con)
         tables.note(con, "log", uuid.uuid4().hex, session=self.session, at=self._clock.now())

@@ -85,6 +85,7 @@ class Writer:
         self._streak = 0
         self._written = self._refused = 0
         self._error: LogError | None = None
+        self._refusal: LogError | None = None
 
     # Called from any thread.
 
@@ -191,6 +192,9 @@ class Writer:
         except BaseException as bug:
             # Not swallowed: callers hear of it, and the thread's own traceback follows.
             self._error = LogError(f"the log's writer met a bug: {type(bug).__name__}: {bug}", hint="please report it")
+            with self._gate:
+                self._thread = None
+            self._listen(0.0)
             self._answer(self._error)
             raise
 
@@ -253,7 +257,7 @@ class Writer:
         except LogError as error:
             self._put_aside(batch, error)
         else:
-            self._error = None
+            self._error = self._refusal
             self._written += written
             self._leave_queue(len(batch))
 
@@ -288,5 +292,5 @@ class Writer:
             with contextlib.suppress(OSError):
                 spool.refuse(self._aside.path, unit)
         self._refused += len(unit)
+        self._error = self._refusal = error
         self._leave_queue(1)
-        self._error = error

@@ -205,6 +205,7 @@ class LogContract:
                 "pragma threads = 1",
                 "select * from read_text('/etc/hostname')",
                 "select * from glob('/*')",
+                "select * from sql",  # a variable of this very process
                 "selec 1",
                 "",
             ):
