@@ -6,8 +6,9 @@ Keys that the format has but this version cannot honour yet raise UnavailableErr
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
-import tempfile
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ class CacheConfig:
     def __post_init__(self) -> None:
         if self.ttl_s is not None and not self.ttl_s > 0:
             raise ValueError(f"ttl_s: must be more than 0, not {self.ttl_s}")
+        _finite("ttl_s", self.ttl_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +67,16 @@ class Limits:
             raise ValueError(f"retries: must be at least 0, not {self.retries}")
         if self.concurrency < 1:
             raise ValueError(f"concurrency: must be at least 1, not {self.concurrency}")
-        if self.budget_usd is not None and self.budget_usd < 0:
+        if self.budget_usd is not None and not self.budget_usd >= 0:
             raise ValueError(f"budget_usd: must be at least 0, not {self.budget_usd}")
+        _finite("deadline_s", self.deadline_s)
+        _finite("budget_usd", self.budget_usd)
+
+
+def _finite(name: str, value: float | None) -> None:
+    # YAML has no word for infinity that every tool reads alike; None says "no limit" where there may be none.
+    if value is not None and not math.isfinite(value):
+        raise ValueError(f"{name}: must be a finite number, not {value}")
 
 
 # What the file format has and this version does not: said at load time, never ignored.
@@ -155,13 +165,13 @@ class RouteConfig:
         """Write the YAML file, whole or not at all, and return its path."""
         path = Path(path)
         text = self.to_text(evidence=evidence, comment=comment)
+        # Not tempfile: its files are for their owner only, and this one may be read by whoever runs production.
+        draft = path.parent / f".{uuid.uuid4().hex}.tmp"
         try:
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", dir=path.parent, delete=False, suffix=".tmp"
-            ) as out:
-                out.write(text)
-            os.replace(out.name, path)
+            draft.write_text(text, encoding="utf-8")
+            os.replace(draft, path)
         except OSError as trouble:
+            draft.unlink(missing_ok=True)
             raise ConfigError(
                 f"{path}: cannot be written ({trouble.strerror})", hint="check that the folder exists"
             ) from None
@@ -189,9 +199,9 @@ class RouteConfig:
                     hint=None if near else f"keys: {', '.join(KEYS)}",
                 )
         version = values.pop("routelab", None)
-        if version != VERSION:
+        if version != VERSION or isinstance(version, bool):
             raise ConfigError(
-                f"{document.where('routelab')}: {'is missing' if version is None else f'version {version} is not known'}",
+                f"{document.where('routelab')}: {'is missing' if version is None else f'version {version!r} is not known'}",
                 hint=f"the first line must be `routelab: {VERSION}`",
             )
         values.pop("evidence", None)  # written by an export for people; decisions never depend on it
@@ -241,12 +251,13 @@ def _checked(values: Mapping[str, Any], document: strict.Document) -> dict[str, 
     spec = out["strategy"]
     if isinstance(spec, Mapping):
         out["strategy"] = strategy_of(spec, document)
-    elif isinstance(spec, (str, int, float, list)):
+    elif not callable(getattr(spec, "plan", None)):
         raise ConfigError(
             f"{document.where('strategy')}: must be a mapping with `kind`", hint="strategy: {kind: fixed, model: NAME}"
         )
     named = tuple(getattr(out["strategy"], "models", ()))
-    out["models"] = _names(out.get("models") or named, ("models",), document)
+    given = out.get("models")
+    out["models"] = _names(named if given is None or given == [] else given, ("models",), document) or named
     if not out["models"]:
         raise ConfigError(f"{document.where('models')}: name at least one model")
     for name in named:
@@ -256,7 +267,7 @@ def _checked(values: Mapping[str, Any], document: strict.Document) -> dict[str, 
                 f"{document.where('strategy')}: '{name}' is not among `models`{'' if near is None else '; ' + near}",
                 hint=f"models: {', '.join(out['models'])}",
             )
-    out["fallbacks"] = _fallbacks(out.get("fallbacks") or {}, document)
+    out["fallbacks"] = _fallbacks({} if out.get("fallbacks") is None else out["fallbacks"], out["models"], document)
     fleet = out.get("fleet")
     if fleet is not None and fleet != "practice" and not isinstance(fleet, Mapping):
         raise ConfigError(f"{document.where('fleet')}: must be `practice` or a mapping in the form of fleet.yaml")
@@ -274,11 +285,17 @@ def _names(given: Any, key: tuple[str, ...], document: strict.Document) -> tuple
     return tuple(given)
 
 
-def _fallbacks(given: Any, document: strict.Document) -> dict[str, tuple[str, ...]]:
+def _fallbacks(given: Any, models: Sequence[str], document: strict.Document) -> dict[str, tuple[str, ...]]:
     if not isinstance(given, Mapping):
         raise ConfigError(f"{document.where('fallbacks')}: must map a model to a list of models")
     rows = {str(model): _names(row, ("fallbacks", str(model)), document) for model, row in given.items()}
     for model, row in rows.items():
+        if model not in models:
+            near = suggest(model, models)
+            raise ConfigError(
+                f"{document.where('fallbacks', model)}: '{model}' is not among `models`{'' if near is None else '; ' + near}",
+                hint="fallbacks are for models that a strategy ranks; list further ones in the same row",
+            )
         if model in row:
             raise ConfigError(f"{document.where('fallbacks', model)}: '{model}' falls back to itself")
     return rows

@@ -22,6 +22,10 @@ from routelab.core.errors import ConfigError, suggest
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
 LONGEST_NUMBER = 40
+_TAG = "tag:yaml.org,2002:"
+_OWN = tuple(_TAG + kind for kind in ("str", "bool", "int", "float", "null", "timestamp", "merge", "value"))
+"""The tags that a plain text can have without being given one."""
+_WORDS = {"true": True, "false": False, "": None, "null": None, "~": None}
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 _UNPRINTABLE = re.compile("[^\t\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 """What YAML does not take even in a comment; a comment may quote anything."""
@@ -61,9 +65,11 @@ def read(path: str | Path) -> Document:
     if len(raw) > MAX_BYTES:
         raise ConfigError(f"{path}: {len(raw):,} bytes is more than a configuration may have ({MAX_BYTES:,})")
     try:
-        return parse(raw.decode("utf-8-sig"), name=str(path))
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as trouble:
-        raise ConfigError(f"{path}: byte {trouble.start} is not UTF-8", hint="save the file as UTF-8") from None
+        line = raw[: trouble.start].count(b"\n") + 1
+        raise ConfigError(f"{path}:{line}: byte {trouble.start} is not UTF-8", hint="save the file as UTF-8") from None
+    return parse(text, name=str(path))
 
 
 def _neighbours(path: Path) -> str | None:
@@ -80,8 +86,9 @@ def parse(text: str, *, name: str = "yaml") -> Document:
         mark = trouble.problem_mark or trouble.context_mark
         line = f":{mark.line + 1}" if mark is not None else ""
         raise ConfigError(f"{name}{line}: not YAML: {trouble.problem or trouble.context}") from None
-    except yaml.YAMLError as trouble:
-        raise ConfigError(f"{name}: not YAML: {str(trouble).splitlines()[0]}") from None
+    except yaml.reader.ReaderError as trouble:
+        line = f":{text.count(chr(10), 0, trouble.position) + 1}"
+        raise ConfigError(f"{name}{line}: not YAML: {str(trouble).splitlines()[0]}") from None
     except RecursionError:
         raise ConfigError(f"{name}: nested more than {MAX_DEPTH} levels deep") from None
     if node is None:
@@ -100,7 +107,15 @@ class _Door:
     seen: set[int]
 
     def refuse(self, node: yaml.Node, message: str, hint: str | None = None) -> ConfigError:
-        return ConfigError(f"{self.name}:{node.start_mark.line + 1}: {message}", hint=hint)
+        # The top level has no key to name.
+        return ConfigError(f"{self.name}:{node.start_mark.line + 1}: {message.removeprefix(': ')}", hint=hint)
+
+    def allow(self, node: yaml.Node, dotted: str, *tags: str) -> None:
+        """Refuse a tag that the value does not have by itself: `!!int "3"`, `!env KEY`, `!!python/...`."""
+        if node.tag not in tags:
+            raise self.refuse(
+                node, f"{dotted}: the tag {node.tag} is not allowed", "plain text, numbers, true, false, null only"
+            )
 
 
 def _value(node: yaml.Node, key: tuple[str, ...], door: _Door) -> Any:
@@ -115,19 +130,21 @@ def _value(node: yaml.Node, key: tuple[str, ...], door: _Door) -> Any:
     if isinstance(node, yaml.MappingNode):
         return dict(_pairs(node, key, door))
     if isinstance(node, yaml.SequenceNode):
-        if node.tag != "tag:yaml.org,2002:seq":
-            raise door.refuse(node, f"{dotted}: the tag {node.tag} is not allowed")
+        door.allow(node, dotted, _TAG + "seq")
         return [_value(child, (*key, str(i)), door) for i, child in enumerate(node.value)]
     return _scalar(node, dotted, door)
 
 
 def _pairs(node: yaml.MappingNode, key: tuple[str, ...], door: _Door) -> Iterator[tuple[str, Any]]:
-    if node.tag != "tag:yaml.org,2002:map":
-        raise door.refuse(node, f"{'.'.join(key)}: the tag {node.tag} is not allowed")
+    door.allow(node, ".".join(key), _TAG + "map")
     known: dict[str, int] = {}
     for name_node, value_node in node.value:
         if not isinstance(name_node, yaml.ScalarNode):
             raise door.refuse(name_node, f"{'.'.join(key)}: a key must be a plain name")
+        if id(name_node) in door.seen:
+            raise door.refuse(name_node, f"{'.'.join(key)}: a key must not be an alias", "write the key out")
+        door.seen.add(id(name_node))
+        door.allow(name_node, ".".join(key), *_OWN)
         name = str(name_node.value)
         line = name_node.start_mark.line + 1
         if name in known:
@@ -142,34 +159,26 @@ def _pairs(node: yaml.MappingNode, key: tuple[str, ...], door: _Door) -> Iterato
 def _scalar(node: yaml.Node, dotted: str, door: _Door) -> Any:
     assert isinstance(node, yaml.ScalarNode)
     text = str(node.value)
-    if node.style in ("'", '"', "|", ">") or node.tag == "!":
+    if node.style in ("'", '"', "|", ">"):
+        door.allow(node, dotted, _TAG + "str")
         return text
-    if text in ("true", "false"):
-        return text == "true"
-    if text in ("", "null", "~"):
-        return None
+    if text in _WORDS:
+        door.allow(node, dotted, _TAG + ("null" if _WORDS[text] is None else "bool"))
+        return _WORDS[text]
     if _INT.match(text):
+        door.allow(node, dotted, _TAG + "int")
         if len(text) > LONGEST_NUMBER:
             raise door.refuse(node, f"{dotted}: the number is too large")
         return int(text)
     if _FLOAT.match(text) and not re.match(r"[-+]?0[0-9]", text):
+        door.allow(node, dotted, _TAG + "float", _TAG + "str")
         return _finite(float(text), node, dotted, door)
-    if node.tag not in (
-        "tag:yaml.org,2002:str",
-        "tag:yaml.org,2002:bool",
-        "tag:yaml.org,2002:int",
-        "tag:yaml.org,2002:float",
-    ):
-        if node.tag == "tag:yaml.org,2002:timestamp":
-            return text
-        raise door.refuse(
-            node, f"{dotted}: the tag {node.tag} is not allowed", "plain text, numbers, true, false, null only"
-        )
+    door.allow(node, dotted, *(_TAG + kind for kind in ("str", "bool", "int", "float", "timestamp")))
     if text.lower() in ("yes", "no", "on", "off", "true", "false"):
         raise door.refuse(
             node, f"{dotted}: `{text}` could mean a word or a truth value", f"write true, false or '{text}'"
         )
-    if node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
+    if node.tag in (_TAG + "int", _TAG + "float"):
         raise door.refuse(
             node,
             f"{dotted}: `{text}` reads as different numbers in different tools",

@@ -32,13 +32,17 @@ def strategy_of(spec: Mapping[str, Any], document: strict.Document | None = None
     kind = values.pop("kind", None)
     if kind is None:
         raise ConfigError(f"{document.where('strategy')}: `kind` is missing", hint=f"kinds: {', '.join(KINDS)}")
+    if not isinstance(kind, str):
+        raise ConfigError(
+            f"{document.where('strategy', 'kind')}: must be a text (got {kind!r})", hint=f"kinds: {', '.join(KINDS)}"
+        )
     if kind in PLANNED:
         raise UnavailableError(
             f"{document.where('strategy', 'kind')}: '{kind}' is not in this version yet",
             hint=f"available kinds: {', '.join(KINDS)}",
         )
     if kind not in KINDS:
-        near = suggest(str(kind), [*KINDS, *PLANNED])
+        near = suggest(kind, [*KINDS, *PLANNED])
         raise ConfigError(
             f"{document.where('strategy', 'kind')}: unknown '{kind}'{'' if near is None else '; ' + near}",
             hint=None if near else f"kinds: {', '.join(KINDS)}",

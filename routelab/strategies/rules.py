@@ -85,6 +85,8 @@ class Rules:
         for task, ranking in self.table.items():
             if not ranking:
                 raise ValueError(f"table.{task}: name at least one model")
+            _once(f"table.{task}", ranking)
+        _once("default", self.default)
         if not self.table and not self.default:
             raise ValueError("table: is empty and there is no default")
         for task, expressions in self.patterns.items():
@@ -119,6 +121,12 @@ class Rules:
         if self.tasks == "given":
             return None, "no task given"
         return recognise(prompt.text, self.patterns)
+
+
+def _once(where: str, ranking: Sequence[str]) -> None:
+    twice = next((m for i, m in enumerate(ranking) if m in ranking[:i]), None)
+    if twice is not None:
+        raise ValueError(f"{where}: '{twice}' is named twice")
 
 
 def recognise(text: str, patterns: Mapping[str, Sequence[str]] = DEFAULT_PATTERNS) -> tuple[str | None, str]:
