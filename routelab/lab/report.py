@@ -180,6 +180,7 @@ def _figures(f: Figures) -> dict[str, Any]:
     verdict = f.against
     return {
         "n": f.n,
+        "clusters": None if verdict is None else verdict.difference.clusters,
         "failures": f.failures,
         "quality": None if f.quality is None else _number(f.quality.value),
         "quality_ci": _ends(f.quality),

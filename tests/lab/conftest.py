@@ -8,9 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from routelab.core.values import Message, Prompt
 from routelab.lab.outcomes import Outcomes
+
+# A busy machine is not a wrong program: no test here is about time.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 Builder = Callable[..., Outcomes]
 

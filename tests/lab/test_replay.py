@@ -18,6 +18,7 @@ from routelab.core.values import Prompt, Roster
 from routelab.lab.compare import same
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import held_out, replay
+from routelab.lab.statistics import mean, quality_mean
 from routelab.strategies import Fixed, Random, Rules
 
 NAN = float("nan")
@@ -261,6 +262,25 @@ def test_with_a_true_loss_of_the_margin_a_wrong_winner_is_rare_however_many_arms
         )
         wrong += found.winner() is not None
     assert wrong / 150 <= 0.025 + 3 * (0.025 * 0.975 / 150) ** 0.5
+
+
+def test_the_chosen_of_twenty_looks_too_good_on_tune_and_is_covered_on_confirm() -> None:
+    """The winner's curse: 20 equal arms of true quality .8, correlated at .36, so that the best looks √.64·σ·1.87 better."""
+    rng = np.random.default_rng(12)
+    naive = honest = 0
+    optimism = []
+    for _ in range(600):
+        easy = rng.random((400, 1))
+        quality = (np.where(rng.random((400, 20)) < 0.6, easy, rng.random((400, 20))) < 0.8).astype(float)
+        tune, confirm = quality[:200], quality[200:]
+        chosen = int(tune.mean(axis=0).argmax())
+        looks, holds = mean(tune[:, chosen]), quality_mean(confirm[:, chosen])
+        naive += looks.low <= 0.8 <= looks.high  # type: ignore[operator]
+        honest += holds.low <= 0.8 <= holds.high  # type: ignore[operator]
+        optimism.append(looks.value - holds.value)
+    assert np.mean(optimism) == pytest.approx(0.8 * (0.16 / 200) ** 0.5 * 1.87, abs=0.005)
+    assert naive / 600 < 0.7
+    assert 0.93 <= honest / 600 <= 0.975
 
 
 def test_the_frame_has_a_row_an_arm_and_knows_what_it_does_not_know(recorded: Callable[..., Outcomes]) -> None:
