@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from routelab.core.run import Run
 from routelab.core.values import Prompt
-from routelab.store import rows
+from routelab.store import revival
 from routelab.store.file import Connection
 from routelab.store.text import storable
 
@@ -128,7 +128,7 @@ def vectors(con: Connection, embedder_id: str, hashes: Sequence[str]) -> dict[st
 def prompts(con: Connection, prompt_ids: Sequence[str] | None) -> list[Prompt]:
     """Return the prompts that were stored in full, as they were last stored, by id."""
     ids = _list(prompt_ids)
-    found = (rows.to_prompt(*row) for row in con.execute(_PROMPTS, [ids, ids]).fetchall())
+    found = (revival.to_prompt(*row) for row in con.execute(_PROMPTS, [ids, ids]).fetchall())
     return [prompt for prompt in found if prompt is not None]
 
 
@@ -151,7 +151,7 @@ def run(con: Connection, run_id: str) -> Run | None:
         config=config,
         tags=json.loads(tags),
         seed=seed or 0,
-        events=tuple(rows.to_event(*event) for event in events),
+        events=tuple(revival.to_event(*event) for event in events),
     )
 
 

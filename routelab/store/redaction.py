@@ -21,7 +21,7 @@ _KEYS = re.compile(
     """,
     re.VERBOSE,
 )
-_SCHEMES = re.compile(r"\b(bearer|basic)(\s+)[A-Za-z0-9+/=_\-.~%]{6,}", re.IGNORECASE)
+_SCHEMES = re.compile(r"\b(?P<name>(?:bearer|basic)\s+)[A-Za-z0-9+/=_\-.~%]{6,}", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)[^/\s@:]+:[^/\s@]+(?=@)")
 _NAMED = re.compile(
     r"""(?P<name>["']?(?:[a-z0-9_\-]*(?:api[-_]?key|secret|access[-_]?token|auth[-_]?token|password)|authorization|(?<=[?&])(?:key|token|sig))["']?\s*[:=]\s*["']?)(?P<value>[^\s"'&,;}]{6,})""",
@@ -38,6 +38,10 @@ def redact(text: str) -> str:
     'GET https://x.test/v1?key=***&n=1'
     """
     text = _KEYS.sub(MASK, text)
-    text = _SCHEMES.sub(rf"\1\2{MASK}", text)
+    text = _SCHEMES.sub(_after_name, text)
     text = _USERINFO.sub(MASK, text)
-    return _NAMED.sub(rf"\g<name>{MASK}", text)
+    return _NAMED.sub(_after_name, text)
+
+
+def _after_name(found: re.Match[str]) -> str:
+    return f"{found['name']}{MASK}"

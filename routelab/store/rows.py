@@ -1,13 +1,10 @@
-"""A run becomes rows, and rows become a run again: pure functions, no file."""
+"""A run becomes rows: pure functions, no file. `revival` is the way back."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
-import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -15,10 +12,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from routelab.core import events as happenings
-from routelab.core.events import Answered, Candidate, Event, Recalled, Remembered, Scored, Unanswered, kind, payload
+from routelab.core.events import Answered, Event, Recalled, Remembered, Scored, Unanswered, kind, payload
 from routelab.core.run import Run
-from routelab.core.values import Message, Prompt, Tokens
+from routelab.core.values import Prompt
 from routelab.store.redaction import redact
 from routelab.store.schema import TABLES
 from routelab.store.text import Content, note, sha256, storable, to_json, veil, veiled
@@ -32,6 +28,10 @@ _CONTENT: Mapping[str, frozenset[str]] = {
     "recalled": frozenset({"text"}),
     "answered": frozenset({"text"}),
     "unanswered": frozenset({"text"}),
+}
+_DEFAULTS: Mapping[type[Any], tuple[tuple[str, Any], ...]] = {
+    cls: tuple((f.name, f.default) for f in fields(cls) if f.name != "at_s" and f.default is not MISSING)
+    for cls in typing.get_args(Event)
 }
 _NOTES: Mapping[str, str] = {"blocked": "reason", "unanswered": "message", "scored": "reason", "failed": "message"}
 
@@ -83,36 +83,6 @@ def of_prompt(prompt: Prompt, *, added_at: datetime, content: Content = "full") 
         added_at=utc(added_at),
     )
     return Unit(table="prompts", key=(storable(prompt.id), mark), rows={"prompts": (row,)})
-
-
-def to_prompt(prompt_id: str, task: str | None, stored: str) -> Prompt | None:
-    """Return the prompt of a row of `prompts`, or None when only its hash was kept."""
-    facts = json.loads(stored)
-    messages = [m for m in facts["messages"] if isinstance(m, dict) and isinstance(m.get("content"), str)]
-    if len(messages) < len(facts["messages"]):
-        return None
-    return Prompt(
-        id=prompt_id,
-        messages=tuple(Message(role=m["role"], content=m["content"]) for m in messages),
-        task=task,
-        reference=facts["reference"],
-        scorer=facts["scorer"],
-        difficulty=facts["difficulty"],
-        wrong=tuple(facts["wrong"]),
-        group=facts["group"],
-        tags=facts["tags"],
-    )
-
-
-def to_event(kind_: str, at_s: float, stored: str) -> Event:
-    """Return the event of a row of `events`; under a content policy its texts are empty."""
-    cls = _KINDS[kind_]
-    facts = json.loads(stored)
-    hints = typing.get_type_hints(cls)
-    given = {f.name: _revived(facts[f.name], hints[f.name]) for f in fields(cls) if f.name in facts}
-    # `payload` leaves out what is empty; a field without a default was then the empty value of its type.
-    empty = {f.name: _empty(hints[f.name]) for f in fields(cls) if f.name not in given and f.default is MISSING}
-    return typing.cast(Event, cls(**{**empty, **given, "at_s": at_s}))
 
 
 def of_rating(run_id: str, value: float | None, note_: str, *, rated_at: datetime, rating_id: str) -> Unit:
@@ -209,10 +179,9 @@ def _payload(event: Event, content: Content) -> dict[str, Any]:
     # What `payload` leaves out for being empty comes back where empty is not what the field would be without a value:
     # an unknown cost must not be read back as a cost of nothing.
     facts = payload(event)
-    for f in fields(event):
-        value = getattr(event, f.name)
-        if f.name not in facts and f.name != "at_s" and f.default is not MISSING and f.default != value:
-            facts[f.name] = value
+    for field, default in _DEFAULTS[type(event)]:
+        if field not in facts and (value := getattr(event, field)) != default:
+            facts[field] = value
     name = kind(event)
     for hidden in _CONTENT.get(name, frozenset()) & facts.keys():
         facts[hidden] = veiled(facts[hidden], content)
@@ -376,36 +345,3 @@ def _real(value: float | None) -> float | None:
 def _whole(value: int | None) -> int | None:
     # A provider may count anything; what no BIGINT holds is not known.
     return value if value is not None and -(2**63) <= value < 2**63 else None
-
-
-_KINDS: Mapping[str, type[Any]] = {cls.__name__.lower(): cls for cls in typing.get_args(happenings.Event)}
-
-
-def _revived(value: Any, hint: Any) -> Any:
-    """Return a JSON value as the type that an event's field has."""
-    if typing.get_origin(hint) is tuple:
-        item = typing.get_args(hint)[0]
-        return (
-            tuple(_revived(v, item) for v in value)
-            if isinstance(value, Sequence) and not isinstance(value, str)
-            else ()
-        )
-    if hint in (Tokens, Candidate) and isinstance(value, Mapping):
-        return hint(**value)
-    if hint is Message and isinstance(value, Mapping):
-        text = value.get("content")
-        return Message(role=value["role"], content=text if isinstance(text, str) else "")
-    if hint is str and not isinstance(value, str):
-        return ""
-    return value
-
-
-def _empty(hint: Any) -> Any:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return None
-    return () if typing.get_origin(hint) is tuple else ""
-
-
-def with_events(run: Run, rows: Sequence[tuple[str, float, str]]) -> Run:
-    """Return the run with the events of its rows of `events` (kind, at_s, payload), in order."""
-    return dataclasses.replace(run, events=tuple(to_event(*row) for row in rows))

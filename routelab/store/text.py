@@ -61,16 +61,28 @@ def note(text: str, content: Content, clean: Callable[[str], str]) -> str:
 
 def to_json(value: Any) -> str:
     """Return JSON text that DuckDB and Python both read: no lone surrogates, and null for NaN and infinity."""
-    return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), default=str)
+    try:
+        text = _STRICT.encode(value)
+        text.encode()
+    except ValueError:  # a number that is none, or a lone surrogate
+        return _STRICT.encode(_plain(value))
+    return text
 
 
-def _finite(value: Any) -> Any:
+def _other(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+_STRICT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_other)
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return storable(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {storable(str(k)): _finite(v) for k, v in value.items()}
+        return {storable(str(k)): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
+        return [_plain(v) for v in value]
     return value

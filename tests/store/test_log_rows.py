@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routelab.core import events
+from routelab.core.errors import LogError
 from routelab.core.events import Answered, Event, Failed, Recalled, Scored, Unanswered, kind
 from routelab.core.run import Run
 from routelab.core.values import Message, Prompt, Tokens
-from routelab.store import Log, rows
+from routelab.store import Log, revival, rows
 from routelab.store.redaction import redact
 from routelab.store.schema import TABLES
 from routelab.store.text import storable
@@ -83,7 +84,7 @@ def test_every_event_comes_back_as_it_went_in(cls: type[Any], data: st.DataObjec
     run = Run(id="r", prompt=Prompt.of("?"), started_at=STARTED_AT, events=(event,))
     [(run_id, seq, name, at_s, payload, began)] = rows.of_run(run).rows["events"]
     assert (run_id, seq, name, began) == ("r", 0, kind(event), STARTED_AT)
-    assert rows.to_event(name, at_s, payload) == as_stored(event)
+    assert revival.to_event(name, at_s, payload) == as_stored(event)
 
 
 @given(
@@ -111,6 +112,11 @@ def test_any_run_goes_through_duckdb_and_back(happened: list[Event], name: str, 
     assert found == dataclasses.replace(expected, tags={storable(k): storable(v) for k, v in tags.items()})
 
 
+def test_an_event_that_only_a_later_version_knows_is_named() -> None:
+    with pytest.raises(LogError, match="unknown kind of event: 'translated'"):
+        revival.to_event("translated", 0.0, "{}")
+
+
 def test_a_row_has_a_value_for_each_column_and_no_table_is_left_out() -> None:
     unit = rows.of_run(a_run())
     assert {name: {len(row) for row in found} for name, found in unit.rows.items()} == {
@@ -135,7 +141,7 @@ def test_an_unknown_cost_does_not_come_back_as_zero() -> None:
         events=(Scored(scorer="judge", quality=None, model="m", cost_usd=None, latency_s=None),),
     )
     [(_, _, name, at_s, payload, _)] = rows.of_run(run).rows["events"]
-    assert rows.to_event(name, at_s, payload) == run.events[0]
+    assert revival.to_event(name, at_s, payload) == run.events[0]
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
