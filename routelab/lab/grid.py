@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from routelab.core.values import Prompt
-from routelab.lab.charts.arms import COST_KINDS, Shown, chosen, everyone, quality_text
+from routelab.lab.charts.arms import COST_KINDS, Shown, chosen, everyone, quality_text, sentence
 from routelab.lab.compare import ALPHA, Arm, Comparison, Figures, same
 from routelab.lab.controls import Shuffle
 from routelab.lab.statistics import Estimate
@@ -185,26 +185,24 @@ def _caption(comparison: Comparison) -> str:
         f"{terms.dataset or 'comparison'}: {len(comparison.arms)} arms{tried}, {split}",
         f"margin {100 * terms.margin:g} points",
     ]
-    return "; ".join(parts)
+    return sentence(*parts)
 
 
 def _notes(comparison: Comparison, hidden: int, *, failures: bool) -> tuple[str, ...]:
     terms = comparison.terms
     kinds = [COST_KINDS.get(k, k) for k in terms.cost_kinds if k != "recorded"]
-    said = (
+    marked = ", marked ≈" if "estimated" in terms.cost_kinds else ""
+    how = (
         "[ ]: 95 % intervals; Δ: quality minus the baseline's on the same prompts, in points; "
         "cost: USD per 1,000 prompts; × baseline: ratio of the costs"
     )
-    return (
-        *([f"{hidden} more arms; .frame has all"] if hidden else []),
-        said,
-        *(
-            [f"costs are {' and '.join(kinds)}" + (", marked ≈" if "estimated" in terms.cost_kinds else "")]
-            if kinds
-            else []
-        ),
+    notes = (
+        f"{hidden} more arms; .frame has all" if hidden else "",
+        how if failures else f"{how}; nothing failed",
+        f"costs are {' and '.join(kinds)}{marked}" if kinds else "",
         *terms.notes,
     )
+    return tuple(safe(note) for note in notes if note)
 
 
 def points(difference: Estimate) -> str:
@@ -338,7 +336,9 @@ def said(answer: Answered, *, tell: bool = True) -> str:
         *(["cache hit"] if getattr(answer, "cached", False) else []),
     ]
     text = f"{type(error).__name__}: {getattr(error, 'message', error)}" if error is not None else answer.text
-    return f"{' · '.join(facts)}\n{cut(text) or '(empty answer)'}"
+    # A narrow column breaks between facts, never inside one.
+    line = " · ".join(fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts)
+    return f"{line}\n{cut(text) or '(empty answer)'}"
 
 
 def cut(text: str, limit: int = CHARACTERS) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from charted import ELEMENTS, HOSTILE, attributes, compared, elements, tame, texts, words
+from charted import ELEMENTS, HOSTILE, attributes, compared, elements, tame, words
 
 from routelab.core.errors import ConfigError, DataError
 from routelab.lab.charts import KINDS, Chart, chart
@@ -125,8 +127,7 @@ def test_the_written_file_needs_no_network_and_holds_no_markup_of_a_name(
     assert path == tmp_path / "f.html"
     assert "<mischief" not in page
     assert "&lt;mischief" in page
-    assert "src=" not in page.split("<body>")[1].split("</table>")[0].replace("plotly.js", "")[:400]
-    assert "cdn.plot.ly/plotly-" not in page.replace('"https://cdn.plot.ly/"', "")
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", page)
     assert "Plotly.newPlot" in page
 
 
@@ -186,14 +187,7 @@ def test_a_chart_is_drawn_only_when_it_is_looked_at() -> None:
     assert drawn == [1]
 
 
-def test_importing_the_charts_imports_neither_plotly_nor_pandas() -> None:
-    import subprocess
-
-    code = "import sys, routelab.lab.charts, routelab.lab.grid; print('plotly' in sys.modules, 'pandas' in sys.modules)"
+def test_importing_the_charts_does_not_import_plotly() -> None:
+    code = "import sys, routelab.lab.charts, routelab.lab.grid; print('plotly' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["False", "False"]
-
-
-def test_every_text_of_a_figure_can_be_found(comparison: Comparison) -> None:
-    found = set(texts(chart("mix", comparison)._repr_mimebundle_()[PLOTLY_MIME]))
-    assert {"Who answered", "share of prompts"} <= found
+    assert ran.stdout.strip() == "False"

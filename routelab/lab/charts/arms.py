@@ -12,7 +12,7 @@ from routelab.core.values import Prompt
 from routelab.lab.compare import Arm, Comparison, same
 from routelab.lab.outcomes import Ints
 from routelab.lab.statistics import Estimate
-from routelab.present import interval, percent
+from routelab.present import interval, percent, safe
 
 Role = Literal["winner", "baseline", "arm"]
 
@@ -101,7 +101,12 @@ def caption(comparison: Comparison, *more: str, intervals: bool = True, costs: b
         "simulated models: no figure here says anything about a real one" if terms.simulated else "",
         *more,
     ]
-    return "; ".join(part for part in parts if part)
+    return sentence(*parts)
+
+
+def sentence(*parts: str) -> str:
+    """Return the parts that say something as one sentence, without what a name could do to a terminal."""
+    return safe("; ".join(part for part in parts if part))
 
 
 COST_KINDS = {"tokens_x_listprice": "tokens × list price", "estimated": "estimated"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from routelab.lab.charts.arms import caption, chosen, everyone, left_out, titled
+from routelab.lab.charts.arms import caption, chosen, everyone, left_out, sentence, titled
 from routelab.lab.charts.calls import Call, Calls, numbers
 from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.look import Heading, duration, scale
@@ -36,25 +36,20 @@ def latency_of_calls(calls: Calls, *, limit: int = 12, log: bool | None = None) 
     order = sorted(strips, key=lambda s: -s.n)[:limit]
     kept = [s.name for s in strips if s in order]
     title = titled("Latency of a call", calls.simulated)
-    words = "; ".join(
-        p
-        for p in (_said(calls.calls, counted, calls.by), _unknown(strips), left_out(len(strips) - len(kept), limit))
-        if p
-    )
+    words = sentence(*_said(calls.calls, counted, calls.by), _unknown(strips), left_out(len(strips) - len(kept), limit))
     return _chart(strips, kept, title, words, unit="calls", log=log)
 
 
-def _said(every: Sequence[Call], counted: Sequence[Call], by: str) -> str:
+def _said(every: Sequence[Call], counted: Sequence[Call], by: str) -> list[str]:
     hits = sum(c.cached for c in every)
     failed = len(every) - hits - len(counted)
     late = sum(c.timed_out for c in counted)
-    parts = [
+    return [
         f"n = {len(counted):,} calls by {by}",
         f"cache hits left out: {hits:,}" if hits else "",
         f"failed calls left out: {failed:,}" if failed else "",
         f"timed out, counted with the time until they were given up: {late:,}" if late else "",
     ]
-    return "; ".join(p for p in parts if p)
 
 
 def _row(s: Strip) -> Strip:

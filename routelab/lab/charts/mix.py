@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from routelab.core.plan import NOBODY
-from routelab.lab.charts.arms import caption, chosen, everyone, left_out, titled
+from routelab.lab.charts.arms import caption, chosen, everyone, left_out, sentence, titled
 from routelab.lab.charts.calls import Calls
 from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.look import INK, PALETTE, Heading, hover, label, layout
@@ -81,7 +81,7 @@ def mix_of_calls(calls: Calls, *, limit: int = 12) -> Chart:
     names = tuple(groups)
     rows = [s for n in names for s in _of(n, Counter((c.model if c.answered else NONE) for c in groups[n]))]
     title = titled("Who answered", calls.simulated)
-    words = "; ".join(p for p in (f"n = {len(calls.calls):,} calls", left_out(max(0, len(names) - limit), limit)) if p)
+    words = sentence(f"n = {len(calls.calls):,} calls", left_out(max(0, len(names) - limit), limit))
     return _chart(rows, names, names[:limit], title, words, "calls")
 
 

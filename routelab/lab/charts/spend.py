@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from routelab.core.errors import DataError
-from routelab.lab.charts.arms import caption, chosen, everyone, left_out, titled
+from routelab.lab.charts.arms import caption, chosen, everyone, left_out, sentence, titled
 from routelab.lab.charts.calls import Calls
 from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.look import Axis, Heading, dollars, hover, label, layout, marks, scale
@@ -69,16 +69,10 @@ def spend_of_calls(calls: Calls, *, limit: int = 12) -> Chart:
     drawn = [row for row in rows if row.name in kept]
     title = titled("Spend over time", calls.simulated)
     unknown = sum(row.unknown for row in rows)
-    words = "; ".join(
-        part
-        for part in (
-            f"{usd(sum(row.spent for row in rows))} in {len(calls.calls):,} calls by {calls.by}, times in UTC",
-            f"the cost of {unknown:,} calls is not known, so more was spent" if unknown else "",
-            f"{len(rows) - len(drawn)} more are not drawn (limit={len(rows)} draws all)"
-            if len(drawn) < len(rows)
-            else "",
-        )
-        if part
+    words = sentence(
+        f"{usd(sum(row.spent for row in rows))} in {len(calls.calls):,} calls by {calls.by}, times in UTC",
+        f"calls of unknown cost: {unknown:,}, so more was spent" if unknown else "",
+        left_out(len(rows) - len(drawn), limit),
     )
     table = Table(
         head=(calls.by, "calls", "spent", "first", "last"),
