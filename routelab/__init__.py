@@ -32,7 +32,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from routelab.version import __version__
 
 if TYPE_CHECKING:
     from routelab.answer import Answer
@@ -63,6 +63,7 @@ _WHERE = {
 }
 
 __all__ = [
+    "__version__",
     "Answer",
     "CacheConfig",
     "Comparison",
@@ -96,7 +97,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__", "last"])
+    return sorted([*__all__, "last"])
 
 
 def load_ipython_extension(ipython: Any) -> None:

@@ -9,7 +9,8 @@ from routelab.config import RouteConfig
 from routelab.core import flow
 from routelab.core.flow import Flow, Repeat, Unless, chain
 from routelab.core.ports import Cache, Purse, Scorer, TokenCounter
-from routelab.core.values import Roster
+from routelab.core.values import Prompt, Roster
+from routelab.scoring import scorer_of
 from routelab.stages import Call, Endpoint, Measure, Patience, Recall, Remember, Render, Route, Sampling
 from routelab.stages.measure import unscorable
 from routelab.stages.recall import unworthy
@@ -58,5 +59,14 @@ def flow_of(config: RouteConfig, parts: Parts) -> Flow:
         recall = Recall(cache=parts.cache, scope=config.fingerprint)
         ask = (recall, Unless(flow.recalled, chain(*ask, Unless(unworthy, Remember(cache=parts.cache)))))
     render: tuple[Flow, ...] = () if config.prompt.system is None else (Render(system=config.prompt.system),)
-    measure: Flow = Measure(scorer=parts.scorer) if parts.scorer is not None else Unless(unscorable, Measure())
-    return chain(*render, *ask, measure)
+    return chain(*render, *ask, _measure(parts.scorer))
+
+
+def _measure(scorer: Scorer | None) -> Flow:
+    if scorer is None:
+        return Unless(unscorable, Measure(choose=_own_scorer))
+    return Measure(choose=lambda _: scorer, name=type(scorer).__name__.lower())
+
+
+def _own_scorer(prompt: Prompt) -> Scorer:
+    return scorer_of(prompt.scorer or {})

@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-import routelab
 from routelab.core.errors import ConfigError, DataError, RoutelabError, UnavailableError, suggest
 from routelab.present import Table, usd
+from routelab.version import __version__
 
 if TYPE_CHECKING:
     from routelab.lab.outcomes import Outcomes
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments and arguments[0] in PLANNED:
             raise UnavailableError(
-                f"`routelab {arguments[0]}` ({PLANNED[arguments[0]]}) is not in version {routelab.__version__} yet",
+                f"`routelab {arguments[0]}` ({PLANNED[arguments[0]]}) is not in version {__version__} yet",
                 hint=f"commands: {', '.join(COMMANDS)}",
             )
         options = _parser().parse_args(arguments)
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> _Parser:
     parser = _Parser(prog="routelab", description="Call once, route a thousand times.")
-    parser.add_argument("--version", action="version", version=f"routelab {routelab.__version__}")
+    parser.add_argument("--version", action="version", version=f"routelab {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     replay = commands.add_parser("replay", help="compare routing configs over recorded outcomes; calls no model")
@@ -207,7 +207,7 @@ def doctor(log: str | Path | None = None) -> Table:
     from routelab.providers.tokens import bundled
 
     rows: list[list[str]] = [
-        ["routelab", routelab.__version__, "ok"],
+        ["routelab", __version__, "ok"],
         [
             "python",
             f"{platform.python_version()} on {platform.system()}",
@@ -294,7 +294,7 @@ def execute(notebook: Path) -> int:
         from nbclient.exceptions import CellExecutionError
     except ImportError:
         raise ConfigError("nbclient is not installed", hint='python -m pip install "routelab[lab]"') from None
-    document = nbformat.read(notebook, as_version=4)
+    document = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(
         document, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(notebook.parent)}}
     )
@@ -304,7 +304,7 @@ def execute(notebook: Path) -> int:
         client.execute()
     except CellExecutionError as trouble:
         failure = trouble
-    nbformat.write(document, executed)
+    nbformat.write(document, executed)  # type: ignore[no-untyped-call]
     code = [cell for cell in document.cells if cell.cell_type == "code" and cell.source.strip()]
     ran = sum(cell.execution_count is not None for cell in code)
     for cell in code:

@@ -140,5 +140,9 @@ def assembled(
         simulated=simulated,
         dataset=dataset.name,
         texts=lambda prompt_id, model: texts.get((prompt_id, model)),
-        **arrays,
+        quality=arrays["quality"],
+        cost_usd=arrays["cost_usd"],
+        latency_s=arrays["latency_s"],
+        input_tokens=arrays["input_tokens"],
+        output_tokens=arrays["output_tokens"],
     )

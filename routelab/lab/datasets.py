@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import routelab
 from routelab.core.errors import ConfigError, DataError, suggest
 from routelab.core.values import Message, Prompt, digest, draw
 from routelab.present import Table, bundle
@@ -140,7 +139,7 @@ class Dataset:
 
 def shipped(kind: str) -> Path:
     """Return the folder of shipped `datasets` or `notebooks`: inside an installed package, or beside it in a checkout."""
-    package = Path(routelab.__file__).parent
+    package = Path(__file__).parent.parent
     for folder in (package / "_shipped" / kind, package.parent / kind):
         if folder.is_dir():
             return folder

@@ -46,7 +46,7 @@ def evidence(comparison: Comparison, arm: Arm) -> dict[str, Any]:
     """
     values = result(comparison)
     winner = comparison.winner()
-    figures = next((a for a in values["arms"] if a["name"] == arm.name), {})
+    figures: Mapping[str, Any] = next((a for a in values["arms"] if a["name"] == arm.name), {})
     kept = (
         "n",
         "failures",

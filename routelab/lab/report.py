@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from routelab.lab.compare import Arm, Comparison, Figures
 from routelab.lab.controls import LUCK, Shuffle
 from routelab.lab.statistics import Estimate
 from routelab.strategies import KINDS, spec_of
+from routelab.version import __version__
 
 DASH = "–"
 TOO_SMALL = "n too small"
@@ -23,7 +23,7 @@ def result(comparison: Comparison) -> dict[str, Any]:
     """Return the plain values of `result.json`; costs are per call, figures those of the confirm split."""
     terms, winner = comparison.terms, comparison.winner()
     return {
-        "routelab": version(),
+        "routelab": __version__,
         "dataset": terms.dataset,
         "seed": terms.seed,
         "margin": terms.margin,
@@ -63,14 +63,6 @@ def write(comparison: Comparison, path: str | Path) -> Path:
             f"{path}: cannot be written ({trouble.strerror})", hint="check that the folder exists"
         ) from None
     return path
-
-
-def version() -> str:
-    """Return the installed version of routelab, or "0.1.0" in a checkout that is not installed."""
-    try:
-        return metadata.version("routelab")
-    except metadata.PackageNotFoundError:
-        return "0.1.0"
 
 
 def config_of(config: Any) -> dict[str, Any] | None:

@@ -251,7 +251,8 @@ class Lab:
 
     def sql(self, text: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
         """Return the rows of a read-only query over the log (tables runs, events, calls, scores, …) as a pandas frame."""
-        return self.log.frame(text, parameters)
+        frame: pd.DataFrame = self.log.frame(text, parameters)
+        return frame
 
     def close(self) -> None:
         """Write what is pending and let go of the log."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from routelab.core.events import Scored
 from routelab.core.ports import Scorer, World
 from routelab.core.run import Run
-from routelab.scoring import scorer_of
+from routelab.core.values import Prompt
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """Score with the given scorer, or with the prompt's own when there is none."""
+    """Score with the scorer that `choose` gives for the prompt: always the same one, or the prompt's own."""
 
-    scorer: Scorer | None = None
+    choose: Callable[[Prompt], Scorer]
     name: str = ""
 
     async def __call__(self, run: Run, world: World) -> Scored:
@@ -26,7 +27,7 @@ class Measure:
         name = self.name or (str(run.prompt.scorer["kind"]) if run.prompt.scorer is not None else "scorer")
         if run.text is None:
             return Scored(scorer=name, quality=0.0, model=model, reason="no answer")
-        scorer = self.scorer or scorer_of(run.prompt.scorer or {})
+        scorer = self.choose(run.prompt)
         began = world.clock.monotonic()
         score = await asyncio.to_thread(scorer, run.text, run.prompt)
         return Scored(
