@@ -51,8 +51,11 @@ class Loss:
 class LogFile:
     """A log on disk: `write` and `read` open it, do their work and let go; one of them at a time in this process."""
 
-    def __init__(self, path: Path, *, session: str, clock: Timepiece, lock_s: float = 10.0) -> None:
+    def __init__(
+        self, path: Path, *, session: str, clock: Timepiece, lock_s: float = 10.0, read_only: bool = False
+    ) -> None:
         self.path = path
+        self.read_only = read_only
         self.session = session
         self.losses: tuple[Loss, ...] = ()
         self.turn = threading.Lock()
@@ -64,9 +67,12 @@ class LogFile:
         self._aside: str | None = None
 
     def prepare(self, *, patience_s: float | None = None) -> None:
-        """Make the file if it is not there and check that it is a log; raises a LogError."""
+        """Make the file if it is not there and check that it is a log; raises a LogError. Read-only: only check."""
         if paths.foreign(self.path):
             raise trouble.foreign(self.path)
+        if self.read_only:
+            self.read(lambda con: None, patience_s=patience_s)
+            return
         self.write((), patience_s=patience_s)
 
     def write(self, units: Sequence[Unit], *, patience_s: float | None = None) -> int:
@@ -117,7 +123,7 @@ class LogFile:
             try:
                 return attempt()
             except LogBusy:
-                if time.monotonic() >= until or self._stop.wait(_JITTER.uniform(0.01, 0.08)):
+                if time.monotonic() >= until or self._stop.wait(_JITTER.uniform(0.005, 0.05)):
                     raise
 
     def _writing(self, work: Callable[[Connection], tuple[T, Mapping[str, int]]], attach: Path | None = None) -> T:
@@ -163,6 +169,8 @@ class LogFile:
         try:
             return self._connected(read_only)
         except trouble.WalDamaged:
+            if self.read_only:
+                raise
             self._quarantine(wal)
             return self._connected(read_only)
 

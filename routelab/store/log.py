@@ -45,9 +45,10 @@ class Log:
     """Keeps every run; `Log("log.duckdb")` or, for one process only, `Log(":memory:")`.
 
     Rows are handed to a writer thread that opens the file, writes a batch and lets go: after `flush_s` seconds or
-    `flush_rows` records. When another process holds the file for longer than `lock_s` seconds, rows wait in memory and
+    `flush_rows` records (a run and its prompt are two). When another process holds the file for longer than `lock_s` seconds, rows wait in memory and
     in `<log>.spool/`, and go into the file as soon as it is free, or when the log is next opened. `content` is what is
-    stored of prompts and answers: all (`full`), their length and SHA-256 (`hash`), or nothing (`none`).
+    stored of prompts and answers: all (`full`), their length and SHA-256 (`hash`), or nothing (`none`). With `read_only` the
+    file must be there and is left as it is: for a log that somebody else wrote.
 
     Raises LogUnreadable for a file that is foreign, damaged, newer, or cannot be written.
     """
@@ -61,19 +62,22 @@ class Log:
         flush_s: float = 0.25,
         flush_rows: int = 100,
         lock_s: float = 10.0,
+        read_only: bool = False,
     ) -> None:
         if content not in ("full", "hash", "none"):
             raise LogError(f"content: unknown {content!r}", hint="full, hash or none")
         self.content = content
         self._clock = clock
         self._token = object()
+        self._read_only = read_only
         self._closed = False
         self._patience_s = min(OPEN_S, lock_s)
         if str(path) == MEMORY:
             self._writer = _in_memory(clock, flush_s, flush_rows)
             self._writer.owners.add(self._token)
         else:
-            self._writer = _on_disk(Path(path), self._token, clock, (flush_s, flush_rows, lock_s))
+            pace = (flush_s, flush_rows, lock_s)
+            self._writer = _on_disk(Path(path).expanduser(), self._token, clock, pace, read_only)
         # For a log that is dropped without close(): a finalizer may take no lock, so it only rings.
         self._finalizer = weakref.finalize(self, self._writer.leave, self._token)
         self._finalizer.atexit = False
@@ -184,6 +188,7 @@ class Log:
 
     def merge(self, path: str | Path) -> dict[str, int]:
         """Take over from another log what this one lacks, and return the rows by table; doing it twice adds nothing."""
+        self._put([])
         self.flush()
         return self._writer.file.merge(Path(os.path.realpath(path)))
 
@@ -216,6 +221,8 @@ class Log:
     def _put(self, units: Sequence[rows.Unit]) -> None:
         if self._closed:
             raise LogError(f"{self.path}: this log is closed", hint="open it again: Log(path)")
+        if self._read_only:
+            raise LogError(f"{self.path}: this log is open for reading only", hint="Log(path) writes")
         self._writer.put(units)
 
     def _read(self, work: Callable[[Connection], T], timeout_s: float) -> T:
@@ -238,19 +245,21 @@ def _in_memory(clock: Timepiece, flush_s: float, flush_rows: int) -> Writer:
     return writer
 
 
-def _on_disk(path: Path, token: object, clock: Timepiece, pace: tuple[float, int, float]) -> Writer:
+def _on_disk(path: Path, token: object, clock: Timepiece, pace: tuple[float, int, float], read_only: bool) -> Writer:
     flush_s, flush_rows, lock_s = pace
-    key = os.path.normcase(os.path.realpath(path))
+    key = os.path.normcase(os.path.realpath(path)) + ("?read" if read_only else "")
     with _OPENING:
         writer = _WRITERS.get(key)
         if writer is None:
             session = _session()
-            file = LogFile(Path(os.path.realpath(path)), session=session, clock=clock, lock_s=lock_s)
-            writer = Writer(file, Spool(file.path, session), flush_s=flush_s, flush_rows=flush_rows)
+            real = Path(os.path.realpath(path))
+            file = LogFile(real, session=session, clock=clock, lock_s=lock_s, read_only=read_only)
+            writer = Writer(file, Spool(real, session), flush_s=flush_s, flush_rows=flush_rows)
         writer.owners.add(token)
         try:
             writer.file.prepare(patience_s=min(OPEN_S, lock_s))
-            _take_in(writer)
+            if not read_only:
+                _take_in(writer)
         except LogBusy as busy:
             # Not a reason to stop anybody's work: rows wait, and health says who holds the file.
             writer.blame(busy)

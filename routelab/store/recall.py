@@ -38,7 +38,8 @@ class Recorded:
     """What a model last did with a prompt: one cell of the outcome cube.
 
     `status` is ``answered`` or the error's class; `quality` is the latest measurement of that answer, None when it was
-    not scored. `attempts` counts how often the run asked the model; cost and latency are those of the last attempt.
+    not scored. `attempts` counts how often the run asked the model; their costs and latencies add up, to None where one of
+    them is not known.
     """
 
     prompt_id: str
@@ -66,12 +67,16 @@ class Recorded:
 
 _RECORDED = """
     with asked as (
-        select *, count(*) over (partition by run_id, requested_model) as attempts
+        select * replace (
+                   case when count(cost_usd) over tries = count(*) over tries then sum(cost_usd) over tries end as cost_usd,
+                   case when count(latency_s) over tries = count(*) over tries then sum(latency_s) over tries end as latency_s
+               ), count(*) over tries as attempts
         from calls
         where not cached
           and (?::varchar is null or experiment = ?)
           and (?::varchar[] is null or prompt_id in (select unnest(?::varchar[])))
           and (?::varchar[] is null or requested_model in (select unnest(?::varchar[])))
+        window tries as (partition by run_id, requested_model)
     ), last as (
         select * from asked
         qualify row_number() over (

@@ -266,15 +266,16 @@ def _scores(run: Run, content: Content) -> Iterator[Row]:
 
 def _answers(run: Run, content: Content) -> Iterator[Row]:
     kept = run.answered
-    key = next((e.key for e in reversed(run.events) if isinstance(e, Remembered)), None)
+    keys = [e.key for e in run.events if isinstance(e, Remembered) and e.cache == "exact"]
     for seq, event in enumerate(run.events):
         if not isinstance(event, Answered):
             continue
+        key = keys[-1] if keys and event is kept else None
         yield _row(
             "answers",
             run_id=storable(run.id),
             call_id=_call_id(run, seq),
-            cache_key=_name(key) if event is kept else None,
+            cache_key=_name(key),
             text=veil(event.text, content),
             sha256=None if content == "none" else sha256(event.text),
             chars=None if content == "none" else len(event.text),

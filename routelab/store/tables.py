@@ -129,8 +129,13 @@ def merge(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 def _insert(con: duckdb.DuckDBPyConnection, name: str, rows: Sequence[Row], *, like: str | None = None) -> None:
-    """Insert the rows by columns, one bound list each: 7 µs a row against 230 with executemany."""
+    """Insert the rows by columns, one bound list each: 7 µs a row against 230 with executemany.
+
+    DuckDB converts bound lists while it holds the interpreter: a thousand rows at a time keep that below 10 ms, so that a
+    backlog does not stop the engine's loop.
+    """
     types = list(TABLES[like or name].columns.values())
-    columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
     lists = ", ".join(f"unnest(?::{type_}[])" for type_ in types)
-    con.execute(f"insert into {name} select {lists}", columns).fetchall()
+    for start in range(0, len(rows), 1000):
+        columns: list[list[Any]] = [list(column) for column in zip(*rows[start : start + 1000], strict=True)]
+        con.execute(f"insert into {name} select {lists}", columns).fetchall()

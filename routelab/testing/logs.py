@@ -68,7 +68,14 @@ def a_run(run_id: str = "run-1", *, text: str = "4", experiment: str = "sums", a
                 considered=(Candidate(model="small", quality=0.7, cost_usd=0.001),),
             ),
             Unanswered(
-                model="small", provider="acme", error="RateLimited", message="429: slow down", retry=True, status=429
+                model="small",
+                provider="acme",
+                error="RateLimited",
+                message="429: slow down",
+                retry=True,
+                status=429,
+                latency_s=0.25,
+                at_s=0.25,
             ),
             Answered(
                 model="small",
@@ -78,7 +85,7 @@ def a_run(run_id: str = "run-1", *, text: str = "4", experiment: str = "sums", a
                 tokens=Tokens(input=12, output=3, cached=4, reasoning=1, source="usage"),
                 cost_usd=0.002,
                 price_as_of="2026-01-01",
-                latency_s=0.8,
+                latency_s=0.75,
                 ttft_s=0.2,
                 attempt=2,
                 at_s=1.0,

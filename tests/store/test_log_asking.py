@@ -153,7 +153,7 @@ def test_the_latest_remembered_answer_of_a_key_is_found(log: Log) -> None:
         run_id="run-1",
         text="4",
         model="small",
-        latency_s=0.8,
+        latency_s=0.75,
         cost_usd=0.002,
         simulated=False,
         started_at=STARTED_AT,
@@ -187,7 +187,7 @@ def test_what_each_model_last_did_with_each_prompt_is_one_value_failures_too(log
         quality=1.0,
         cost_usd=0.002,
         price_as_of="2026-01-01",
-        latency_s=0.8,
+        latency_s=1.0,
         ttft_s=0.2,
         input_tokens=12,
         output_tokens=3,
@@ -196,7 +196,7 @@ def test_what_each_model_last_did_with_each_prompt_is_one_value_failures_too(log
         error=None,
         attempts=2,
         simulated=False,
-        started_at=STARTED_AT.replace(second=7, microsecond=200_000),
+        started_at=STARTED_AT.replace(second=7, microsecond=250_000),
     )
     assert (large.status, large.text, large.quality, large.error) == ("TimedOut", None, None, "60 s")
     assert log.answers_for("other") == []

@@ -293,3 +293,43 @@ def test_a_closed_log_takes_no_more_rows(tmp_path: Path) -> None:
     log.close()
     with pytest.raises(LogError, match="is closed"):
         log.record(a_run())
+
+
+def test_a_log_opened_for_reading_leaves_the_folder_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "log.duckdb"
+    with Log(path) as log:
+        log.record(a_run())
+    (tmp_path / "log.duckdb.mark").unlink()
+    before = path.read_bytes()
+    with Log(path, read_only=True) as log:
+        assert log.query("select run_id from runs") == [("run-1",)]
+        with pytest.raises(LogError, match="open for reading only"):
+            log.record(a_run("run-2"))
+        with pytest.raises(LogError, match="open for reading only"):
+            log.merge(path)
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (before, [path])
+
+
+def test_a_log_opened_for_reading_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(LogUnreadable, match="there is no log at"):
+        Log(tmp_path / "log.duckdb", read_only=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_process_reads_and_writes_a_log_at_the_same_time(tmp_path: Path) -> None:
+    path = tmp_path / "log.duckdb"
+    with Log(path, flush_s=0.001) as log, Log(path, read_only=True) as reader:
+        for i in range(30):
+            log.record(a_run(f"run-{i}"))
+            assert reader.query("select count(*) from runs")[0][0] <= i + 1
+        log.flush()
+        assert reader.query("select count(*) from runs") == [(30,)]
+
+
+def test_a_log_in_a_read_only_folder_can_be_read(open_folder: Path, unprivileged: None) -> None:
+    path = open_folder / "log.duckdb"
+    with Log(path) as log:
+        log.record(a_run())
+    path.chmod(0o444)
+    with Log(path, read_only=True) as log:
+        assert log.query("select run_id from runs") == [("run-1",)]
