@@ -63,6 +63,7 @@ class TestCachedInTheLog(EmbedderContract):
         self.log = Log(":memory:")
         yield
         self.log.close()
+        del self.log
 
     def embedder(self) -> Embedder:
         return Cached(embedder=Lexical(), store=self.log)
