@@ -86,7 +86,13 @@ def summary(comparison: Comparison, *, limit: int = ARMS) -> Table:
     shown, hidden = chosen(comparison, limit)
     base = comparison.baseline.name
     rows = [
-        Row(name=s.name, words=_words(s, comparison), figures=s.arm.figures, base=s.arm.name == base) for s in shown
+        Row(
+            name=s.name,
+            words=_words(s, comparison),
+            figures=s.arm.figures,
+            base=s.arm.name == base or same(s.arm.walked, comparison.baseline.walked),
+        )
+        for s in shown
     ]
     controls = _controls(comparison)
     about = "≈ " if "estimated" in comparison.terms.cost_kinds else ""
@@ -105,7 +111,7 @@ def summary(comparison: Comparison, *, limit: int = ARMS) -> Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row of the summary; the baseline has no difference from itself."""
+    """A row of the summary; `base`: it gives the baseline's answers, so there is no difference to show."""
 
     name: str
     words: str
@@ -241,7 +247,12 @@ def _words(shown: Shown, comparison: Comparison) -> str:
         return f"inconclusive{need or (': ' + verdict.difference.note if verdict.difference.note else '')}"
     if verdict.verdict == "worse":
         return "worse"
-    parts = ["non-inferior" + (", yet worse within the margin" if verdict.worse_within_margin else "")]
+    better = arm.figures.p_better_adjusted is not None and arm.figures.p_better_adjusted <= ALPHA
+    parts = [
+        "non-inferior"
+        + (" and better" if better else "")
+        + (", yet worse within the margin" if verdict.worse_within_margin else "")
+    ]
     if arm.figures.p_adjusted is not None and arm.figures.p_adjusted > ALPHA:
         parts.append("not after the correction for several arms")
     if not cheaper(arm):

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routelab.lab.charts import chart
-from routelab.lab.charts.frontier import Point, pareto, points
+from routelab.lab.charts.points import Point, pareto, points
 from routelab.lab.compare import Comparison
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import replay
@@ -141,7 +141,10 @@ def test_an_arm_without_a_cost_is_in_the_table_and_said_to_be_missing(cube: Cube
 def test_without_any_cost_the_figure_says_so(cube: Cube) -> None:
     drawn = chart("frontier", compared(cube, cost_usd=math.nan))
     assert len(drawn.figure.data) == 0
-    assert drawn.figure.layout.annotations[0].text == "no arm has both a known cost and a quality: see the table"
+    assert (
+        drawn.figure.layout.annotations[0].text
+        == "no arm has both a known cost and a quality; chart('quality') shows the quality alone"
+    )
     assert {row[1] for row in drawn.table.rows} == {"?"}
 
 
@@ -195,3 +198,21 @@ def test_a_comparison_without_controls_is_drawn_without_them(cube: Cube) -> None
     comparison: Comparison = dataclasses.replace(compared(cube), controls=None)
     assert {p.part for p in points(comparison)} == {"baseline", "arm"}
     assert len(chart("frontier", comparison).figure.data) == 6
+
+
+def test_an_arm_below_the_frontier_is_called_beaten_only_when_resamples_agree(
+    recorded: Callable[..., Outcomes],
+) -> None:
+    drawn = chart("frontier", search(recorded("bfcl_2024-08-11")))
+    standing = {row[0]: row[5] for row in drawn.table.rows}
+    assert standing["gpt-4o-2024-08-06"] == "beaten (100 %)"
+    assert standing["gemini-1.5-flash-preview-0514"] == "on it"
+    # 0.7 points below the best of 287 and the dearest of all: that may be chance.
+    assert standing["gpt-4-turbo-2024-04-09"].startswith("open (")
+
+
+def test_the_hull_of_a_free_model_starts_where_free_arms_stand(cube: Cube) -> None:
+    figure = chart("frontier", compared(cube)).figure
+    line = trace(figure, "zero router: mixing single models at random")
+    assert line.x[0] == figure.layout.xaxis.tickvals[0]
+    assert list(line.x) == sorted(line.x)

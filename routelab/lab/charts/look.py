@@ -231,6 +231,12 @@ def _titled(axis: Axis) -> Axis:
     return axis
 
 
+def rupture(where: float) -> dict[str, Any]:
+    """Return the dotted line that says that an axis is broken between 0 and its other values."""
+    line = {"color": "rgba(128,128,128,0.45)", "width": 1.5, "dash": "dot"}
+    return {"type": "line", "x0": where, "x1": where, "yref": "paper", "y0": 0, "y1": 1, "line": line}
+
+
 def key(name: str, **mark: Any) -> dict[str, Any]:
     """Return a trace that draws nothing and stands in the legend for what a mark means."""
     return {"type": "scatter", "x": [None], "y": [None], "name": label(name, 48), "hoverinfo": "skip", **mark}

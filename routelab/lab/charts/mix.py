@@ -69,7 +69,11 @@ def mix(comparison: Comparison, *, limit: int = 12) -> Chart:
     alone, drawn, hidden = len(names) - len(drawn), drawn[:limit], max(0, len(drawn) - limit)
     title = titled("Who answered", comparison.terms.simulated)
     words = caption(
-        comparison, f"{alone} arms that ask one model are not drawn" if alone else "", left_out(hidden, limit)
+        comparison,
+        f"{alone} arms that ask one model are not drawn" if alone else "",
+        left_out(hidden, limit),
+        intervals=False,
+        costs=False,
     )
     return _chart(rows, names, drawn, title, words, "prompts")
 

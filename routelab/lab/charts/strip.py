@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from routelab.core.ports import Floats
-from routelab.lab.charts.look import INK, Heading, Mark, Scale, hover, key, label, layout, marks
+from routelab.lab.charts.look import INK, Heading, Mark, Scale, hover, key, label, layout, marks, rupture
 from routelab.lab.spread import quantile
 from routelab.lab.statistics import Estimate, mean
 
@@ -104,7 +104,7 @@ def figure(strips: Sequence[Strip], at: Scale, wording: Wording) -> dict[str, An
         "zeroline": False,
         "fixedrange": True,
     }
-    shapes = [] if at.break_at is None else [_break(at.break_at)]
+    shapes = [] if at.break_at is None else [rupture(at.break_at)]
     drawn = layout(
         wording.heading,
         above=16,
@@ -241,15 +241,3 @@ def cell(estimate: Estimate | None, say: Callable[[float | None], str]) -> str:
         return "n too small"
     ends = "" if estimate.low is None else f" [{say(estimate.low)}, {say(estimate.high)}]"
     return f"{say(estimate.value)}{ends}"
-
-
-def _break(where: float) -> dict[str, Any]:
-    return {
-        "type": "line",
-        "x0": where,
-        "x1": where,
-        "yref": "paper",
-        "y0": 0,
-        "y1": 1,
-        "line": {"color": "rgba(128,128,128,0.4)", "width": 1.5, "dash": "dot"},
-    }

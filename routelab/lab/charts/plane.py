@@ -1,0 +1,204 @@
+"""The plane of cost and quality, drawn: points, their intervals, the frontier of the arms and the zero router's line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from routelab.lab.charts.arms import quality_text
+from routelab.lab.charts.look import INK, Heading, Mark, Scale, hover, label, layout, marks, rupture
+from routelab.lab.charts.points import CONTROLS, SAYS, Part, Point
+from routelab.lab.controls import Hull
+from routelab.lab.statistics import Estimate
+from routelab.present import percent, usd
+
+SYMBOLS: Mapping[Part, str] = MappingProxyType(
+    {"best-single": "square-open", "cheapest": "diamond-open", "shuffle": "x-open", "oracle": "star-open"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plane:
+    """The scale of costs and the range of quality, in per cent, that the chart shows."""
+
+    x: Scale
+    window: tuple[float, float]
+
+
+def figure(
+    rows: Sequence[Point], hull: Hull | None, names: Sequence[str], plane: Plane, heading: Heading
+) -> dict[str, Any]:
+    """Return the plotly figure; `names` are the arms with a mark of their own, the others are grey dots."""
+    at = plane.x
+    arms = [p for p in rows if p.part not in CONTROLS and p.placed]
+    own = marks(names)
+    traces: list[dict[str, Any]] = []
+    if hull is not None and len(hull.corners) > 1:
+        traces.append(_mixing(hull, at))
+    traces += _steps([p for p in arms if p.efficient], at)
+    others = [p for p in arms if p.name not in own]
+    if others:
+        traces.append(_dots(others, at))
+    traces += [_mark(p, own[p.name], at) for p in arms if p.name in own]
+    traces += [_mark(p, Mark(colour=INK, symbol=SYMBOLS[p.part]), at) for p in rows if p.part in CONTROLS and p.placed]
+    if not any(p.placed for p in rows):
+        return _nothing(heading)
+    shapes = [] if at.break_at is None else [rupture(at.break_at)]
+    return {
+        "data": traces,
+        "layout": layout(
+            heading,
+            plot=340,
+            below=19 * ((len(traces) + 1) // 2) + 6,
+            x={**at.axis, "title": "cost per call, USD" + (" (logarithmic)" if at.log else "")},
+            y={"title": "quality", "range": list(plane.window), "ticksuffix": " %"},
+            shapes=shapes,
+            annotations=[_flag(p, at) for p in arms if p.part == "winner"],
+        ),
+    }
+
+
+def _mixing(hull: Hull, at: Scale) -> dict[str, Any]:
+    """Return the hull's line; on a logarithmic axis its straight pieces bend, so they are drawn in small steps."""
+    costs: list[float] = []
+    for (_, left, _), (_, right, _) in zip(hull.corners, hull.corners[1:], strict=False):
+        start = max(left, at.break_at or at.floor * 1.0001) if at.log else left
+        costs += [left] if left == 0 and at.log else []
+        costs += [float(c) for c in (np.geomspace(start, right, 24) if at.log else (left, right))]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [at.at(c) for c in costs],
+        "y": [100 * (hull.quality_at(c) or 0.0) for c in costs],
+        "name": "zero router: mixing single models at random",
+        "line": {"color": INK, "width": 1.4, "dash": "dash"},
+        "hoverinfo": "text",
+        "hovertext": [
+            hover(
+                "zero router: mixing single models at random",
+                f"{100 * (hull.quality_at(c) or 0):.1f} % for {usd(c)} a call",
+            )
+            for c in costs
+        ],
+    }
+
+
+def _steps(efficient: Sequence[Point], at: Scale) -> list[dict[str, Any]]:
+    ordered = sorted((p.cost.value, p.quality.value) for p in efficient if p.cost is not None and p.quality is not None)
+    if len(ordered) < 2:
+        return []
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": [at.at(c) for c, _ in ordered],
+            "y": [100 * q for _, q in ordered],
+            "name": "frontier of the arms",
+            "line": {"color": INK, "width": 1.6, "shape": "hv"},
+            "hoverinfo": "skip",
+        }
+    ]
+
+
+def _dots(others: Sequence[Point], at: Scale) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [at.at(p.cost.value) for p in others if p.cost is not None],
+        "y": [100 * p.quality.value for p in others if p.quality is not None],
+        "name": f"{len(others)} other arms",
+        "marker": {"color": INK, "size": 6, "opacity": 0.55},
+        "hoverinfo": "text",
+        "hovertext": [told(p) for p in others],
+    }
+
+
+def _mark(point: Point, mark: Mark, at: Scale) -> dict[str, Any]:
+    assert point.cost is not None
+    assert point.quality is not None
+    control = point.part in CONTROLS
+    x, y = at.at(point.cost.value), 100 * point.quality.value
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [x],
+        "y": [y],
+        "name": label(point.name, 44),
+        "marker": {
+            "color": mark.colour,
+            "symbol": mark.symbol,
+            "size": 14 if control else 15 if point.part == "winner" else 11,
+            "line": {"width": 1.8 if control else 1, "color": mark.colour if control else INK},
+        },
+        "error_x": _bar(point.cost, x, at.at, mark.colour),
+        "error_y": _bar(point.quality, y, lambda v: 100 * v, mark.colour),
+        "hoverinfo": "text",
+        "hovertext": [told(point)],
+    }
+
+
+def _bar(estimate: Estimate, middle: float, place: Callable[[float], float], colour: str) -> dict[str, Any]:
+    if estimate.low is None or estimate.high is None or (estimate.low == estimate.high):
+        return {"visible": False}
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(0.0, place(estimate.high) - middle)],
+        "arrayminus": [max(0.0, middle - place(estimate.low))],
+        "color": colour,
+        "thickness": 1.3,
+        "width": 4,
+    }
+
+
+def told(p: Point) -> str:
+    """Return a point's hover text."""
+    assert p.cost is not None
+    ends = "" if p.cost.low is None else f" ({usd(p.cost.low)} to {usd(p.cost.high)})"
+    return hover(
+        p.name,
+        SAYS.get(p.part, ""),
+        f"quality {quality_text(p.quality)}",
+        f"cost {usd(p.cost.value)} a call{ends}",
+        f"cost known for {p.cost.n:,} calls only" if p.partly else "",
+        "on the frontier" if p.efficient else "",
+        f"beaten by another arm in {percent(p.beaten, 0)} of resamples"
+        if p.beaten is not None and not p.efficient
+        else "",
+    )
+
+
+def _flag(point: Point, at: Scale) -> dict[str, Any]:
+    assert point.cost is not None
+    assert point.quality is not None
+    x = at.at(point.cost.value)
+    return {
+        # Plotly places annotations on a logarithmic axis by the exponent.
+        "x": math.log10(x) if at.log else x,
+        "y": 100 * point.quality.value,
+        "text": "★ winner",
+        "showarrow": True,
+        "arrowhead": 0,
+        "arrowcolor": INK,
+        "ax": -34,
+        "ay": -34,
+        "font": {"size": 13, "color": INK},
+    }
+
+
+def _nothing(heading: Heading) -> dict[str, Any]:
+    blank = {"visible": False}
+    text = {
+        "text": "no arm has both a known cost and a quality; chart('quality') shows the quality alone",
+        "showarrow": False,
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0.5,
+        "y": 0.5,
+    }
+    return {"data": [], "layout": layout(heading, plot=110, below=0, x=blank, y=blank, annotations=[text])}
