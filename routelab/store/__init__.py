@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from routelab.store.file import Loss
 from routelab.store.health import Health
-from routelab.store.log import Log
+from routelab.store.log import Log, RowsMissing
 from routelab.store.recall import Kept, Recorded
 
-__all__ = ["Health", "Kept", "Log", "Loss", "Recorded"]
+__all__ = ["Health", "Kept", "Log", "Loss", "Recorded", "RowsMissing"]

@@ -6,7 +6,9 @@ import atexit
 import contextlib
 import os
 import threading
+import time
 import uuid
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from multiprocessing.util import Finalize, register_after_fork
@@ -39,6 +41,10 @@ QUERY_S = 60.0
 # two writers would stand in each other's way. Weak, so that a log that nobody holds is not kept alive from here.
 _WRITERS: weakref.WeakValueDictionary[str, Writer] = weakref.WeakValueDictionary()
 _OPENING = threading.Lock()
+
+
+class RowsMissing(UserWarning):
+    """The log was damaged when it was opened; the text says which acknowledged rows are gone."""
 
 
 class Log:
@@ -101,7 +107,10 @@ class Log:
         return f"Log({str(self.path)!r}{', closed' if self._closed else ''})"
 
     def record(self, run: Run) -> None:
-        """Take a finished run and its prompt; returns at once, the writing happens in another thread."""
+        """Take a finished run and its prompt; returns at once, the writing happens in another thread.
+
+        A run's id names it: recorded a second time, here or after a crash, it is stored once.
+        """
         units = (
             rows.of_run(run, content=self.content, session=self.session),
             rows.of_prompt(run.prompt, added_at=run.started_at, content=self.content),
@@ -230,9 +239,11 @@ class Log:
 
         def fetch() -> T:
             # What cannot be written now is added from memory by `pending`.
+            until = time.monotonic() + self._patience_s
             with contextlib.suppress(LogError):
                 writer.flush(self._patience_s)
-            return writer.file.read(errand.watched(work), pending=writer.pending(), patience_s=self._patience_s)
+            left_s = max(0.0, until - time.monotonic())
+            return writer.file.read(errand.watched(work), pending=writer.pending(), patience_s=left_s)
 
         return errand.run(fetch, timeout_s)
 
@@ -267,14 +278,19 @@ def _on_disk(path: Path, token: object, clock: Timepiece, pace: tuple[float, int
             writer.leave(token)
             raise
         _WRITERS[key] = writer
-        return writer
+    for loss in writer.file.losses:
+        # Also in `health`, which nobody reads who has no reason to.
+        warnings.warn(f"{writer.file.path}: {loss}", RowsMissing, stacklevel=3)
+    return writer
 
 
 def _take_in(writer: Writer) -> None:
     """Write what sessions that have ended left in the spool."""
     for path in spool.left_behind(writer.file.path):
-        writer.file.write(spool.read(path))
-        spool.discard(path)
+        # Another process may take the same file in at the same time: keys see to it that its rows are stored once.
+        with contextlib.suppress(FileNotFoundError):
+            writer.file.write(spool.read(path))
+            spool.discard(path)
 
 
 def _session() -> str:

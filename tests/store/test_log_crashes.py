@@ -7,13 +7,17 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from routelab.core.errors import LogUnreadable
-from routelab.store import Log, watermark
+from routelab.core.events import Failed, Unanswered
+from routelab.store import Log, RowsMissing, rows, watermark
+from routelab.store.spool import Spool
 from routelab.testing.logs import a_run
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -153,8 +157,12 @@ def fresh_copy(path: Path, folder: Path) -> Path:
 
 def check_told(path: Path) -> None:
     """Check that the first batch is there, that what is missing of the second is told, and that the log works on."""
-    with Log(path) as log:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", RowsMissing)
+        log = Log(path)
+    with log:
         first, second = runs_in(log)
+        assert [str(w.message).removeprefix(f"{path}: ") for w in said] == [str(loss) for loss in log.health.losses]
         lost = sum(loss.rows.get("runs", 0) for loss in log.health.losses)
         assert (first, second + lost) == (10, 20)
         assert log.health.sound == (second == 20)
@@ -230,3 +238,60 @@ def test_a_watermark_that_cannot_be_read_is_made_anew(tmp_path: Path, junk: byte
     mark = watermark.read(path)
     assert mark is not None
     assert mark.rows["runs"] == 1
+
+
+REPAIR = """
+import warnings
+warnings.simplefilter("ignore")
+sys.stdin.readline()
+log = Log(path, flush_s=0.001)
+for i in range(40):
+    log.record(a_run(f"{args[0]}-{i}"))
+    log.flush()
+log.close()
+say("done")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no kill -9 here")
+def test_processes_that_meet_a_damaged_wal_together_repair_it_once_and_lose_nothing_more(
+    tmp_path: Path, start: Start
+) -> None:
+    path = tmp_path / "log.duckdb"
+    killed_at("marked", path, start)
+    wal = path.with_name("log.duckdb.wal")
+    damaged = bytearray(wal.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    wal.write_bytes(damaged)
+    together = [start(REPAIR, path, f"p{i}") for i in range(3)]
+    for process in together:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [p.stdout.readline().strip() for p in together if p.stdout is not None] == ["done"] * 3
+    with Log(path) as log:
+        found = dict(log.query("select split_part(run_id, '-', 1), count(*) from runs group by 1"))
+        assert log.query("select count(*) from meta where key = 'loss'") == [(1,)]
+    assert found == {"first": 10, "p0": 40, "p1": 40, "p2": 40}
+    assert len(list(tmp_path.glob("*.corrupt-*"))) == 1
+
+
+def test_no_byte_on_disk_holds_a_key_that_an_error_message_quoted(tmp_path: Path) -> None:
+    keys = ("sk-proj-Canary0123456789abcdef", "AIzaCanary0123456789abcdefghijklmnop", "Canary.Bearer-0123456789")
+    run = a_run()
+    events = tuple(
+        Unanswered(model="m", provider="p", error="AuthFailed", message=f"Bearer {key}: {key}", retry=False)
+        for key in keys
+    )
+    with Log(tmp_path / "log.duckdb") as log:
+        log.record(
+            replace(run, events=(*run.events, *events, Failed(stage="call", error="X", message=f"?key={keys[0]}")))
+        )
+        log.flush()
+        aside = Spool(log.path, "other")
+        aside.append([rows.of_run(replace(run, id="spooled", events=events[:2]))])
+        aside.close()
+    written = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"AuthFailed" in written
+    assert not any(key.encode()[i : i + 12] in written for key in keys[:2] for i in range(len(key) - 11))
+    assert b"Bearer ***" in written

@@ -128,16 +128,18 @@ def open_folder(tmp_path: Path) -> Iterator[Path]:
     inside.chmod(0o777)
 
 
-def test_a_folder_that_may_not_be_written_is_named(open_folder: Path, unprivileged: None) -> None:
-    open_folder.chmod(0o555) if os.geteuid() == open_folder.stat().st_uid else None
-    if os.access(open_folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-        os.seteuid(0)
-        open_folder.chmod(0o555)
-        os.seteuid(65534)
-    error = refusal(open_folder / "log.duckdb")
+@pytest.fixture
+def closed_folder(open_folder: Path) -> Path:
+    """Return a folder that may be read and not written."""
+    open_folder.chmod(0o555)
+    return open_folder
+
+
+def test_a_folder_that_may_not_be_written_is_named(closed_folder: Path, unprivileged: None) -> None:
+    error = refusal(closed_folder / "log.duckdb")
     assert isinstance(error, LogUnreadable)
     assert "cannot be written" in error.message
-    assert list(open_folder.iterdir()) == []
+    assert list(closed_folder.iterdir()) == []
 
 
 def test_a_log_that_may_only_be_read_is_named(open_folder: Path, unprivileged: None) -> None:
