@@ -10,7 +10,7 @@ from routelab.core.errors import ProviderError, RoutelabError, RunFailed
 from routelab.core.events import Answered, Event, Recalled, Routed, Scored, Unanswered, payload
 from routelab.core.run import Run
 from routelab.core.values import Tokens
-from routelab.present import STYLE, Table, escape, pre, safe, seconds, tokens, usd
+from routelab.present import Table, framed, note, pre, safe, seconds, tokens, usd
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -141,13 +141,13 @@ class Answer:
         return self.text
 
     def __repr__(self) -> str:
-        return self.header()
+        return safe(self.header())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         said = self.text if self.error is None else f"{type(self.error).__name__}: {self.error}"
         return {
             "text/plain": f"{safe(self.header())}\n\n{safe(said)}",
-            "text/html": f'<div class="rl">{STYLE}<div class="m">{escape(self.header())}</div>{pre(said)}</div>',
+            "text/html": framed(note(self.header()) + pre(said)),
         }
 
 

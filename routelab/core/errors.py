@@ -27,7 +27,10 @@ RoutelabError
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 class RoutelabError(Exception):
@@ -48,8 +51,8 @@ class RoutelabError(Exception):
         # IPython asks for this before it formats a traceback: an `error` output with exactly these lines, which stops Run All.
         if not RoutelabError.short:
             return None
-        lines = [f"{type(self).__name__}: {self.message}"]
-        return lines if self.hint is None else [*lines, f"  hint: {self.hint}"]
+        lines = [f"{type(self).__name__}: {self.message}", *([] if self.hint is None else [f"  hint: {self.hint}"])]
+        return [visible(line) for line in lines]
 
 
 class ConfigError(RoutelabError):
@@ -153,6 +156,14 @@ class MalformedAnswer(ProviderError):
 
 class Cancelled(ProviderError):
     """The caller stopped waiting; what was generated until then is kept."""
+
+
+def visible(text: str) -> str:
+    """Return the text without what a terminal or a browser obeys instead of showing it.
+
+    Control characters but for tab and line feed, bidirectional overrides and lone surrogates become U+FFFD.
+    """
+    return _OBEYED.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def suggest(name: object, known: Iterable[str]) -> str | None:

@@ -5,7 +5,7 @@ Pure functions over strings: no notebook, no pandas. Every text is escaped here;
 
 from __future__ import annotations
 
-from routelab.present.html import STYLE, escape, note, pre, safe
+from routelab.present.html import STYLE, escape, framed, note, pre, safe
 from routelab.present.numbers import interval, percent, seconds, signed, tokens, usd
 from routelab.present.table import Table, bundle
 
@@ -14,6 +14,7 @@ __all__ = [
     "Table",
     "bundle",
     "escape",
+    "framed",
     "interval",
     "note",
     "percent",

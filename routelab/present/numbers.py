@@ -19,10 +19,15 @@ def usd(value: float | None) -> str:
         return "?"
     if value == 0:
         return "$0"
-    if abs(value) >= 0.1:
-        return f"${value:,.2f}" if abs(value) < 1000 else f"${value:,.0f}"
-    digits = 2 - math.floor(math.log10(abs(value)))
-    return f"${value:.{min(digits, 9)}f}"
+    sign, size = "−" if value < 0 else "", abs(value)
+    if math.isinf(size):
+        return f"{sign}$∞"
+    if size >= 0.1:
+        return f"{sign}${size:,.2f}" if size < 1000 else f"{sign}${size:,.0f}"
+    if size < 1e-9:
+        return f"<{sign}$0.000000001"
+    digits = 2 - math.floor(math.log10(size))
+    return f"{sign}${size:.{min(digits, 9)}f}"
 
 
 def seconds(value: float | None) -> str:

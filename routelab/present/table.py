@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from routelab.present.html import STYLE, escape, note, safe
+from routelab.present.html import PLAIN, escape, framed, note, safe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Table:
         widths = [max(_wide(row[i]) for row in cells) for i in range(len(self.head))]
         lines = ["  ".join(self._pad(row[i], widths[i], i) for i in range(len(widths))).rstrip() for row in cells]
         lines.insert(1, "  ".join("─" * w for w in widths))
-        return "\n".join([*([self.caption] if self.caption else []), *lines, *self.notes])
+        return "\n".join([*([safe(self.caption)] if self.caption else []), *lines, *(safe(n) for n in self.notes)])
 
     def _pad(self, cell: str, width: int, column: int) -> str:
         space = " " * (width - _wide(cell))
@@ -43,14 +43,15 @@ class Table:
         body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self.rows)
         caption = note(self.caption) if self.caption else ""
         notes = "".join(note(n) for n in self.notes)
-        return f"{caption}<table><thead><tr>{cells(self.head, 'th')}</tr></thead><tbody>{body}</tbody></table>{notes}"
+        head = cells(self.head, "th")
+        return f'{caption}<table class="{PLAIN}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}'
 
 
 def bundle(*parts: Table | str) -> dict[str, str]:
     """Return the MIME bundle of tables and plain lines, one below the other: text/plain and text/html."""
     text = "\n".join(p.text() if isinstance(p, Table) else safe(p) for p in parts)
     body = "".join(p.html() if isinstance(p, Table) else f"<div>{escape(p)}</div>" for p in parts)
-    return {"text/plain": text, "text/html": f'<div class="rl">{STYLE}{body}</div>'}
+    return {"text/plain": text, "text/html": framed(body)}
 
 
 def _wide(text: str) -> int:
