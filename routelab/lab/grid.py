@@ -16,7 +16,7 @@ from routelab.lab.compare import ALPHA, Arm, Comparison, Figures, same
 from routelab.lab.controls import Shuffle
 from routelab.lab.statistics import Estimate
 from routelab.lab.verdict import cheaper
-from routelab.present import STYLE, Table, escape, safe, seconds, signed, usd
+from routelab.present import Table, escape, framed, safe, seconds, signed, usd
 
 DASH = "–"
 ARMS = 24
@@ -24,11 +24,10 @@ SHOWN = 10
 CHARACTERS = 200
 ASKED = 120
 RULE = "— controls —"
-# JupyterLab aligns every cell to the right, and a column of names must not shrink to single letters.
+# Seven columns fit beside a notebook's margin when long names may break and keep some room all the same.
 GRID_STYLE = (
-    "<style>.rl.grid table td,.rl.grid table th{text-align:left;overflow-wrap:break-word;padding:3px 8px}"
-    ".rl.grid table .n{text-align:right}"
-    ".rl.grid table td:first-child{min-width:8em;overflow-wrap:anywhere}</style>"
+    "<style>.rl.grid table td:first-child{min-width:8em;overflow-wrap:anywhere}"
+    ".rl.grid table td,.rl.grid table th{padding-right:10px!important}</style>"
 )
 
 
@@ -61,8 +60,11 @@ def comparison_bundle(comparison: Comparison, answers: Table | None = None) -> d
     body = "".join(_broken(table.html()) for table in tables)
     detail = f"<div>{escape(rest)}</div>" if rest else ""
     style = "margin:6px 0 2px;font-size:1.35em;font-weight:600;color:inherit"
-    html = f'<div class="rl grid">{STYLE}{GRID_STYLE}<h3 style="{style}">{escape(head)}</h3>{detail}{body}</div>'
-    return {"text/plain": "\n\n".join([safe(said), *(table.text() for table in tables)]), "text/html": html}
+    html = f'{GRID_STYLE}<h3 style="{style}">{escape(head)}</h3>{detail}{body}'
+    return {
+        "text/plain": "\n\n".join([safe(said), *(table.text() for table in tables)]),
+        "text/html": framed(html, more="grid"),
+    }
 
 
 def headline(sentence: str) -> tuple[str, str]:

@@ -124,7 +124,7 @@ def test_the_hull_is_drawn_through_its_corners(cube: Cube) -> None:
     assert comparison.controls is not None
     hull = comparison.controls.hull
     assert hull is not None
-    line = trace(chart("frontier", comparison).figure, "zero router: mixing single models at random")
+    line = trace(chart("frontier", comparison).figure, "zero router (random mixing)")
     drawn = list(zip(line.x, line.y, strict=True))
     for _, cost, quality in hull.corners[1:]:
         assert any(x == pytest.approx(cost) and y == pytest.approx(100 * quality) for x, y in drawn)
@@ -213,6 +213,6 @@ def test_an_arm_below_the_frontier_is_called_beaten_only_when_resamples_agree(
 
 def test_the_hull_of_a_free_model_starts_where_free_arms_stand(cube: Cube) -> None:
     figure = chart("frontier", compared(cube)).figure
-    line = trace(figure, "zero router: mixing single models at random")
+    line = trace(figure, "zero router (random mixing)")
     assert line.x[0] == figure.layout.xaxis.tickvals[0]
     assert list(line.x) == sorted(line.x)

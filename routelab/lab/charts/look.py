@@ -25,6 +25,8 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "pentagon")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 WIDEST = 32
+LEGEND = 34
+"""The widest name in a legend, so that two columns fit on a chart of 600 pixels."""
 CAPTION_WIDE = 104
 WIDE_SPREAD = 30.0
 """An axis is logarithmic when its largest value is at least so many times its smallest."""

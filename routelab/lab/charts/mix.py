@@ -13,7 +13,7 @@ from routelab.core.plan import NOBODY
 from routelab.lab.charts.arms import caption, chosen, everyone, left_out, sentence, titled
 from routelab.lab.charts.calls import Calls
 from routelab.lab.charts.chart import Chart
-from routelab.lab.charts.look import INK, PALETTE, Heading, hover, label, layout
+from routelab.lab.charts.look import INK, LEGEND, PALETTE, Heading, hover, label, layout
 from routelab.lab.compare import Arm, Comparison
 from routelab.present import Table, percent
 
@@ -159,6 +159,12 @@ def _figure(rows: Sequence[Share], names: Sequence[str], heading: Heading, unit:
     }
 
 
+def _inside(series: str, share: float) -> str:
+    """Return what stands in a segment: the name where a narrow chart has room for it, else the share alone, else nothing."""
+    said = percent(share, 0)
+    return label(f"{series} {said}", 28) if share >= 0.4 else said if share >= 0.07 else ""
+
+
 def _bars(
     series: str, colour: str, members: set[str], pattern: str, rows: Sequence[Share], names: Sequence[str], unit: str
 ) -> dict[str, Any]:
@@ -172,7 +178,7 @@ def _bars(
         "orientation": "h",
         "x": [100 * s for s in share],
         "y": [-i for i in range(len(names))],
-        "name": label(series, 40),
+        "name": label(series, LEGEND),
         "marker": {
             "color": colour,
             "line": {"color": "rgba(128,128,128,0.6)", "width": 0.5},
@@ -182,7 +188,7 @@ def _bars(
                 else {}
             ),
         },
-        "text": [label(f"{series} {percent(s, 0)}", 28) if s >= 0.08 else "" for s in share],
+        "text": [_inside(series, s) for s in share],
         "textposition": "inside",
         "insidetextanchor": "middle",
         "textangle": 0,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from routelab.lab.charts.arms import quality_text
-from routelab.lab.charts.look import INK, Heading, Mark, Scale, hover, label, layout, marks, rupture
+from routelab.lab.charts.look import INK, LEGEND, Heading, Mark, Scale, hover, label, layout, marks, rupture
 from routelab.lab.charts.points import CONTROLS, SAYS, Part, Point
 from routelab.lab.controls import Hull
 from routelab.lab.statistics import Estimate
@@ -75,7 +75,7 @@ def _mixing(hull: Hull, at: Scale) -> dict[str, Any]:
         "mode": "lines",
         "x": [at.at(c) for c in costs],
         "y": [100 * (hull.quality_at(c) or 0.0) for c in costs],
-        "name": "zero router: mixing single models at random",
+        "name": "zero router (random mixing)",
         "line": {"color": INK, "width": 1.4, "dash": "dash"},
         "hoverinfo": "text",
         "hovertext": [
@@ -128,7 +128,7 @@ def _mark(point: Point, mark: Mark, at: Scale) -> dict[str, Any]:
         "mode": "markers",
         "x": [x],
         "y": [y],
-        "name": label(point.name, 44),
+        "name": label(point.name, LEGEND),
         "marker": {
             "color": mark.colour,
             "symbol": mark.symbol,

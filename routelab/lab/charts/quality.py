@@ -10,7 +10,7 @@ import numpy as np
 
 from routelab.lab.charts.arms import caption, chosen, clusters_of, everyone, left_out, prompts_of, quality_text, titled
 from routelab.lab.charts.chart import Chart
-from routelab.lab.charts.look import GRID, INK, Heading, Mark, hover, label, layout, marks
+from routelab.lab.charts.look import GRID, INK, LEGEND, Heading, Mark, hover, label, layout, marks
 from routelab.lab.compare import Comparison
 from routelab.lab.outcomes import Bools
 from routelab.lab.statistics import Estimate, quality_mean
@@ -167,7 +167,7 @@ def _trace(name: str, mark: Mark, seen: Sequence[tuple[float, str, Estimate]]) -
         "mode": "markers",
         "x": [100 * e.value for _, _, e in seen],
         "y": [y for y, _, _ in seen],
-        "name": label(name, 40),
+        "name": label(name, LEGEND),
         "marker": {"color": mark.colour, "symbol": mark.symbol, "size": 9, "line": {"width": 1, "color": INK}},
         "error_x": {
             "type": "data",

@@ -14,7 +14,7 @@ from routelab.core.errors import DataError
 from routelab.lab.charts.arms import caption, chosen, everyone, left_out, sentence, titled
 from routelab.lab.charts.calls import Calls
 from routelab.lab.charts.chart import Chart
-from routelab.lab.charts.look import Axis, Heading, dollars, hover, label, layout, marks, scale
+from routelab.lab.charts.look import LEGEND, Axis, Heading, dollars, hover, label, layout, marks, scale
 from routelab.lab.compare import Comparison
 from routelab.present import Table, usd
 
@@ -161,7 +161,7 @@ def _figure(rows: Sequence[Line], x: Axis, heading: Heading) -> dict[str, Any]:
                 "mode": "lines+markers",
                 "x": [_moment(w) if isinstance(w, datetime) else w for w in when],
                 "y": [row.total[i] for i in kept],
-                "name": label(row.name, 40),
+                "name": label(row.name, LEGEND),
                 "line": {"color": mark.colour, "width": 2, "shape": "hv"},
                 # A symbol on every point would be a worm; a few tell the lines apart where colours do not.
                 "marker": {"symbol": mark.symbol, "size": 8, "color": mark.colour, "maxdisplayed": 8},
