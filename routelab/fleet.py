@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -39,8 +40,11 @@ class ModelSpec:
         if (self.usd_per_mtok_in is None) != (self.usd_per_mtok_out is None):
             raise ValueError("usd_per_mtok_in and usd_per_mtok_out go together")
         for name in ("usd_per_mtok_in", "usd_per_mtok_out", "usd_per_mtok_cached_in"):
-            if (value := getattr(self, name)) is not None and value < 0:
+            if (value := getattr(self, name)) is not None and not 0 <= value < math.inf:
                 raise ValueError(f"{name}: must be at least 0, not {value}")
+        for name in ("context_window", "max_output_tokens"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name}: must be at least 1, not {value}")
         if self.price_as_of is not None:
             try:
                 date.fromisoformat(self.price_as_of)
@@ -88,7 +92,9 @@ class Fleet:
 
         source = answers if answers is not None else outcomes
         provider = Recorded(outcomes=outcomes, answers=source, latency=latency)  # type: ignore[arg-type]
-        models = [Model(name=name, provider="recorded", upstream=name) for name in outcomes.models]
+        # What practice models once said is still simulated when it is read back.
+        simulated = bool(getattr(outcomes, "simulated", False))
+        models = [Model(name=n, provider="recorded", upstream=n, simulated=simulated) for n in outcomes.models]
         return Fleet(
             endpoints={m.name: Endpoint(model=m, provider=provider) for m in models},
             counter=Counter(),
