@@ -114,6 +114,16 @@ def _parser() -> _Parser:
     export.add_argument("config", metavar="winner.yaml")
     export.add_argument("--to", required=True, choices=("routelab", "litellm", "vllm-sr"))
     export.add_argument("-o", "--out", required=True, metavar="out.yaml")
+    export.add_argument(
+        "--fleet", metavar="fleet.yaml", help="where the models are; default: the config's own, or the one beside it"
+    )
+    export.add_argument(
+        "--verify",
+        action="store_true",
+        help="load the file in the real program, offline, and compare its picks with ours",
+    )
+    export.add_argument("--python", metavar="PATH", help="the Python that has the real program (with --verify)")
+    export.add_argument("--prompts", metavar="P", help="prompts to verify with (jsonl or csv; default: the workbench)")
 
     commands.add_parser(
         "doctor", help="versions, keys present by name, price and tokenizer dates, log health"
@@ -188,11 +198,32 @@ def _recorded(outcomes: Outcomes) -> Table:
 
 def _export(options: argparse.Namespace) -> int:
     from routelab.config import RouteConfig
+    from routelab.fleet import Fleet
+    from routelab.lab.datasets import Dataset
     from routelab.lab.export import write_config
+    from routelab.lab.parity import verify
+    from routelab.lab.targets import export
 
-    path = write_config(RouteConfig.from_yaml(options.config), Path(options.out), to=options.to)
-    print(f"wrote {path}")
-    return 0
+    config = RouteConfig.from_yaml(options.config)
+    out = Path(options.out)
+    if options.to == "routelab":
+        print(f"wrote {write_config(config, out)}")
+        return 0
+    beside = Path(options.config).with_name("fleet.yaml")
+    path = options.fleet or (beside if config.fleet is None and beside.is_file() else None)
+    fleet = None if path is None else Fleet.from_yaml(path)
+    exported = export(config, to=options.to, fleet=fleet)
+    print(f"wrote {exported.write(out)}")
+    for name in exported.files:
+        print(f"wrote {out.with_name(name)} (belongs beside it)")
+    print(exported.table().text(width=120))
+    if not options.verify:
+        return 0
+    prompts = (Dataset.read(options.prompts) if options.prompts else Dataset.load("workbench")).prompts
+    parity = verify(config, exported, out, prompts, fleet=fleet, python=options.python)
+    print()
+    print(parity.table().text(width=120))
+    return 0 if parity.ok else 1
 
 
 def _doctor(options: argparse.Namespace) -> int:

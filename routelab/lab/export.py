@@ -7,19 +7,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from routelab import strict
 from routelab.config import RouteConfig
-from routelab.core.errors import ConfigError, UnavailableError, suggest
+from routelab.core.errors import ConfigError, suggest
 from routelab.core.ports import Strategy
+from routelab.fleet import Fleet
 from routelab.lab.compare import Arm, Comparison
 from routelab.lab.report import result
+from routelab.lab.targets import export
 
 TARGETS = ("routelab", "litellm", "vllm-sr")
 
 
 def write_winner(
-    comparison: Comparison, path: str | Path, *, to: str = "routelab", arm: str | None = None
+    comparison: Comparison,
+    path: str | Path,
+    *,
+    to: str = "routelab",
+    arm: str | None = None,
+    fleet: Fleet | None = None,
 ) -> Path | None:
     """Write the winner's config (or a named arm's) with its evidence; return the path, or None when there is no winner.
+
+    Another router's file (`to`) carries the evidence as a comment, and says what it cannot do exactly; `fleet` says where its
+    models are asked, unless the config does.
 
     An arm that is written without having been confirmed as the winner is stamped so: `evidence.status`.
     """
@@ -31,13 +42,16 @@ def write_winner(
     head = f"{config.name}: exported by routelab.\n{comparison.why}"
     if comparison.terms.simulated:
         head = f"SIMULATED: the figures below come from practice models, not from real ones.\n{head}"
+    if to != "routelab":
+        proof = strict.dump({"evidence": evidence(comparison, chosen)})
+        return export(config, to=to, fleet=fleet).under(f"{head}\n{proof}").write(Path(path))
     return config.to_yaml(path, evidence=evidence(comparison, chosen), comment=head)
 
 
-def write_config(config: RouteConfig, path: str | Path, *, to: str = "routelab") -> Path:
-    """Write a config for a target, without evidence."""
+def write_config(config: RouteConfig, path: str | Path, *, to: str = "routelab", fleet: Fleet | None = None) -> Path:
+    """Write a config for a target, without evidence; `routelab.lab.targets.export` also returns what the file cannot say."""
     _target(to)
-    return config.to_yaml(path)
+    return config.to_yaml(path) if to == "routelab" else export(config, to=to, fleet=fleet).write(Path(path))
 
 
 def evidence(comparison: Comparison, arm: Arm) -> dict[str, Any]:
@@ -112,5 +126,3 @@ def _target(to: str) -> None:
         raise ConfigError(
             f"unknown export target '{to}'{'' if near is None else '; ' + near}", hint=f"targets: {', '.join(TARGETS)}"
         )
-    if to != "routelab":
-        raise UnavailableError(f"export to {to} is not in this version of routelab yet", hint="to='routelab' is")
