@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from routelab.core.errors import ConfigError, RoutelabError
+from routelab.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from routelab.lab.session import Lab
@@ -26,6 +26,7 @@ def load(ipython: Any) -> None:
     from routelab.notebook.magics import magics
     from routelab.notebook.questions import questions
     from routelab.notebook.settings import RouteLab
+    from routelab.notebook.tracebacks import shorten
 
     if bench_of(ipython) is not None:
         return
@@ -35,8 +36,8 @@ def load(ipython: Any) -> None:
         ipython.register_magic_function(no_var_expand(function), magic_kind=kind, magic_name=name)
     settings.observe(lambda _: bench.reopen(), names=["log"])
     settings.observe(lambda _: bench.refit(), names=["fleet"])
-    settings.observe(lambda change: setattr(RoutelabError, "short", change["new"]), names=["short_errors"])
-    RoutelabError.short = settings.short_errors
+    settings.observe(lambda change: shorten(ipython, change["new"]), names=["short_errors"])
+    shorten(ipython, settings.short_errors)
     ipython.configurables.append(settings)
     bench.matcher = matcher_of(bench)
     if ipython.Completer is not None:
@@ -49,6 +50,7 @@ def unload(ipython: Any) -> None:
     """Take everything away again: jobs are stopped, the log is written and let go."""
     from routelab.notebook.bench import ATTRIBUTE, bench_of
     from routelab.notebook.questions import questions
+    from routelab.notebook.tracebacks import shorten
 
     bench = bench_of(ipython)
     if bench is None:
@@ -62,7 +64,7 @@ def unload(ipython: Any) -> None:
     if ipython.Completer is not None and bench.matcher in ipython.Completer.custom_matchers:
         ipython.Completer.custom_matchers.remove(bench.matcher)
     bench.settings.unobserve_all()
-    RoutelabError.short = True
+    shorten(ipython, True)
     bench.close()
     delattr(ipython, ATTRIBUTE)
 

@@ -43,6 +43,8 @@ class Bench:
     @property
     def fleet(self) -> Fleet:
         """The fleet in use: the one that was chosen, else ./fleet.yaml, else the practice models."""
+        if self._lab is not None:
+            return self._lab.fleet
         if self._fleet is None:
             from routelab.fleet import Fleet
 
@@ -74,7 +76,7 @@ class Bench:
         given: str = self.settings.log
         if given == ":memory:":
             return given
-        path = Path(given)
+        path = Path(given).expanduser()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if given == LOG and not (ignore := path.parent / ".gitignore").exists():
@@ -86,7 +88,7 @@ class Bench:
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             self.say(f"routelab: {given} is read-only, so calls are logged in memory only")
             return ":memory:"
-        return given
+        return str(path)
 
     def reopen(self) -> None:
         """Let go of the log; the next call opens the one that the settings name by then. Named arms stay."""

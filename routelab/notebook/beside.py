@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from routelab.core.errors import DataError, suggest
 from routelab.core.values import Prompt
-from routelab.present import STYLE, escape, note, pre, safe, seconds, usd
+from routelab.present import escape, framed, note, pre, safe, seconds, usd
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +75,7 @@ class Beside:
         table = f"<table><thead><tr>{names}</tr></thead><tbody><tr>{facts}</tr><tr>{texts}</tr><tr>{why}</tr></tbody></table>"
         return {
             "text/plain": f"{text}\n\n{NOTE}",
-            "text/html": f'<div class="rl">{STYLE}{table}{note(NOTE)}</div>',
+            "text/html": framed(table + note(NOTE)),
         }
 
 

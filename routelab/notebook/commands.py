@@ -49,25 +49,32 @@ def _status(bench: Bench, line: Line) -> Any:
 
     _no_words(line, "status")
     lab = bench.lab
-    [(runs, cost, unpriced, hits)] = lab.log.query(
-        "select count(*), sum(cost_usd), count(*) - count(cost_usd), count(*) filter (cached) from runs where session = ?",
+    spent = lab.log.query(
+        """select simulated, count(*), sum(cost_usd), count(*) - count(cost_usd), count(*) filter (cached)
+        from runs where session = ? and run_id in (select run_id from calls) group by all order by simulated""",
         [lab.log.session],
     )
     [(ever,)] = lab.log.query("select count(*) from runs")
     health = lab.log.health
     running = [str(job) for job in bench.jobs if not job.done]
-    priced = f" ({unpriced} without a known price)" if unpriced else ""
     rows = [
         ["routelab", __version__],
         ["fleet", f"{bench.fleet.source or 'own'}: {len(bench.fleet.names)} models"],
         ["default arm", bench.settings.arm],
         ["log", f"{_near(lab.log.path)}: {ever:,} runs"],
-        ["this session", f"{runs:,} runs, {usd(cost or 0.0) if runs else '$0'}{priced}, {hits:,} cache hits"],
+        *([f"this session{', simulated' if simulated else ''}", _spent(*figures)] for simulated, *figures in spent),
         ["waiting to be written", f"{health.pending} rows" + ("" if health.sound else f"; {health}")],
         ["jobs", "; ".join(running) or "none running"],
         ["budget of a cell", "none" if bench.settings.budget_usd is None else usd(bench.settings.budget_usd)],
     ]
     return sheet(Table(head=("what", "now"), rows=rows, caption="%routelab status"))
+
+
+def _spent(runs: int, cost: float | None, unpriced: int, hits: int) -> str:
+    from routelab.present import usd
+
+    unknown = f" and {unpriced} without a known price" if unpriced else ""
+    return f"{runs:,} run{'' if runs == 1 else 's'}, {usd(cost)}{unknown}, {hits:,} cache hit{'' if hits == 1 else 's'}"
 
 
 def _models(bench: Bench, line: Line) -> Any:
@@ -125,7 +132,7 @@ def _use(bench: Bench, line: Line) -> Any:
 
 
 def _log(bench: Bench, line: Line) -> Any:
-    from routelab.notebook.sheet import sheet
+    from routelab.notebook.sheet import cut, sheet
     from routelab.present import Table, seconds, usd
 
     _no_words(line, "log")
@@ -150,7 +157,7 @@ def _log(bench: Bench, line: Line) -> Any:
             usd(cost),
             seconds(latency),
             "–" if quality is None else f"{quality:.2f}",
-            " ".join((prompt or "").split())[:60],
+            cut(prompt or "", 60),
         ]
         for run_id, at, arm, task, model, status, cost, latency, quality, prompt, simulated, _ in found
     ]
@@ -173,7 +180,7 @@ def _sql(bench: Bench, line: Line) -> Any:
 def _show(bench: Bench, line: Line) -> Any:
     from routelab.answer import Answer
     from routelab.notebook.beside import said
-    from routelab.notebook.sheet import sheet
+    from routelab.notebook.sheet import Block, sheet
 
     wanted = _one_word(line, "show", "a run's id or its beginning")
     log = bench.lab.log
@@ -191,7 +198,9 @@ def _show(bench: Bench, line: Line) -> Any:
     if run is None:
         raise DataError(f"run {found[0]} has no events in the log")
     answer = Answer(run)
-    return sheet(answer.header(), f"prompt: {run.prompt.text}", answer.trace(), said(answer))
+    return sheet(
+        answer.header(), "asked:", Block(text=run.prompt.text), answer.trace(), "answered:", Block(text=said(answer))
+    )
 
 
 def _panel(bench: Bench, line: Line) -> Any:
@@ -282,13 +291,13 @@ def _doctor(bench: Bench, line: Line) -> Any:
 
 def _help(bench: Bench, line: Line) -> Any:
     from routelab.notebook.magics import HELP
-    from routelab.notebook.sheet import sheet
+    from routelab.notebook.sheet import Block, sheet
     from routelab.present import Table
 
     commands = Table(
         head=("command", "what it does"), rows=[[f"%routelab {c.usage}", c.says] for c in COMMANDS.values()]
     )
-    return sheet(HELP, commands)
+    return sheet(Block(text=HELP, aligned=True), commands)
 
 
 COMMANDS: Mapping[str, Command] = MappingProxyType(

@@ -31,6 +31,8 @@ def matcher_of(bench: Bench) -> Callable[[CompletionContext], SimpleMatcherResul
         if match is None or (match.group(1) == "%%" and match.group(2) != "route"):
             return _nothing()
         before, fragment = _split(match.group(3))
+        if fragment.startswith("$"):
+            return _result(fragment, [f"${name}" for name in bench.names if not name.startswith("_")])
         words = {"route": _route, "routeplot": _plot, "routelab": _lab}[match.group(2)](bench, before, match.group(1))
         return _result(fragment, words)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from routelab.notebook.asking import Ask
 from routelab.notebook.bench import Bench
+from routelab.notebook.sheet import cut
 from routelab.notebook.work import arms_of, prompts_of
 from routelab.present import Table, bundle, tokens, usd
 
@@ -82,7 +83,7 @@ class DryRun:
         left = len(self.decisions) - len(shown)
         more = [f"{left} more rows; .frame has them all"] if left else []
         rows = [
-            [d.prompt[:80], d.arm, d.model, d.why, tokens(d.input_tokens, estimated=True), usd(d.worst_usd)]
+            [cut(d.prompt, 80), d.arm, d.model, d.why, tokens(d.input_tokens, estimated=True), usd(d.worst_usd)]
             for d in shown
         ]
         head = ("prompt", "arm", "would ask", "why", "input tokens", "at most")

@@ -6,6 +6,7 @@ No widget and no carriage returns: a saved notebook keeps the last state as plai
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 import uuid
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from routelab.lab.trial import Progress, Trial
-from routelab.present import STYLE, escape, safe, usd
+from routelab.present import escape, framed, safe, usd
 
 EVERY_S = 0.25
 
@@ -36,10 +37,16 @@ class Live:
             if text == self._text or not self._shown or (not self._moving and not last):
                 return
             bar = "" if share is None or last else f'<progress value="{share:.3f}" max="1"></progress> '
-            html = f'<div class="rl">{STYLE}<div class="m">{bar}{escape(text)}</div></div>'
-            about = {"transient": {"display_id": self._id}, "update": self._text is not None}
-            self._shell.display_pub.publish(data={"text/plain": safe(text), "text/html": html}, metadata={}, **about)
+            html = framed(f'<div class="m">{bar}{escape(text)}</div>')
+            data = {"text/plain": safe(text), "text/html": html}
+            # A change belongs to the cell that runs now, and not to the one that this job was started from: a runner without
+            # a browser listens to the running cell only. In a context of its own the kernel knows no other.
+            context = contextvars.copy_context() if self._text is None else contextvars.Context()
+            context.run(self._publish, data, update=self._text is not None)
             self._text = text
+
+    def _publish(self, data: dict[str, str], *, update: bool) -> None:
+        self._shell.display_pub.publish(data=data, metadata={}, transient={"display_id": self._id}, update=update)
 
     def begin(self) -> None:
         """Let the next text come as a new output, also of a line that was not shown until now."""

@@ -20,7 +20,7 @@ _PATH = rf"{_NAME}(?:\.{_NAME}|\[\s*(?:-?\d+|'[^'\\\n]*'|\"[^\"\\\n]*\")\s*\])*"
 _PLACE = re.compile(rf"\\\{{\{{|\{{\{{[ \t]*({_PATH})[ \t]*\}}\}}")
 # Somebody's template language in a prompt about templates: no variable can have these names.
 _WORDS = frozenset((*keyword.kwlist, "true", "false", "none"))
-HINT = r"write \{{ for literal braces, or use --no-template"
+HINT = r"\{{ is a literal {{, and --no-template fills nothing in"
 
 
 @dataclass(frozen=True, kw_only=True)

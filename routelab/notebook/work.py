@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +133,7 @@ def arms_of(bench: Bench, ask: Ask) -> dict[str, RouteConfig]:
         )
         arms = {ask.model: pinned}
     else:
-        arms = dict(bench.arm(given) for given in ask.arms) if ask.arms else dict([bench.default()])
+        arms = _distinct([bench.arm(given) for given in ask.arms] if ask.arms else [bench.default()])
     changes = {"system": ask.system, "temperature": ask.temperature, "max_output_tokens": ask.max_tokens}
     given: dict[str, Any] = {key: value for key, value in changes.items() if value is not None}
     if not given:
@@ -142,6 +142,15 @@ def arms_of(bench: Bench, ask: Ask) -> dict[str, RouteConfig]:
         name: dataclasses.replace(config, prompt=dataclasses.replace(config.prompt, **given))
         for name, config in arms.items()
     }
+
+
+def _distinct(arms: Sequence[tuple[str, RouteConfig]]) -> dict[str, RouteConfig]:
+    found: dict[str, RouteConfig] = {}
+    for name, config in arms:
+        if name in found:
+            raise ConfigError(f"two arms are called '{name}'", hint="give one of the configs another name")
+        found[name] = config
+    return found
 
 
 def prompts_of(bench: Bench, ask: Ask) -> Dataset:
@@ -194,6 +203,6 @@ def _purse(bench: Bench, ask: Ask) -> Any:
 def _kept(bench: Bench, name: str, config: RouteConfig) -> Router:
     """Return the arm's router of earlier cells, so that its cache remembers what they asked."""
     key = (name, config.fingerprint)
-    if key not in bench.routers:
+    if key not in bench.routers or bench.routers[key].fleet is not bench.fleet:
         bench.routers[key] = bench.router(name, config)
     return bench.routers[key]

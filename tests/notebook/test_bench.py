@@ -83,7 +83,7 @@ def test_the_log_stands_in_a_folder_that_keeps_itself_out_of_commits(cells: Cell
     assert cells.bench.lab.log.query("select count(*) from runs") == [(1,)]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 0)() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_means_memory_and_is_said_once(cells: Cells, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     cells.run("%config RouteLab.log = '.routelab/log.duckdb'")
@@ -122,10 +122,25 @@ def test_settings_are_checked_and_listed(cells: Cells) -> None:
         cells.bench.settings.feedback = 3
     names = ["log", "fleet", "arm", "feedback", "budget_usd", "jobs", "limit", "short_errors"]
     assert sorted(cells.bench.settings.class_own_traits(config=True)) == sorted(names)
+
+
+def test_errors_are_two_lines_or_whole_tracebacks(cells: Cells, capsys: pytest.CaptureFixture[str]) -> None:
+    def told() -> str:
+        capsys.readouterr()
+        with pytest.raises(ConfigError):
+            cells.run("%%route chep\nhi\n")
+        return capsys.readouterr().out
+
+    short = "ConfigError: unknown arm 'chep'; did you mean 'cheap'?\n  hint: `%routelab strategies` lists the arms\n"
+    assert told() == short
     cells.run("%config RouteLab.short_errors = False")
-    assert RoutelabError.short is False
+    whole = told()
+    assert "Traceback (most recent call last)" in whole
+    assert "in Bench.arm(self, given)" in whole
+    assert short in whole
     cells.run("%config RouteLab.short_errors = True")
-    assert RoutelabError.short is True
+    assert told() == short
+    assert (RoutelabError.short, cells.shell.custom_exceptions) == (True, ())
 
 
 # %routelab
@@ -149,7 +164,7 @@ def test_status_says_what_the_session_did(cells: Cells) -> None:
         "fleet": "scripted: 2 models",
         "default arm": "cheap",
         "log": ":memory:: 1 runs",
-        "this session": "1 runs, $0.0000150, 0 cache hits",
+        "this session": "1 run, $0.0000150, 0 cache hits",
         "waiting to be written": rows["waiting to be written"],
         "jobs": "none running",
         "budget of a cell": "none",
@@ -164,7 +179,7 @@ def test_the_log_is_listed_filtered_and_shown(cells: Cells) -> None:
     assert list(cells.run("%routelab log --where prompt = 'one' and cost_usd < 1").frame["prompt"]) == ["one"]
     run_id = listed["run"][0]
     told = str(cells.run(f"%routelab show {run_id}"))
-    assert "prompt: three" in told
+    assert "asked:\nthree\n" in told
     assert "always cheap" in told
     assert "four" in told
     for wanted, message in (("zzz", "'zzz' is no run's id"), ("0" * 32, f"no run begins with '{'0' * 32}'")):
@@ -285,9 +300,9 @@ def test_charts_come_from_the_latest_comparison_a_named_one_or_the_log(cells: Ce
 # Help
 
 
-@pytest.mark.parametrize("name", ["route", "routeplot", "routelab"])
+@pytest.mark.parametrize("name", ["%route", "%%route", "%routeplot", "%routelab"])
 def test_help_begins_with_three_examples_and_then_lists_the_flags(cells: Cells, name: str) -> None:
-    doc = cells.shell.object_inspect(f"%{name}")["docstring"]
+    doc = cells.shell.object_inspect(name)["docstring"]
     examples, _, rest = doc.partition("Usage:")
     assert sum(line.strip().startswith("%") for line in examples.splitlines()) == 3
     assert len(rest.splitlines()) > 3

@@ -39,6 +39,8 @@ def complete(cells: Cells, text: str) -> list[str]:
         ("%%route --over que", ["questions"]),
         ("%%route --over work", ["workbench"]),
         ("%%route --score e", ["exact"]),
+        ("%%route --system $shor", ["$shorter"]),
+        ("%%route $mi", ["$mine"]),
         ("%%route --score sh", ["shorter"]),
         ("x = 1\n%routelab st", ["status", "strategies"]),
         ("%routelab use go", ["good"]),

@@ -236,3 +236,23 @@ def test_two_kernels_share_one_log(tmp_path: Path) -> None:
             ]
         counted = one.run("lab().log.query('select tags, count(*) from runs group by all order by 1')").texts
     assert counted == ["""[('{"who":"one"}', 15), ('{"who":"two"}', 15)]"""]
+
+
+def test_a_notebook_that_runs_without_a_browser_keeps_one_static_line(tmp_path: Path) -> None:
+    import nbclient
+    import nbformat
+
+    codes = [
+        SETUP,
+        "data = ['0.3 a', '0.6 b']",
+        "%%route slow --over data -o cmp\n{{prompt}}",
+        "%%route slow --bg -o job\n0.3 c",
+        "job.result().text",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in codes])
+    nbclient.NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    [line] = notebook.cells[2].outputs
+    assert line["data"]["text/plain"].startswith("data: 2 prompts × slow · 2 answers · $0.0000300 · ")
+    assert "<progress" not in line["data"]["text/html"]
+    assert notebook.cells[3].outputs[0]["data"]["text/plain"].endswith(" · done")
+    assert notebook.cells[4].outputs[0]["data"]["text/plain"] == "'slept'"

@@ -140,6 +140,8 @@ def test_arms_may_be_configs_from_variables_and_files(cells: Cells) -> None:
     }
     assert cells.run("%%route $mine\nhi\n").run.arm == "other"
     assert cells.run("%%route mine.yaml\nhi\n").model == "good"
+    with pytest.raises(ConfigError, match="two arms are called 'other'"):
+        cells.run("%%route $mine mine.yaml\nhi\n")
 
 
 def test_rows_of_a_frame_fill_the_template_and_give_a_comparison(cells: Cells) -> None:
@@ -214,6 +216,12 @@ def test_a_cache_remembers_between_cells_until_it_is_told_not_to(cells: Cells) -
     assert said == ["one", "one", "two", "one"]
     cells.run("%routelab cache clear")
     assert cells.run("%%route kept\nhi\n").text == "three"
+
+
+def test_a_fleet_that_is_changed_on_the_lab_answers_from_then_on(cells: Cells) -> None:
+    cells.run("%route -q hi")
+    cells.bench.lab.fleet = fleet({"cheap": Scripted("another")})
+    assert cells.run("%route hi").text == "another"
 
 
 def test_a_dry_run_decides_and_counts_and_asks_nobody(cells: Cells) -> None:
