@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from routelab.core.values import Prompt
-from routelab.lab.charts.arms import COST_KINDS, Shown, chosen, everyone, quality_text, sentence
+from routelab.lab.charts.arms import COST_KINDS, Shown, chosen, everyone, many, quality_text, sentence
 from routelab.lab.compare import ALPHA, Arm, Comparison, Figures, same
 from routelab.lab.controls import Shuffle
 from routelab.lab.statistics import Estimate
@@ -190,7 +190,7 @@ def _caption(comparison: Comparison) -> str:
     )
     parts = [
         *(["SIMULATED: no figure here says anything about a real model"] if terms.simulated else []),
-        f"{terms.dataset or 'comparison'}: {len(comparison.arms)} arms{tried}, {split}",
+        f"{terms.dataset or 'comparison'}: {many(len(comparison.arms), 'arm')}{tried}, {split}",
         f"margin {100 * terms.margin:g} points",
     ]
     return sentence(*parts)
@@ -205,7 +205,7 @@ def _notes(comparison: Comparison, hidden: int, *, failures: bool) -> tuple[str,
         "cost: USD per 1,000 prompts; × baseline: ratio of the costs"
     )
     notes = (
-        f"{hidden} more arms; .frame has all" if hidden else "",
+        f"{many(hidden, 'more arm')}; .frame has all" if hidden else "",
         how if failures else f"{how}; nothing failed",
         f"costs are {' and '.join(kinds)}{marked}" if kinds else "",
         *terms.notes,

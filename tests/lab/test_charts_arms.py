@@ -54,7 +54,7 @@ def test_tasks_beyond_the_limit_are_in_the_table_only(cube: Cube) -> None:
     drawn = chart("quality", compared(cube, tasks=[f"task {i % 15}" for i in range(120)]), tasks=4)
     assert len(drawn.figure.layout.yaxis.ticktext) == 5
     assert len(drawn.table.rows) == 16
-    assert "11 smaller tasks are in the table only" in drawn.caption
+    assert "11 smaller tasks in the table only" in drawn.caption
 
 
 def test_prompts_without_tasks_are_one_row(cube: Cube) -> None:
@@ -91,7 +91,7 @@ def test_shares_are_of_the_prompts_whose_outcome_is_known(cube: Cube) -> None:
 def test_arms_that_ask_one_model_are_not_drawn_beside_arms_that_route(cube: Cube) -> None:
     drawn = chart("mix", compared(cube))
     assert list(drawn.figure.layout.yaxis.ticktext) == ["best-single: top (baseline)", "by-task"]
-    assert "3 arms that ask one model are not drawn" in drawn.caption
+    assert "3 arms asking one model not drawn" in drawn.caption
     assert drawn.table.rows[-1] == ("by-task", "120", "top 67 %, free 33 %")
     alone = replay(hundred(cube), {"only": Fixed(model="mid")}, confirm=0)
     assert list(chart("mix", alone).figure.layout.yaxis.ticktext) == ["best-single: top (baseline)", "only"]

@@ -163,7 +163,7 @@ def test_arms_beyond_the_limit_are_grey_dots_and_counted(cube: Cube) -> None:
     drawn = chart("frontier", compared(cube), limit=2)
     dots = trace(drawn.figure, "3 other arms")
     assert len(dots.x) == 3
-    assert "3 arms are grey dots without a name" in drawn.caption
+    assert "3 arms as grey dots without a name" in drawn.caption
     assert sum(row[5] in ("on it", "") for row in drawn.table.rows) == 5
 
 

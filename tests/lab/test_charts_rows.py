@@ -220,5 +220,5 @@ def test_only_the_busiest_are_drawn_and_the_table_has_all() -> None:
     rows = [call(arm=f"arm {k}") for k in range(5) for _ in range(k + 1)]
     for kind in ("cost", "latency", "spend"):
         drawn = chart(kind, rows, limit=2)
-        assert "3 more arms are not drawn (limit=5 draws all)" in drawn.caption
+        assert "3 more arms not drawn (limit=5 draws all)" in drawn.caption
         assert len(drawn.table.rows) == 5

@@ -95,7 +95,7 @@ def caption(comparison: Comparison, *more: str, intervals: bool = True, costs: b
     kinds = [k for k in terms.cost_kinds if k != "recorded"] if costs else []
     parts = [
         terms.dataset or "",
-        f"n = {terms.confirm:,} {'confirm prompts' if terms.tune else 'prompts'}",
+        f"n = {many(terms.confirm, 'confirm prompt' if terms.tune else 'prompt')}",
         "95 % intervals" if intervals else "",
         f"costs: {' and '.join(COST_KINDS.get(k, k) for k in kinds)}" if kinds else "",
         "simulated models: no figure here says anything about a real one" if terms.simulated else "",
@@ -114,7 +114,16 @@ COST_KINDS = {"tokens_x_listprice": "tokens × list price", "estimated": "estima
 
 def left_out(hidden: int, limit: int) -> str:
     """Return the clause that announces arms which are not drawn, or nothing."""
-    return f"{hidden} more arms are not drawn (limit={limit + hidden} draws all)" if hidden else ""
+    return f"{many(hidden, 'more arm')} not drawn (limit={limit + hidden} draws all)" if hidden else ""
+
+
+def many(n: int, thing: str) -> str:
+    """Return how many of a thing, in the singular for one.
+
+    >>> many(1, "call"), many(1200, "call")
+    ('1 call', '1,200 calls')
+    """
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
 
 
 def prompts_of(comparison: Comparison) -> Sequence[Prompt]:

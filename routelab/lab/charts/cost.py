@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from routelab.core.ports import Floats
-from routelab.lab.charts.arms import caption, chosen, everyone, left_out, sentence, titled
+from routelab.lab.charts.arms import caption, chosen, everyone, left_out, many, sentence, titled
 from routelab.lab.charts.calls import Calls, numbers
 from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.look import Heading, dollars, scale
@@ -39,7 +39,7 @@ def cost_of_calls(calls: Calls, *, limit: int = 12, log: bool | None = None) -> 
     title = titled("Cost of a call", calls.simulated)
     hits, failed = len(calls.calls) - len(fresh), len(fresh) - len(asked)
     words = sentence(
-        f"n = {len(asked):,} calls by {calls.by}",
+        f"n = {many(len(asked), 'call')} by {calls.by}",
         f"cache hits left out: {hits:,}" if hits else "",
         f"failed calls that cost nothing left out: {failed:,}" if failed else "",
         _unknown(strips),

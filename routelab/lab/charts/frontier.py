@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from routelab.lab.charts.arms import caption, chosen, everyone, quality_text, titled, unlike
+from routelab.lab.charts.arms import caption, chosen, everyone, many, quality_text, titled, unlike
 from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.dominance import DRAWS, settled
 from routelab.lab.charts.look import Heading, Scale, dollars, scale
@@ -59,7 +59,7 @@ def _said(comparison: Comparison, rows: Sequence[Point], names: Sequence[str], p
     free = [p.name for p in arms if p.cost is not None and p.cost.value == 0]
     below = [p.name for p in dots if p.quality is not None and 100 * p.quality.value < plane.window[0]]
     return [
-        f"{len(dots)} arms are grey dots without a name" if dots else "",
+        f"{many(len(dots), 'arm')} as grey dots without a name" if dots else "",
         f"below the axis: {_listed(below)}" if below else "",
         f"not drawn, cost not known: {_listed(missing)}" if missing else "",
         *_twins(comparison),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from routelab.lab.charts.arms import caption, chosen, everyone, left_out, sentence, titled
+from routelab.lab.charts.arms import caption, chosen, everyone, left_out, many, sentence, titled
 from routelab.lab.charts.calls import Call, Calls, numbers
 from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.look import Heading, duration, scale
@@ -45,7 +45,7 @@ def _said(every: Sequence[Call], counted: Sequence[Call], by: str) -> list[str]:
     failed = len(every) - hits - len(counted)
     late = sum(c.timed_out for c in counted)
     return [
-        f"n = {len(counted):,} calls by {by}",
+        f"n = {many(len(counted), 'call')} by {by}",
         f"cache hits left out: {hits:,}" if hits else "",
         f"failed calls left out: {failed:,}" if failed else "",
         f"timed out, counted with the time until they were given up: {late:,}" if late else "",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from routelab.core.plan import NOBODY
-from routelab.lab.charts.arms import caption, chosen, everyone, left_out, sentence, titled
+from routelab.lab.charts.arms import caption, chosen, everyone, left_out, many, sentence, titled
 from routelab.lab.charts.calls import Calls
 from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.look import INK, LEGEND, PALETTE, Heading, hover, label, layout
@@ -70,7 +70,7 @@ def mix(comparison: Comparison, *, limit: int = 12) -> Chart:
     title = titled("Who answered", comparison.terms.simulated)
     words = caption(
         comparison,
-        f"{alone} arms that ask one model are not drawn" if alone else "",
+        f"{many(alone, 'arm')} asking one model not drawn" if alone else "",
         left_out(hidden, limit),
         intervals=False,
         costs=False,
@@ -85,7 +85,7 @@ def mix_of_calls(calls: Calls, *, limit: int = 12) -> Chart:
     names = tuple(groups)
     rows = [s for n in names for s in _of(n, Counter((c.model if c.answered else NONE) for c in groups[n]))]
     title = titled("Who answered", calls.simulated)
-    words = sentence(f"n = {len(calls.calls):,} calls", left_out(max(0, len(names) - limit), limit))
+    words = sentence(f"n = {many(len(calls.calls), 'call')}", left_out(max(0, len(names) - limit), limit))
     return _chart(rows, names, names[:limit], title, words, "calls")
 
 

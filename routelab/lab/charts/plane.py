@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from routelab.lab.charts.arms import quality_text
+from routelab.lab.charts.arms import many, quality_text
 from routelab.lab.charts.look import INK, LEGEND, Heading, Mark, Scale, hover, label, layout, marks, rupture
 from routelab.lab.charts.points import CONTROLS, SAYS, Part, Point
 from routelab.lab.controls import Hull
@@ -111,7 +111,7 @@ def _dots(others: Sequence[Point], at: Scale) -> dict[str, Any]:
         "mode": "markers",
         "x": [at.at(p.cost.value) for p in others if p.cost is not None],
         "y": [100 * p.quality.value for p in others if p.quality is not None],
-        "name": f"{len(others)} other arms",
+        "name": many(len(others), "other arm"),
         "marker": {"color": INK, "size": 6, "opacity": 0.55},
         "hoverinfo": "text",
         "hovertext": [told(p) for p in others],

@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from routelab.lab.charts.arms import caption, chosen, clusters_of, everyone, left_out, prompts_of, quality_text, titled
+from routelab.lab.charts.arms import (
+    caption,
+    chosen,
+    clusters_of,
+    everyone,
+    left_out,
+    many,
+    prompts_of,
+    quality_text,
+    titled,
+)
 from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.look import GRID, INK, LEGEND, Heading, Mark, hover, label, layout, marks
 from routelab.lab.compare import Comparison
@@ -69,7 +79,7 @@ def quality(comparison: Comparison, *, limit: int = ARMS, tasks: int = TASKS) ->
     words = caption(
         comparison,
         left_out(hidden, limit),
-        f"{len(every) - len(kept)} smaller tasks are in the table only" if len(every) > len(kept) else "",
+        f"{many(len(every) - len(kept), 'smaller task')} in the table only" if len(every) > len(kept) else "",
         costs=False,
     )
     return Chart(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from routelab.core.errors import DataError
-from routelab.lab.charts.arms import caption, chosen, everyone, left_out, sentence, titled
+from routelab.lab.charts.arms import caption, chosen, everyone, left_out, many, sentence, titled
 from routelab.lab.charts.calls import Calls
 from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.look import LEGEND, Axis, Heading, dollars, hover, label, layout, marks, scale
@@ -70,7 +70,7 @@ def spend_of_calls(calls: Calls, *, limit: int = 12) -> Chart:
     title = titled("Spend over time", calls.simulated)
     unknown = sum(row.unknown for row in rows)
     words = sentence(
-        f"{usd(sum(row.spent for row in rows))} in {len(calls.calls):,} calls by {calls.by}, times in UTC",
+        f"{usd(sum(row.spent for row in rows))} in {many(len(calls.calls), 'call')} by {calls.by}, times in UTC",
         f"calls of unknown cost: {unknown:,}, so more was spent" if unknown else "",
         left_out(len(rows) - len(drawn), limit),
     )
@@ -159,7 +159,7 @@ def _figure(rows: Sequence[Line], x: Axis, heading: Heading) -> dict[str, Any]:
             {
                 "type": "scatter",
                 "mode": "lines+markers",
-                "x": [_moment(w) if isinstance(w, datetime) else w for w in when],
+                "x": [w.isoformat(sep=" ", timespec="milliseconds") if isinstance(w, datetime) else w for w in when],
                 "y": [row.total[i] for i in kept],
                 "name": label(row.name, LEGEND),
                 "line": {"color": mark.colour, "width": 2, "shape": "hv"},
