@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,3 +83,7 @@ def cells(one_shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.Monke
     notebook.unload(one_shell)
     # `%config` writes into the shell's own config too, from where the next load would take it.
     one_shell.config.pop("RouteLab", None)
+    # The last error's frames hold connections, which DuckDB's bindings complain about at the interpreter's end.
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        vars(sys).pop(name, None)
+    one_shell.InteractiveTB.tb = None
