@@ -232,7 +232,8 @@ SWAPS: tuple[Any, ...] = (
 
 def test_a_value_of_another_type_is_nothing_worse_than_a_config_error(tmp_path: Path) -> None:
     valid = dict(Fleet.from_yaml(written(YAML, tmp_path)).spec)  # type: ignore[arg-type]
-    places = [(a,) for a in valid] + [(a, b) for a in ("providers", "models") for b in valid[a]]
+    places: list[tuple[str, ...]] = [(a,) for a in valid]
+    places += [(a, b) for a in ("providers", "models") for b in valid[a]]
     places += [(a, b, c) for a in ("providers", "models") for b in valid[a] for c in valid[a][b]]
     for key in places:
         for swap in SWAPS:
@@ -266,7 +267,7 @@ def test_the_practice_fleet_is_labelled_simulated_wherever_it_shows() -> None:
 
 
 def test_a_model_that_is_not_there_is_named_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="unknown model 'gpt-5-mni'; did you mean 'gpt-5-mini'?") as caught:
+    with pytest.raises(ConfigError, match=r"unknown model 'gpt-5-mni'; did you mean 'gpt-5-mini'\?") as caught:
         Fleet.practice().endpoint("gpt-5-mni")
     assert str(caught.value.hint).startswith("models of this fleet: ")
     with pytest.raises(ConfigError, match="unknown model 'x'"):

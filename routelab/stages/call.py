@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -66,19 +67,23 @@ class Call:
         endpoint = self.endpoints[run.current]
         tries = _tries(run)
         waited = await self._wait(run, tries, world)
+        attempt = _Attempt(
+            run=run, endpoint=endpoint, waited_s=waited, began=world.clock.monotonic(), counter=self.counter
+        )
+        try:
+            ticket = await self._ticket(endpoint.model, run, world)
+        except TimedOut as late:
+            return attempt.unanswered(late, "", False, world.clock.monotonic())
+        attempt = dataclasses.replace(attempt, began=world.clock.monotonic())
         request = Request(
             model=endpoint.model,
             prompt=run.prompt,
             messages=run.messages,
             temperature=self.sampling.temperature,
             max_output_tokens=self.sampling.max_output_tokens,
-            deadline_s=None if world.deadline is None else max(0.0, world.deadline - world.clock.monotonic()),
+            deadline_s=_left_s(world),
             stream=self.sampling.stream,
             seed=run.seed + tries,
-        )
-        ticket = await self._ticket(endpoint.model, run)
-        attempt = _Attempt(
-            run=run, endpoint=endpoint, waited_s=waited, began=world.clock.monotonic(), counter=self.counter
         )
         event: Answered | Unanswered | None = None
         pieces: list[str] = []
@@ -105,16 +110,22 @@ class Call:
     def _again(self, failure: ProviderError, tries: int, pieces: list[str], world: World) -> bool:
         if not failure.retryable or tries >= self.patience.retries or pieces:
             return False
-        return world.deadline is None or world.clock.monotonic() < world.deadline
+        # A server that wants more patience than there is left would only use up the time of whoever is asked next.
+        left = _left_s(world)
+        return left is None or (failure.retry_after_s or 0.0) < left
 
-    async def _ticket(self, model: Model, run: Run) -> int | None:
-        if self.purse is None:
-            return None
-        worst = self.worst_case_usd(model, run.messages)
-        while (ticket := self.purse.reserve(worst, what=f"a call of {model.name}")) is None:
+    async def _ticket(self, model: Model, run: Run, world: World) -> int | None:
+        """Return the reservation for one call, or None without a budget; TimedOut when there is no time to ask (any more)."""
+        worst = None if self.purse is None else self.worst_case_usd(model, run.messages)
+        while _left_s(world) != 0.0:
+            if self.purse is None:
+                return None
+            ticket = self.purse.reserve(worst, what=f"a call of {model.name}")
+            if ticket is not None:
+                return ticket
             # Calls under way hold the rest of the budget; most cost far less than their worst case and soon give it back.
             await asyncio.sleep(BUDGET_TICK_S)
-        return ticket
+        raise TimedOut(f"no time was left to ask {model.name}", hint="allow more seconds in limits.deadline_s")
 
     async def _wait(self, run: Run, tries: int, world: World) -> float:
         last = run.events[-1]
@@ -122,8 +133,8 @@ class Call:
             return 0.0
         failure = ProviderError(last.message, retry_after_s=last.retry_after_s)
         seconds = self.patience.wait_s(failure, tries, draw(run.seed, "wait", run.id, str(tries)))
-        if world.deadline is not None:
-            seconds = min(seconds, max(0.0, world.deadline - world.clock.monotonic()))
+        left = _left_s(world)
+        seconds = seconds if left is None else min(seconds, left)
         await world.clock.sleep(seconds)
         return seconds
 
@@ -135,6 +146,11 @@ class Call:
         output = self.sampling.max_output_tokens or model.max_output_tokens or ASSUMED_OUTPUT_TOKENS
         # Estimates of the input can be low; a quarter more and 64 tokens of framing keep the reservation a worst case.
         return model.price.cost_usd(Tokens(input=int(counted * 1.25) + 64, output=output))
+
+
+def _left_s(world: World) -> float | None:
+    """Return the seconds until the run's deadline, 0 when it has passed, None when there is none."""
+    return None if world.deadline is None else max(0.0, world.deadline - world.clock.monotonic())
 
 
 def _tries(run: Run) -> int:
@@ -162,7 +178,8 @@ async def _within(provider: Provider, request: Request, emit: Callable[[str], No
         async with asyncio.timeout(request.deadline_s):
             return await provider.complete(request, emit)
     except TimeoutError:
-        raise TimedOut(f"{request.model.name} had not answered after {request.deadline_s:.1f} s") from None
+        after = "" if request.deadline_s is None else f" after {request.deadline_s:.1f} s"
+        raise TimedOut(f"{request.model.name} had not answered{after}") from None
 
 
 def _spent(event: Answered | Unanswered | None) -> float | None:
