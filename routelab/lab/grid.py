@@ -20,6 +20,8 @@ from routelab.present import Table, escape, framed, safe, seconds, signed, usd
 
 DASH = "–"
 ARMS = 24
+LIVE = 6
+"""How many prompts a comparison shows by itself, those on which the arms disagree first."""
 SHOWN = 10
 CHARACTERS = 200
 ASKED = 120
@@ -57,7 +59,7 @@ def comparison_bundle(comparison: Comparison, answers: Table | None = None) -> d
     tables = [*([] if alone else [summary(comparison)]), *([] if answers is None else [answers])]
     said = "one prompt: no verdict can follow from it" if alone else comparison.why
     head, rest = headline(said)
-    body = "".join(_broken(table.html()) for table in tables)
+    body = "".join(table.html() for table in tables)
     detail = f"<div>{escape(rest)}</div>" if rest else ""
     style = "margin:6px 0 2px;font-size:1.35em;font-weight:600;color:inherit"
     html = f'{GRID_STYLE}<h3 style="{style}">{escape(head)}</h3>{detail}{body}'
@@ -370,9 +372,5 @@ def _asked(prompt: Prompt) -> str:
 
 def _live(comparison: Comparison) -> Table:
     names = {s.arm.name: s.name for s in everyone(comparison)}
-    return answers(comparison.prompts, {names.get(name, name): row for name, row in comparison.answers.items()})
-
-
-def _broken(html: str) -> str:
-    # The only line breaks in a table's HTML are those of its texts.
-    return html.replace("\n", "<br>")
+    by_arm = {names.get(name, name): row for name, row in comparison.answers.items()}
+    return answers(comparison.prompts, by_arm, limit=LIVE, different=True)

@@ -9,14 +9,16 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from routelab.core.errors import DataError, suggest
 from routelab.core.ports import Floats
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Read: TypeAlias = tuple[Mapping[str, Sequence[Any]], Sequence[int]]
 
@@ -119,6 +121,8 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Table:
         raise DataError(f"{path.name}: cannot be read ({trouble})", hint="is it damaged, or not complete?") from None
     except UnicodeDecodeError as trouble:
         raise DataError(f"{path.name}: is not UTF-8 (byte {trouble.start})", hint="save it as UTF-8") from None
+    import pandas as pd
+
     frame = pd.DataFrame({n: pd.Series(list(cells), dtype=object) for n, cells in found.items()})
     return Table(path=path, frame=frame, lines=lines)
 
@@ -130,6 +134,8 @@ def numbers(
     if column not in table.frame.columns:
         return np.full(len(table), np.nan), []
     raw = table.frame[column]
+    import pandas as pd
+
     if not pd.api.types.is_numeric_dtype(raw) or pd.api.types.is_bool_dtype(raw):
         raw = raw.map(_spelled, na_action="ignore")
     values = pd.to_numeric(raw, errors="coerce").to_numpy(dtype=float, na_value=np.nan).copy()

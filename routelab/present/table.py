@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from routelab.present.html import PLAIN, escape, framed, note, safe
 
@@ -36,7 +37,7 @@ class Table:
 
         def cells(row: Sequence[str], tag: str) -> str:
             return "".join(
-                f"<{tag}{' class=n align=right' if i in self.numbers else ''}>{escape(c, 2000)}</{tag}>"
+                f"<{tag}{' class=n align=right' if i in self.numbers else ''}>{_broken(escape(c, 2000))}</{tag}>"
                 for i, c in enumerate(row)
             )
 
@@ -46,12 +47,20 @@ class Table:
         head = cells(self.head, "th")
         return f'{caption}<table class="{PLAIN}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}'
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return bundle(self)
+
 
 def bundle(*parts: Table | str) -> dict[str, str]:
     """Return the MIME bundle of tables and plain lines, one below the other: text/plain and text/html."""
     text = "\n".join(p.text() if isinstance(p, Table) else safe(p) for p in parts)
     body = "".join(p.html() if isinstance(p, Table) else f"<div>{escape(p)}</div>" for p in parts)
     return {"text/plain": text, "text/html": framed(body)}
+
+
+def _broken(html: str) -> str:
+    # HTML folds line breaks; the only ones in escaped text are those of the text.
+    return html.replace("\n", "<br>")
 
 
 def _wide(text: str) -> int:
