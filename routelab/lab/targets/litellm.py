@@ -74,7 +74,8 @@ def litellm(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Exported:
     values["general_settings"] = {"master_key": "os.environ/LITELLM_MASTER_KEY"}
     calls = _calls(entries)
     title = f"{config.name} ({config.fingerprint}): LiteLLM proxy configuration, exported by routelab for litellm {VERSION}."
-    notes = [f"Start it with: litellm --config THIS_FILE. Beside it must lie: {', '.join(files)}."] if files else []
+    notes = ["Start it with: litellm --config THIS_FILE"]
+    notes += [f"{name} must lie beside it." for name in files]
     text = strict.dump(values, comment=heading(title, calls, lossy, notes))
     return Exported(to="litellm", text=text, lossy=tuple(lossy), files=files, calls=calls)
 
