@@ -17,9 +17,9 @@ import numpy as np
 
 from routelab.config import RouteConfig
 from routelab.core.ports import Floats
-from routelab.core.values import draw
 from routelab.lab.compare import Comparison, same
 from routelab.lab.controls import best_single, mean_costs, mean_qualities, zero_router
+from routelab.lab.nomination import NOMINATED, contributions, folds, nominate, standings, whole
 from routelab.lab.outcomes import Bools, Outcomes
 from routelab.lab.replay import (
     CONTROL_NAMES,
@@ -36,8 +36,6 @@ from routelab.lab.replay import (
 from routelab.lab.walk import Walked
 from routelab.strategies import Fixed, Rules, Split
 
-FOLDS = 5
-NOMINATED = 5
 TOLERANCES = (0.0, 0.005, 0.01, 0.02, 0.05)
 SHRINKAGES = (10.0, 50.0)
 MIXES = (0.25, 0.5, 0.75)
@@ -57,15 +55,7 @@ class Candidate:
 
 
 Source: TypeAlias = Callable[[Outcomes], Iterable[Candidate]]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Tried:
-    """A candidate's standing on tune: every prompt is scored by a version that was fitted without its fold."""
-
-    candidate: Candidate
-    quality: Floats
-    cost_usd: Floats
+Parts: TypeAlias = Sequence[tuple[Bools, Outcomes]]
 
 
 def singles(tune: Outcomes) -> Iterator[Candidate]:
@@ -129,40 +119,17 @@ def search(
     candidates = [c for source in sources for c in source(halves.tune) if c.name not in CONTROL_NAMES]
     base = baseline_of(baseline, (), halves)
     on_tune = base.tune if base.tune is not None else base.walked
-    tried = [_tried(c, halves.tune, seed, planner) for c in candidates if not c.control]
-    nominated = _distinct(nominate(tried, on_tune, margin=margin), on_tune, halves.tune, planner)
+    able = [c for c in candidates if not c.control]
+    parts = folds(halves.tune, seed)
+    tried = [_tried(c, halves.tune, on_tune, parts if c.learns else whole(halves.tune), planner) for c in able]
+    order = nominate(standings(np.reshape(tried, (-1, 5)).T), lambda i: able[i].name, margin=margin)
+    nominated = _distinct((able[i] for i in order), on_tune, halves.tune, planner)
     shown = [c for c in candidates if c.name in nominated or c.name in halves.tune.models]
     entries = [entry_of(c.name, c.arm(halves.tune), halves, planner) for c in shown]
     terms = dataclasses.replace(
         terms_of(outcomes, halves, margin=margin, seed=seed, arms_tried=len(candidates)), nominated=nominated
     )
     return compare_entries(halves, entries, base, terms)
-
-
-def nominate(tried: Sequence[Tried], baseline: Walked, *, margin: float) -> list[Candidate]:
-    """Return the candidates worth a confirm run, the most promising first, judged against the baseline on tune.
-
-    First those that look no worse by half the margin and are cheaper, the cheapest first; the one of best quality
-    is put among the first NOMINATED. Without costs there is nothing to save, so only the best in quality is
-    nominated.
-    """
-    standing: list[tuple[float, Candidate]] = []
-    best: tuple[float, Candidate] | None = None
-    for one in tried:
-        both = ~np.isnan(one.quality) & ~np.isnan(baseline.quality)
-        if not both.any():
-            continue
-        delta = float((one.quality[both] - baseline.quality[both]).mean())
-        # With one cost unknown both means are NaN, and no candidate is cheaper than that.
-        cost, base_cost = float(one.cost_usd[both].mean()), float(baseline.cost_usd[both].mean())
-        if cost < base_cost and delta >= -margin / 2:
-            standing.append((cost / base_cost, one.candidate))
-        if delta > 0 and (best is None or delta > best[0]):
-            best = (delta, one.candidate)
-    names = [candidate for _, candidate in sorted(standing, key=lambda pair: (pair[0], pair[1].name))]
-    if best is None or best[1] in names[:NOMINATED]:
-        return names
-    return [best[1], *(c for c in names if c is not best[1])]
 
 
 def fixed(model: str) -> RouteConfig:
@@ -212,7 +179,7 @@ def _always(config: RouteConfig) -> Callable[[Outcomes], RouteConfig]:
     return lambda outcomes: config
 
 
-def _distinct(candidates: Sequence[Candidate], baseline: Walked, tune: Outcomes, plan_for: Planner) -> tuple[str, ...]:
+def _distinct(candidates: Iterable[Candidate], baseline: Walked, tune: Outcomes, plan_for: Planner) -> tuple[str, ...]:
     """Return the first NOMINATED names, passing over those that decide every tune prompt like the baseline or another."""
     names: list[str] = []
     seen = [baseline]
@@ -226,20 +193,10 @@ def _distinct(candidates: Sequence[Candidate], baseline: Walked, tune: Outcomes,
     return tuple(names)
 
 
-def _tried(candidate: Candidate, tune: Outcomes, seed: int, plan_for: Planner) -> Tried:
-    quality, cost = np.full(len(tune), np.nan), np.full(len(tune), np.nan)
-    for rows, rest in _folds(tune, seed) if candidate.learns else _whole(tune):
+def _tried(candidate: Candidate, tune: Outcomes, baseline: Walked, parts: Parts, plan_for: Planner) -> Floats:
+    """Return the candidate's five sums on tune: every prompt is scored by a version that was fitted without its fold."""
+    sums = np.zeros(5)
+    for rows, rest in parts:
         part = walked(candidate.name, candidate.arm(rest), tune.take(rows), plan_for)
-        quality[rows], cost[rows] = part.quality, part.cost_usd
-    return Tried(candidate=candidate, quality=quality, cost_usd=cost)
-
-
-def _whole(tune: Outcomes) -> list[tuple[Bools, Outcomes]]:
-    return [(np.ones(len(tune), dtype=np.bool_), tune)]
-
-
-def _folds(tune: Outcomes, seed: int) -> list[tuple[Bools, Outcomes]]:
-    """Return (rows of a fold, the outcomes of the other folds); clusters stay whole; empty folds are left out."""
-    place = np.array([int(draw(seed, "fold", p.group or p.id) * FOLDS) for p in tune.prompts], dtype=np.intp)
-    filled = [k for k in range(FOLDS) if (place == k).any() and (place != k).any()]
-    return [(place == k, tune.take(place != k)) for k in filled] or _whole(tune)
+        sums += contributions(part.quality, part.cost_usd, baseline.take(rows)).sum(axis=1)
+    return sums
