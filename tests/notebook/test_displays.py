@@ -94,6 +94,8 @@ def test_nothing_a_model_or_a_user_wrote_becomes_html(cells: Cells, cell: str) -
         assert "\u202e" not in bundle["text/plain"] + bundle.get("text/html", "")
         if "text/html" in bundle:
             assert_tame(bundle["text/html"])
+            # "$5 or $6" would be typeset as a formula.
+            assert bundle["text/html"].startswith('<div class="rl tex2jax_ignore mathjax_ignore')
 
 
 @given(st.text(max_size=200))
