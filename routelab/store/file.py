@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import duckdb
 
-from routelab.core.errors import LogBusy
+from routelab.core.errors import LogBusy, LogError
 from routelab.store import paths, tables, trouble, watermark
 from routelab.store.clock import Timepiece
 from routelab.store.rows import Unit
@@ -62,9 +62,10 @@ class LogFile:
         """Held while the file is open; a fork takes it first, or the child would inherit an open database."""
         self._clock = clock
         self._lock_s = lock_s
-        self._stop = threading.Event()
+        self._closed = False
         self._known: str | None = None
         self._aside: str | None = None
+        self._reading_now: Connection | None = None
 
     def prepare(self, *, patience_s: float | None = None) -> None:
         """Make the file if it is not there and check that it is a log; raises a LogError. Read-only: only check."""
@@ -108,50 +109,58 @@ class LogFile:
         return result
 
     def release(self) -> None:
-        """Wait for the lock no longer: from now on every attempt is the only one."""
-        self._stop.set()
+        """Close for good: what runs is stopped, nothing begins any more, and nothing is open when it returns."""
+        self._closed = True
+        stop(self.turn, lambda: self._reading_now)
 
     def renew(self) -> None:
         """Forget the locks that threads of a parent process held at the fork."""
         self.turn = threading.Lock()
-        self._stop = threading.Event()
 
-    def _patiently(self, attempt: Callable[[], T], patience_s: float | None) -> T:
+    def _patiently(self, once: Callable[[], T], patience_s: float | None) -> T:
         # Real seconds on purpose: it is another process that is waited for, and no test's clock moves that one.
         until = time.monotonic() + (self._lock_s if patience_s is None else patience_s)
         while True:
             try:
-                return attempt()
+                with self.turn:
+                    if self._closed:
+                        raise LogError(f"{self.path}: this log is closed", hint="open it again: Log(path)")
+                    return once()
             except LogBusy:
-                if time.monotonic() >= until or self._stop.wait(_JITTER.uniform(0.005, 0.05)):
+                if self._closed or time.monotonic() >= until:
                     raise
+            time.sleep(_JITTER.uniform(0.005, 0.05))
+
+    # Both run with `turn` held, in a frame of their own, so that the connection is gone before the turn is given away.
 
     def _writing(self, work: Callable[[Connection], tuple[T, Mapping[str, int]]], attach: Path | None = None) -> T:
-        with self.turn:
-            self._make()
-            crashed = paths.wal_of(self.path).exists()
-            con = self._connect(read_only=False)
-            with self._closing(con):
-                self._validate(con, recount=crashed)
-                if attach is not None:
-                    con.execute(f"attach {_quoted(attach)} as other (read_only)")
-                con.begin()
-                try:
-                    result, written = work(con)
-                except duckdb.Error as error:
-                    raise trouble.refused(error, self.path) from error
-                con.commit()
-                self._mark(con, written)
-                return result
+        self._make()
+        crashed = paths.wal_of(self.path).exists()
+        con = self._connect(read_only=False)
+        with self._closing(con):
+            self._validate(con, recount=crashed)
+            if attach is not None:
+                con.execute(f"attach {_quoted(attach)} as other (read_only)")
+            con.begin()
+            try:
+                result, written = work(con)
+            except duckdb.Error as error:
+                raise trouble.refused(error, self.path) from error
+            con.commit()
+            self._mark(con, written)
+            return result
 
     def _reading(self, work: Callable[[Connection], T], pending: Sequence[Unit]) -> T:
-        with self.turn:
-            con = self._connect(read_only=True)
-            with self._closing(con):
-                tables.identify(con, self.path)
-                tables.overlay(con, pending)
-                con.execute("set lock_configuration = true")
+        con = self._connect(read_only=True)
+        with self._closing(con):
+            tables.identify(con, self.path)
+            tables.overlay(con, pending)
+            con.execute("set lock_configuration = true")
+            self._reading_now = con
+            try:
                 return work(con)
+            finally:
+                self._reading_now = None
 
     @contextlib.contextmanager
     def _closing(self, con: Connection) -> Iterator[None]:
@@ -243,6 +252,21 @@ class LogFile:
                     watermark.settle(self.path.parent)
         except OSError as error:
             raise trouble.mapped(error, self.path) from error
+
+
+def stop(turn: threading.Lock, reading_now: Callable[[], Connection | None], most_s: float = 5.0) -> None:
+    """Return when nobody is inside DuckDB: a query that runs is interrupted, a write is waited for.
+
+    A daemon thread that is still in there when the interpreter goes is ended in the middle of C++, which aborts.
+    """
+    until = time.monotonic() + most_s
+    while not turn.acquire(timeout=0.05):
+        con = reading_now()
+        if con is not None:
+            con.interrupt()
+        if time.monotonic() >= until:
+            return
+    turn.release()
 
 
 def _quoted(path: Path) -> str:

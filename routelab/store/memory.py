@@ -14,7 +14,7 @@ import duckdb
 from routelab.core.errors import LogError
 from routelab.store import tables, trouble
 from routelab.store.clock import Timepiece
-from routelab.store.file import SEALED, Connection, Loss
+from routelab.store.file import SEALED, Connection, Loss, stop
 from routelab.store.rows import Unit
 
 T = TypeVar("T")
@@ -31,6 +31,7 @@ class MemoryFile:
         self.turn = threading.Lock()
         self._clock = clock
         self._inherited: tuple[Connection, ...] = ()
+        self._reading_now: Connection | None = None
         self._con = self._made()
 
     def _made(self) -> Connection:
@@ -66,18 +67,27 @@ class MemoryFile:
     ) -> T:
         """Return the work's result on a connection of its own, in a transaction that cannot write."""
         with self.turn:
+            return self._reading(work, pending)
+
+    def _reading(self, work: Callable[[Connection], T], pending: Sequence[Unit]) -> T:
+        try:
             con = self._con.cursor()
-            try:
-                tables.overlay(con, pending)
-                con.execute("begin transaction read only")
-                return work(con)
-            except duckdb.Error as error:
-                raise trouble.mapped(error, self.path) from error
-            finally:
-                con.close()
+        except duckdb.ConnectionException as error:
+            raise LogError("this log in memory is closed", hint="open a new one") from error
+        try:
+            tables.overlay(con, pending)
+            con.execute("begin transaction read only")
+            self._reading_now = con
+            return work(con)
+        except duckdb.Error as error:
+            raise trouble.mapped(error, self.path) from error
+        finally:
+            self._reading_now = None
+            con.close()
 
     def release(self) -> None:
-        """Close the connection, and with it drop the rows."""
+        """Stop a query that runs, and close the connection, which drops the rows."""
+        stop(self.turn, lambda: self._reading_now)
         with self.turn:
             self._con.close()
 

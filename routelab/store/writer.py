@@ -75,7 +75,9 @@ class Writer:
     def _begin(self, aside: Spool | None) -> None:
         self._aside = aside
         self._gate = threading.Lock()
+        self._working = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._last: threading.Thread | None = None
         self._queue: deque[Unit] = deque()
         self._bell: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
         self._waiting: list[Ticket] = []
@@ -150,16 +152,22 @@ class Writer:
     def join(self, timeout_s: float) -> None:
         """Wait for the thread of a writer that nobody owns any more."""
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout_s)
+        if self._working.acquire(timeout=timeout_s):
+            self._working.release()
+        for ending in (thread, self._last):
+            if ending is not None and ending.ident is not None and ending is not threading.current_thread():
+                ending.join(timeout_s)
 
     def drain(self) -> None:
         """Write what is left from the calling thread, where no other can be started: at the very end of a process."""
-        if self._queue and (self._thread is None or not self._thread.is_alive()):
-            self._store(self.pending())
+        if self._queue and self._working.acquire(blocking=False):
+            try:
+                self._store(self.pending())
+            finally:
+                self._working.release()
 
     def end(self) -> None:
-        """Stop at the end of the process: the thread ends, what the file holds open is closed."""
+        """Stop at the end of the process: no thread may be inside DuckDB while the interpreter goes, or it aborts."""
         self.owners.clear()
         self._bell.put(None)
         self.join(1.0)
@@ -174,7 +182,7 @@ class Writer:
     def _wake(self, ticket: Ticket | None) -> None:
         self._bell.put(ticket)
         with self._gate:
-            if self._thread is None or not self._thread.is_alive():
+            if not self._working.locked() and (self._thread is None or not self._thread.is_alive()):
                 self._thread = threading.Thread(target=self._run, name="routelab-log", daemon=True)
                 # While the interpreter shuts down no thread can be started: `drain` then writes what is left.
                 with contextlib.suppress(RuntimeError):
@@ -183,6 +191,9 @@ class Writer:
     # The writer's own thread.
 
     def _run(self) -> None:
+        # A start that KeyboardInterrupt cut short may look as if it had not happened: the second thread then goes home.
+        if not self._working.acquire(blocking=False):
+            return
         try:
             while not self._ended():
                 self._listen(self._due_in())
@@ -193,7 +204,7 @@ class Writer:
             # Not swallowed: callers hear of it, and the thread's own traceback follows.
             self._error = LogError(f"the log's writer met a bug: {type(bug).__name__}: {bug}", hint="please report it")
             with self._gate:
-                self._thread = None
+                self._gone()
             self._listen(0.0)
             self._answer(self._error)
             raise
@@ -206,8 +217,13 @@ class Writer:
                 return False
             if self._aside is not None:
                 self._aside.close()
-            self._thread = None
+            self._gone()
             return True
+
+    def _gone(self) -> None:
+        """Make way for another thread; the caller holds the gate."""
+        self._last, self._thread = threading.current_thread(), None
+        self._working.release()
 
     def _listen(self, timeout_s: float) -> None:
         """Wait for a wish, then take all there are."""

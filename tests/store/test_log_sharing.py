@@ -356,3 +356,20 @@ def test_merging_another_log_twice_adds_its_rows_once(tmp_path: Path) -> None:
     }  # fmt: skip
     assert not any(again.values())
     assert found == [(3, 6, 2)]
+
+
+LEAVE = """
+import threading
+log = Log(path)
+log.record(a_run())
+log.flush()
+slow = "select count(*) from range(1000000000000) a, range(1000000) b"
+threading.Thread(target=lambda: log.query(slow), daemon=True).start()
+time.sleep(0.3)
+"""
+
+
+@pytest.mark.parametrize("path", ["log.duckdb", ":memory:"])
+def test_a_process_ends_in_order_while_a_query_runs(tmp_path: Path, start: Start, path: str) -> None:
+    process = start(LEAVE, Path(path) if path == ":memory:" else tmp_path / path)
+    assert process.wait(timeout=20) == 0
