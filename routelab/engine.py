@@ -91,8 +91,9 @@ class Engine:
                     # A plain result() would hold an interrupt back on some platforms until the work is done.
                     return future.result(timeout=TICK_S)
                 except concurrent.futures.TimeoutError:
+                    # Not simply raised: the work may have ended between the tick and this line.
                     if future.done():
-                        raise
+                        return future.result()
         except KeyboardInterrupt:
             future.cancel()
             self._let_clean_up()

@@ -278,7 +278,7 @@ def test_the_worst_case_is_reserved_before_and_the_cost_settled_after() -> None:
     reply = Reply(text="x", served_model="m", tokens=Tokens(input=3, output=1, source="usage"))
     called(Watches(reply), purse=purse, sampling=Sampling(max_output_tokens=100))
     assert seen == [pytest.approx((int(3 * 1.25) + 64 + 200) / 1e6)]
-    assert (purse.spent_usd, purse.committed_usd) == (pytest.approx(5e-6), pytest.approx(5e-6))
+    assert purse.spent_usd == purse.committed_usd == pytest.approx(5e-6)
 
 
 @pytest.mark.parametrize(
@@ -405,9 +405,5 @@ def test_whoever_stops_waiting_leaves_a_row_with_what_was_said_until_then() -> N
     asyncio.run(cut())
     event = seen[0].events[-1]
     assert isinstance(event, Unanswered)
-    assert (event.error, event.text, event.retry, event.cost_usd) == (
-        "Cancelled",
-        "half an answer",
-        False,
-        pytest.approx(9e-6),
-    )
+    assert (event.error, event.text, event.retry) == ("Cancelled", "half an answer", False)
+    assert event.cost_usd == pytest.approx(9e-6)
