@@ -43,7 +43,7 @@ class Split:
         names = sorted(name for name, weight in self.weights.items() if weight > 0)
         columns = np.array([roster.names.index(name) for name in names], dtype=np.intp)
         shares = np.array([self.weights[name] for name in names], dtype=float)
-        shares /= shares.max()  # first, so that the sum of large weights does not overflow
+        shares = np.ldexp(shares, -np.frexp(shares.max())[1])  # exact, and the sum of large weights does not overflow
         shares /= shares.sum()
         u = np.array([draw(self.seed, "split", p.id) for p in prompts], dtype=float)
         drawn = np.minimum(np.searchsorted(np.cumsum(shares), u, side="right"), len(names) - 1).astype(np.intp)
