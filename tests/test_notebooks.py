@@ -57,7 +57,7 @@ def test_a_saved_notebook_turns_into_markdown_with_every_chart_as_a_table(path: 
 
     body, _ = MarkdownExporter().from_filename(str(path))
     charts = sum("application/vnd.plotly.v1+json" in o.get("data", {}) for c in code_cells(path) for o in c.outputs)
-    assert body.count("<table>") >= charts
+    assert body.count("<table") >= charts
     assert "<script" not in body
 
 

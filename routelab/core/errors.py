@@ -27,6 +27,7 @@ RoutelabError
 from __future__ import annotations
 
 import difflib
+import traceback
 import re
 from collections.abc import Iterable
 
@@ -47,10 +48,10 @@ class RoutelabError(Exception):
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n  hint: {self.hint}"
 
-    def _render_traceback_(self) -> list[str] | None:
+    def _render_traceback_(self) -> list[str]:
         # IPython asks for this before it formats a traceback: an `error` output with exactly these lines, which stops Run All.
         if not RoutelabError.short:
-            return None
+            return "".join(traceback.format_exception(self)).splitlines()
         lines = [f"{type(self).__name__}: {self.message}", *([] if self.hint is None else [f"  hint: {self.hint}"])]
         return [visible(line) for line in lines]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -85,7 +86,8 @@ class Lab:
         if isinstance(arm, str):
             return self.arm(arm)
         if isinstance(arm, RouteConfig):
-            return arm
+            # A config that does not say who answers means this session's fleet, and says so when it is exported.
+            return arm if arm.fleet is not None else dataclasses.replace(arm, fleet=self.fleet.spec)
         return RouteConfig(
             name=name, models=getattr(arm, "models", ()) or self.fleet.names, strategy=arm, fleet=self.fleet.spec
         )
@@ -218,7 +220,7 @@ class Lab:
     def _recorded(self, arm: str | RouteConfig | Strategy, outcomes: Outcomes) -> RouteConfig | Strategy:
         if isinstance(arm, str) and arm in outcomes.models and arm not in self.arms:
             return RouteConfig(name=arm, models=[arm], strategy={"kind": "fixed", "model": arm}, fleet=self.fleet.spec)
-        return self.arm(arm) if isinstance(arm, str) else arm
+        return self.config(arm) if isinstance(arm, (str, RouteConfig)) else arm
 
     def _describe(self, experiment: str, dataset: Dataset, configs: Mapping[str, RouteConfig], seed: int) -> None:
         self.log.record_prompts(dataset.prompts)

@@ -8,6 +8,7 @@ import threading
 from fractions import Fraction
 
 from routelab.core.errors import BudgetExceeded, ConfigError
+from routelab.present import usd as money
 
 
 class Budget:
@@ -47,14 +48,14 @@ class Budget:
         """
         if usd is None or not _amount(usd):
             raise BudgetExceeded(
-                f"{what} has no known price, so a budget of ${self.limit_usd:g} cannot be kept",
+                f"{what} has no known price, so a budget of {money(self.limit_usd)} cannot be kept",
                 hint="give the model a price in fleet.yaml (usd_per_mtok_in, usd_per_mtok_out), or drop the budget",
             )
         worst = Fraction(usd)
         with self._lock:
             if self._spent + worst > self._limit:
                 raise BudgetExceeded(
-                    f"stopped at ${float(self._spent):.4g} of ${self.limit_usd:g}: {what} could cost ${usd:.4g} more",
+                    f"stopped at {money(float(self._spent))} of {money(self.limit_usd)}: {what} could cost {money(usd)} more",
                     hint="raise --budget, lower --max-tokens, or limit the number of prompts; finished answers are kept",
                 )
             if self._spent + self._held + worst > self._limit:
