@@ -67,6 +67,12 @@ class Arm:
         return None if self.tune is None else _mean(self.tune.quality)
 
     @property
+    def optimism(self) -> float | None:
+        """How much better the mean quality was on tune than on the prompts reported, None unless both are known."""
+        known, seen = self.figures.quality, self.tune_quality
+        return None if known is None or seen is None else seen - known.value
+
+    @property
     def tune_cost_usd(self) -> float | None:
         """The mean cost of a call on the tune split, None unless every scored prompt has one."""
         if self.tune is None:
@@ -94,7 +100,8 @@ class Terms:
     """How a comparison was set up, fixed before its figures were seen.
 
     `final` says whether the figures may name a winner: with a confirm split, or live arms that were fixed in advance.
-    `nominated` are the arms that the tune split chose; None means that all of them stand as given.
+    `nominated` are the arms that the tune split chose; None means that all of them stand as given. `confirm_uses`
+    counts the looks at the confirm split, this one included; None when nobody counts.
     """
 
     margin: float
@@ -108,6 +115,7 @@ class Terms:
     simulated: bool = False
     cost_kinds: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    confirm_uses: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

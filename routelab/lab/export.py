@@ -88,6 +88,7 @@ def evidence(comparison: Comparison, arm: Arm) -> dict[str, Any]:
         "prices_as_of": _prices(comparison),
         **{key: figures.get(key) for key in kept},
         "config": runnable(arm).fingerprint,
+        "confirm_uses": values["confirm_uses"],
         "notes": values["notes"],
     }
 

@@ -35,6 +35,7 @@ def result(comparison: Comparison) -> dict[str, Any]:
         "simulated": terms.simulated,
         "cost_kinds": list(terms.cost_kinds),
         "notes": list(terms.notes),
+        "confirm_uses": terms.confirm_uses,
         "controls": _controls(comparison),
         "arms": [
             {
@@ -43,6 +44,7 @@ def result(comparison: Comparison) -> dict[str, Any]:
                 **_figures(arm.figures),
                 "tune_quality": _number(arm.tune_quality),
                 "tune_cost_usd": _number(arm.tune_cost_usd),
+                "optimism": _number(arm.optimism),
                 "nominated": terms.nominated is None or arm.name in terms.nominated,
             }
             for arm in comparison.arms
@@ -120,7 +122,7 @@ def text(comparison: Comparison) -> str:
             ("  oracle (hindsight)", controls.oracle.figures),
         ):
             body.append(_line(label, figures, waits))
-    foot = ["", *_lift(controls.shuffle if controls is not None else None), comparison.why]
+    foot = ["", *_optimism(comparison), *_lift(controls.shuffle if controls is not None else None), comparison.why]
     return "\n".join([*head, *aligned([header, *body]), *foot])
 
 
@@ -239,6 +241,19 @@ def _range(estimate: Estimate, scale: float, form: str) -> str:
 def _mixed(shuffle: Shuffle) -> bool:
     # One model's shuffle is that model: a control only for an arm that routes.
     return len(shuffle.shares) > 1
+
+
+def _optimism(comparison: Comparison) -> list[str]:
+    """Return the line on what choosing on tune promised and confirm kept: of the winner, else of the best on tune."""
+    terms, winner = comparison.terms, comparison.winner()
+    chosen = [a for a in comparison.arms if a.name in (terms.nominated or ()) and a.optimism is not None]
+    if not terms.tune or not chosen:
+        return []
+    best = winner if winner in chosen else max(chosen, key=lambda a: a.tune_quality or 0.0)
+    assert best is not None
+    assert best.figures.quality is not None
+    seen, kept = 100 * (best.tune_quality or 0.0), 100 * best.figures.quality.value
+    return [f"{best.name}: tune {seen:.1f} → confirm {kept:.1f} (optimism {100 * (best.optimism or 0.0):.1f})"]
 
 
 def _lift(shuffle: Shuffle | None) -> list[str]:

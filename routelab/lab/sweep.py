@@ -1,0 +1,355 @@
+"""Try every config of a grid on the tune split, carry the best few to confirm, and report these.
+
+Three ways lead to the same sums, the cheapest that fits is taken: a family of strategies is decided for all values of
+its knob at once; a strategy that cannot tell prompts of one task apart is planned for one prompt of each; any other is
+planned prompt by prompt. A plan that was met before is not walked again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from routelab.config import RouteConfig
+from routelab.core.errors import ConfigError
+from routelab.core.plan import NOBODY, Plan
+from routelab.core.ports import Floats
+from routelab.core.values import Prompt, Roster
+from routelab.lab.axes import Axes, Between, Grid, axes_of
+from routelab.lab.compare import Comparison, Entry, same
+from routelab.lab.family import Likeness, Tunable, likeness, rankings
+from routelab.lab.nomination import NOMINATED, Standings, contributions, folds, nominate, standings, whole
+from routelab.lab.outcomes import Bools, Ints, Outcomes
+from routelab.lab.replay import (
+    Halves,
+    baseline_of,
+    check,
+    compare_entries,
+    entry_of,
+    fit,
+    halve,
+    known_models,
+    planned,
+    terms_of,
+    walked,
+)
+from routelab.lab.walk import Walked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Between", "Scan", "scan", "sweep"]
+
+BATCH = 256
+"""Configs that are planned one by one between two reports of their sums."""
+PAYS = 20_000_000
+"""Prompts to plan, over all configs, from which processes are worth starting (about 20 s of work; they take 2 s)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scan:
+    """Every config of a grid on the tune split, judged against the baseline there; nothing of confirm was looked at.
+
+    `sums` (5, configs) are those of `nomination.contributions`; `marks` (configs,) is equal for configs that decide
+    every tune prompt alike; `plans` counts the plans that were evaluated.
+    """
+
+    axes: Axes
+    sums: Floats
+    marks: Ints
+    plans: int
+
+    def __len__(self) -> int:
+        return len(self.axes)
+
+    @cached_property
+    def standings(self) -> Standings:
+        """The mean lead in quality and the mean costs of every config."""
+        return standings(self.sums)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row a config: name, its values by dotted key, quality lead on tune, cost a call, ratio of costs, plan."""
+        import pandas as pd
+
+        held = self.standings
+        rows = [{"arm": self.axes.name(i), **self.axes.values(i)} for i in range(len(self))]
+        return pd.DataFrame(rows).assign(
+            tune_quality_delta=held.delta,
+            tune_cost_usd=held.cost_usd,
+            tune_cost_ratio=held.cost_usd / np.where(held.base_cost_usd > 0, held.base_cost_usd, np.nan),
+            plan=self.marks,
+        )
+
+
+def sweep(
+    outcomes: Outcomes,
+    base: RouteConfig,
+    grid: Grid,
+    *,
+    search: str = "grid",
+    n: int | None = None,
+    confirm: float = 0.4,
+    margin: float = 0.02,
+    seed: int = 0,
+    baseline: str | None = None,
+    jobs: int | None = None,
+) -> Comparison:
+    """Return the comparison of the base and of the configs nominated on tune, reported on confirm; `arms_tried` counts all.
+
+    `grid` maps dotted keys of a config to lists of values: every combination is tried, or with `search="random"` n
+    different ones. Values are checked before anything is walked: ConfigError names key and value, UnavailableError a
+    key that recorded answers cannot judge. The baseline is the best single model on tune, the base's name, or a
+    model. `jobs` is how many processes may plan: as many as pay when None.
+    """
+    check(confirm, margin)
+    halves = halve(outcomes, confirm, seed)
+    known_models(base.name, base, outcomes)
+    axes = axes_of(base, grid, outcomes, search=search, n=n, seed=seed)
+    own = entry_of(base.name, base, halves, planned)
+    held = baseline_of(baseline, (own,), halves)
+    found = _scanned(axes, _field(halves, held, seed), jobs)
+    names, entries = _nominated(found, halves, held, margin)
+    terms = terms_of(outcomes, halves, margin=margin, seed=seed, arms_tried=len(axes))
+    entries = [own, *(entry for entry in entries if entry.name != own.name)]
+    return compare_entries(halves, entries, held, dataclasses.replace(terms, nominated=names))
+
+
+def scan(
+    outcomes: Outcomes,
+    base: RouteConfig,
+    grid: Grid,
+    *,
+    search: str = "grid",
+    n: int | None = None,
+    confirm: float = 0.4,
+    seed: int = 0,
+    baseline: str | None = None,
+    jobs: int | None = None,
+) -> Scan:
+    """Return how every config of a grid stands on the tune split: what `sweep` nominates from, without a confirm run."""
+    check(confirm, 0.5)
+    halves = halve(outcomes, confirm, seed)
+    known_models(base.name, base, outcomes)
+    axes = axes_of(base, grid, outcomes, search=search, n=n, seed=seed)
+    own = entry_of(base.name, base, dataclasses.replace(halves, confirm=halves.tune), planned)
+    held = baseline_of(baseline, (own,), dataclasses.replace(halves, confirm=halves.tune))
+    return _scanned(axes, _field(halves, held, seed), jobs)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """Some rows of tune, the baseline over them, and what a strategy may learn from to be judged there."""
+
+    rows: Outcomes
+    rest: Outcomes
+    baseline: Walked
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Field:
+    """Where configs are judged: all of tune for what does not learn, folds for what does; and what is known so far."""
+
+    all: tuple[Part, ...]
+    folds: tuple[Part, ...]
+    sums: dict[Hashable, Floats] = field(default_factory=dict)
+    labels: dict[Hashable, Ints] = field(default_factory=dict)
+
+    def parts(self, config: RouteConfig) -> tuple[Part, ...]:
+        """Return the parts on which a config is judged."""
+        return self.folds if hasattr(config.ranking, "fit") else self.all
+
+
+def _field(halves: Halves, baseline: Entry, seed: int) -> Field:
+    # Texts of answers decide nothing here, and the function that finds them need not travel to another process.
+    tune = dataclasses.replace(halves.tune, texts=None)
+    walk = baseline.tune if baseline.tune is not None else baseline.walked
+
+    def parts(rows: Sequence[tuple[Bools, Outcomes]]) -> tuple[Part, ...]:
+        return tuple(Part(rows=tune.take(mask), rest=rest, baseline=walk.take(mask)) for mask, rest in rows)
+
+    return Field(all=parts(whole(tune)), folds=parts(folds(tune, seed)))
+
+
+def _scanned(axes: Axes, place: Field, jobs: int | None) -> Scan:
+    count = len(axes)
+    sums, marks = np.zeros((5, count)), np.zeros(count, dtype=np.intp)
+    rest, plans = np.arange(count), 0
+    if axes.knob is not None and isinstance(axes.base.ranking, Tunable):
+        for run in _runs(axes, axes.knob):
+            sums[:, run], mark = _of_family(axes, run, axes.knob, place)
+            _, alike = np.unique(mark, return_inverse=True)
+            marks[run] = plans + alike
+            plans += int(alike.max()) + 1
+        rest = np.flatnonzero((axes.settings < 0).any(axis=1))
+    numbers: dict[Hashable, int] = {}
+    for batch, (found, keys) in _batches(axes, rest, place, jobs):
+        sums[:, batch] = found
+        marks[batch] = [plans + numbers.setdefault(key, len(numbers)) for key in keys]
+    return Scan(axes=axes, sums=sums, marks=marks, plans=plans + len(numbers))
+
+
+def _runs(axes: Axes, knob: int) -> Iterator[Ints]:
+    """Yield the configs that differ in the knob only."""
+    settings = axes.settings[(axes.settings >= 0).all(axis=1)]
+    others = np.delete(settings, knob, axis=1)
+    order = np.lexsort((settings[:, knob], *others.T[::-1]))
+    ends = np.flatnonzero((np.diff(others[order], axis=0) != 0).any(axis=1)) + 1
+    yield from np.split(order.astype(np.intp), ends)
+
+
+def _of_family(axes: Axes, run: Ints, knob: int, place: Field) -> tuple[Floats, Ints]:
+    """Return the sums and the marks of configs that differ in the knob only: one fit and one family for all of them."""
+    values = np.array([axes.axes[knob].values[k] for k in axes.settings[run, knob].tolist()], dtype=float)
+    member = axes.config(int(run[0]))
+    # The others are put together when they are nominated; the two ends of the range are checked here.
+    axes.config(int(run[-1]))
+    sums, marks = np.zeros((5, len(run))), np.zeros(len(run), dtype=np.intp)
+    for part in place.parts(member):
+        fitted = fit(member, part.rest)
+        roster = part.rows.roster
+        own = Roster(models=tuple(roster.models[roster.names.index(m)] for m in fitted.models))
+        family = fitted.ranking.family(part.rows.prompts, own)
+        worth = np.stack([_walk(fitted, plan, part) for plan in family.alternatives()], axis=-1)
+        sums += family.totals(worth, values)
+        marks += family.marks(values)
+    return sums, marks
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given:
+    """A strategy that hands out one plan, so that a config's fallbacks and roster apply to it."""
+
+    handed: Plan
+
+    def plan(self, prompts: Sequence[Prompt], roster: Roster) -> Plan:
+        """Return the plan."""
+        return self.handed
+
+
+def _walk(config: RouteConfig, plan: Plan, part: Part) -> Floats:
+    """Return what each prompt adds when a plan is in the place of the config's strategy, (5, prompts)."""
+    walk = walked(config.name, dataclasses.replace(config, strategy=Given(handed=plan)), part.rows, planned)
+    return contributions(walk.quality, walk.cost_usd, part.baseline)
+
+
+def _batches(
+    axes: Axes, which: Ints, place: Field, jobs: int | None
+) -> Iterator[tuple[Ints, tuple[Floats, list[Hashable]]]]:
+    parts = [which[k : k + BATCH] for k in range(0, len(which), BATCH)]
+    workers = _workers(axes, len(which), place, jobs)
+    if workers == 1:
+        yield from ((part, _of_batch(axes, part, place)) for part in parts)
+        return
+    import joblib  # type: ignore[import-untyped]  # it ships no types
+
+    # Batches small enough that every process has several, so that none waits long for the last one.
+    parts = [p for p in np.array_split(which, max(workers * 4, len(parts))) if len(p)]
+    run = joblib.Parallel(n_jobs=workers, return_as="generator")
+    yield from zip(parts, run(joblib.delayed(_of_batch)(axes, part, place) for part in parts), strict=True)
+
+
+def _workers(axes: Axes, count: int, place: Field, jobs: int | None) -> int:
+    """Return how many processes to plan in: 1 unless there is enough work to pay for starting them."""
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"jobs: must be at least 1, not {jobs}", hint="leave it out: as many as pay")
+    prompts = sum(len(part.rows) for part in place.parts(axes.base))
+    quick = likeness(axes.base.ranking) is not None and not hasattr(axes.base.ranking, "fit")
+    if jobs == 1 or count < 2 or (jobs is None and (quick or count * prompts < PAYS)):
+        return 1
+    try:
+        import joblib
+    except ImportError:
+        if jobs is None:
+            return 1
+        raise ConfigError(f"jobs: {jobs} processes need joblib", hint="pip install joblib, or jobs=1") from None
+    return min(joblib.cpu_count(), count) if jobs is None else min(jobs, count)
+
+
+def _of_batch(axes: Axes, which: Ints, place: Field) -> tuple[Floats, list[Hashable]]:
+    found = [_of_config(axes.config(int(i)), place) for i in which]
+    return np.stack([sums for sums, _ in found], axis=1), [key for _, key in found]
+
+
+def _of_config(config: RouteConfig, place: Field) -> tuple[Floats, Hashable]:
+    """Return the five sums of one config, and a key that is equal for configs of equal plans."""
+    known_models(config.name, config, place.all[0].rows)
+    learns = hasattr(config.ranking, "fit")
+    like = None if learns else likeness(config.ranking)
+    if like is not None:
+        return _of_classes(config, like, place)
+    total, keys = np.zeros(5), []
+    for number, part in enumerate(place.parts(config)):
+        fitted = fit(config, part.rest)
+        plan = planned(fitted, part.rows.prompts, part.rows.roster)
+        key = (learns, number, fingerprint(plan))
+        if key not in place.sums:
+            walk = walked(config.name, fitted, part.rows, lambda *_, plan=plan: plan)
+            place.sums[key] = contributions(walk.quality, walk.cost_usd, part.baseline).sum(axis=1)
+        total = total + place.sums[key]
+        keys.append(key)
+    return total, tuple(keys)
+
+
+def _of_classes(config: RouteConfig, like: Likeness, place: Field) -> tuple[Floats, Hashable]:
+    """Return the sums of a config that ranks alike whatever it cannot tell apart: one plan row a class of prompts."""
+    part = place.all[0]
+    prompts = part.rows.prompts
+    if like.key not in place.labels:
+        numbers: dict[Hashable, int] = {}
+        place.labels[like.key] = np.array(
+            [numbers.setdefault(label, len(numbers)) for label in like.labels(prompts)], dtype=np.intp
+        )
+    labels = place.labels[like.key]
+    _, first = np.unique(labels, return_index=True)
+    plan = planned(config, [prompts[int(i)] for i in first], part.rows.roster)
+    total, ranked = np.zeros(5), tuple(rankings(plan.order))
+    for label, ranking in enumerate(ranked):
+        key = (like.key, ranking)
+        if key not in place.sums:
+            place.sums[key] = _by_class(ranking, labels, len(first), part)
+        total += place.sums[key][:, label]
+    return total, (like.key, ranked)
+
+
+def _by_class(ranking: tuple[int, ...], labels: Ints, count: int, part: Part) -> Floats:
+    """Return the five sums of one ranking in every class, (5, classes)."""
+    n = len(labels)
+    order = np.tile(np.array(ranking or (NOBODY,), dtype=np.intp), (n, 1))
+    plan = Plan(order=order, propensity=np.ones(n), reason=np.zeros(n, dtype=np.intp), reasons=("",))
+    walk = walked("", None, part.rows, lambda *_: plan)
+    each = contributions(walk.quality, walk.cost_usd, part.baseline)
+    return np.stack([np.bincount(labels, weights=row, minlength=count) for row in each])
+
+
+def fingerprint(plan: Plan) -> bytes:
+    """Return 16 bytes that are equal for plans that ask the same models in the same order behind the same gate."""
+    order = plan.order
+    used = int((order != NOBODY).any(axis=0).sum())
+    said = repr((len(order), used, plan.gate)).encode()
+    return hashlib.blake2b(np.ascontiguousarray(order[:, :used]).tobytes() + said, digest_size=16).digest()
+
+
+def _nominated(found: Scan, halves: Halves, baseline: Entry, margin: float) -> tuple[tuple[str, ...], list[Entry]]:
+    """Return the first NOMINATED that decide some tune prompt unlike the baseline and unlike each other, walked."""
+    seen = [baseline.tune if baseline.tune is not None else baseline.walked]
+    marks: set[int] = set()
+    entries: list[Entry] = []
+    for i in nominate(found.standings, found.axes.name, margin=margin):
+        if len(entries) == NOMINATED:
+            break
+        if int(found.marks[i]) in marks:
+            continue
+        marks.add(int(found.marks[i]))
+        name, config = found.axes.name(i), found.axes.config(i)
+        on_tune = walked(name, fit(config, halves.tune), halves.tune, planned)
+        if not any(same(on_tune, other) for other in seen):
+            seen.append(on_tune)
+            entries.append(entry_of(name, config, halves, planned))
+    return tuple(entry.name for entry in entries), entries
