@@ -371,7 +371,7 @@ def test_a_budget_that_cannot_take_the_call_ends_the_run_before_anything_is_sent
         fallbacks={"one": ["two"]},
         limits={"budget_usd": 1e-9},  # type: ignore[arg-type]
     )
-    with pytest.raises(BudgetExceeded, match=r"stopped at \$0 of \$1e-09: a call of one could cost"):
+    with pytest.raises(BudgetExceeded, match=r"stopped at \$0 of \$0.000000001: a call of one could cost"):
         Router(config, fleet=fleet({"one": one, "two": two}), log=log).route("hi")
     assert (one.requests, two.requests) == ([], [])
     assert isinstance(log.runs[0].events[-1], Failed)

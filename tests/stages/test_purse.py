@@ -35,7 +35,7 @@ def test_what_can_never_fit_is_refused_with_what_is_left_and_the_next_move() -> 
     budget.settle(ticket, None)
     with pytest.raises(BudgetExceeded) as caught:
         budget.reserve(0.5, what="a call of gpt-5")
-    assert caught.value.message == "stopped at $0.75 of $1: a call of gpt-5 could cost $0.5 more"
+    assert caught.value.message == "stopped at $0.75 of $1.00: a call of gpt-5 could cost $0.50 more"
     assert "--budget" in (caught.value.hint or "")
 
 
