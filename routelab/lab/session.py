@@ -23,6 +23,7 @@ from routelab.strategies import DEFAULTS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from routelab.lab.axes import Grid
     from routelab.lab.compare import Comparison
     from routelab.lab.outcomes import Outcomes
     from routelab.lab.trial import Listener, Trial
@@ -212,10 +213,40 @@ class Lab:
     ) -> Comparison:
         """Return the comparison of arms over recorded outcomes, on the confirm split; no model is called."""
         from routelab.lab.replay import replay
+        from routelab.lab.reuse import InLog, counted
 
         named = {name: name for name in arms} if not isinstance(arms, Mapping) else dict(arms)
         resolved = {name: self._recorded(arm, outcomes) for name, arm in named.items()}
-        return replay(outcomes, resolved, confirm=confirm, margin=margin, seed=seed, baseline=baseline)
+        found = replay(outcomes, resolved, confirm=confirm, margin=margin, seed=seed, baseline=baseline)
+        return counted(found, outcomes, InLog(log=self.log), confirm=confirm)
+
+    def sweep(
+        self,
+        outcomes: Outcomes,
+        base: str | RouteConfig | Strategy,
+        grid: Grid,
+        *,
+        search: str = "grid",
+        n: int | None = None,
+        confirm: float = 0.4,
+        margin: float = 0.02,
+        seed: int = 0,
+        baseline: str | None = None,
+        jobs: int | None = None,
+    ) -> Comparison:
+        """Return the comparison of a base arm and the best few of a grid around it, on the confirm split; no model is called.
+
+        `grid` maps dotted keys of a config to lists of values: {"strategy.table.simple_qa": [["a"], ["b", "a"]]}.
+        Every combination is judged on tune, or `n` drawn ones with `search="random"`; `arms_tried` counts them all.
+        """
+        from routelab.lab.reuse import InLog, counted
+        from routelab.lab.sweep import sweep
+
+        given = self._recorded(base, outcomes)
+        config = given if isinstance(given, RouteConfig) else self.config(given, "base")
+        terms = {"confirm": confirm, "margin": margin, "seed": seed, "baseline": baseline}
+        found = sweep(outcomes, config, grid, search=search, n=n, jobs=jobs, **terms)  # type: ignore[arg-type]
+        return counted(found, outcomes, InLog(log=self.log), confirm=confirm)
 
     def _recorded(self, arm: str | RouteConfig | Strategy, outcomes: Outcomes) -> RouteConfig | Strategy:
         if isinstance(arm, str) and arm in outcomes.models and arm not in self.arms:
