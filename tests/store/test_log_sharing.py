@@ -336,6 +336,7 @@ say(hits > 100, set(sure) <= found, log.health.sound)
 def test_interrupting_a_cell_breaks_neither_the_writer_nor_a_later_query(tmp_path: Path, start: Start) -> None:
     process = start(INTERRUPT, tmp_path / "log.duckdb", 1)
     assert line(process) == "True True True"
+    assert process.wait(timeout=20) == 0
 
 
 def test_merging_another_log_twice_adds_its_rows_once(tmp_path: Path) -> None:
