@@ -13,18 +13,20 @@ import io
 import itertools
 import json
 import math
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from routelab.core.errors import ConfigError, DataError, suggest
-from routelab.core.values import Message, Prompt, digest, draw
+from routelab.core.values import Message, Prompt, Role, digest, draw
 from routelab.present import Table, bundle
 from routelab.scoring import scorer_of
 
 KEYS = ("id", "task", "prompt", "messages", "system", "reference", "scorer", "difficulty", "wrong", "group", "tags")
+ROLES = get_args(Role)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,7 +52,7 @@ class Dataset:
         card = folder / name / "README.md"
         return Dataset(
             name=name,
-            prompts=_unique([pair for file in files for pair in _read(file)]),
+            prompts=_unique([pair for file in files for pair in _read(file)], name),
             card=card.read_text(encoding="utf-8") if card.is_file() else "",
         )
 
@@ -58,7 +60,7 @@ class Dataset:
     def read(path: str | Path) -> Dataset:
         """Return the prompts of a .jsonl, .jsonl.gz, .csv or .csv.gz file."""
         path = Path(path)
-        return Dataset(name=path.name.split(".")[0], prompts=_unique(list(_read(path))))
+        return Dataset(name=path.name.split(".")[0], prompts=_unique(list(_read(path)), str(path)))
 
     @staticmethod
     def of(data: object, *, name: str = "data") -> Dataset:
@@ -69,14 +71,16 @@ class Dataset:
             return Dataset.read(data) if Path(data).suffix in (".jsonl", ".csv", ".gz") else Dataset.load(str(data))
         if hasattr(data, "to_dict") and hasattr(data, "columns"):
             columns = [str(c) for c in data.columns]
+            # A missing cell is NaN, NaT or NA, whichever the column's type knows; here it is None.
+            data = data.astype(object).where(data.notna(), None)  # type: ignore[attr-defined]
             data = [dict(zip(columns, row, strict=True)) for row in data.itertuples(index=False, name=None)]  # type: ignore[attr-defined]
-        if not isinstance(data, Iterable):
+        if not isinstance(data, Iterable) or isinstance(data, (Mapping, bytes)):
             raise DataError(
-                f"{name}: cannot take prompts from a {type(data).__name__}", hint="give a frame, a list or a data set"
+                f"{name}: cannot take prompts from a {type(data).__name__}",
+                hint="give a frame, a list (of one mapping, for one prompt) or a data set",
             )
-        return Dataset(
-            name=name, prompts=_unique([(f"{name}[{i}]", _prompt(row, f"{name}[{i}]")) for i, row in enumerate(data)])
-        )
+        placed = [(f"{name}[{i}]", _prompt(row, f"{name}[{i}]")) for i, row in enumerate(data)]
+        return Dataset(name=name, prompts=_unique(placed, name))
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -108,8 +112,10 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that change with any prompt's content."""
-        return digest([(p.id, [(m.role, m.content) for m in p.messages], p.reference) for p in self.prompts])
+        """16 hexadecimal digits that change with what any prompt asks, or with how its answer is scored."""
+        return digest(
+            [(p.id, [(m.role, m.content) for m in p.messages], p.task, p.reference, p.scorer) for p in self.prompts]
+        )
 
     def table(self) -> Table:
         """Return the counts by task and difficulty."""
@@ -162,7 +168,7 @@ def rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     except UnicodeDecodeError as trouble:
         line = raw[: trouble.start].count(b"\n") + 1
         raise DataError(f"{path}:{line}: is not UTF-8", hint="save the file as UTF-8") from None
-    except (OSError, EOFError) as trouble:
+    except (OSError, EOFError, zlib.error) as trouble:
         raise DataError(f"{path}: cannot be read ({trouble})") from None
     if name.endswith(".jsonl"):
         yield from _json_lines(text, path)
@@ -177,31 +183,57 @@ def _json_lines(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_once)
         except json.JSONDecodeError as trouble:
             raise DataError(f"{path}:{number}: not JSON at column {trouble.colno} ({trouble.msg})") from None
+        except RecursionError:
+            raise DataError(f"{path}:{number}: is nested too deep") from None
+        except _Twice as key:
+            raise DataError(f"{path}:{number}: {key}: given twice", hint="keep one") from None
         if not isinstance(row, dict):
             raise DataError(f"{path}:{number}: must be a JSON object, not {type(row).__name__}")
         yield f"{path}:{number}", row
 
 
+class _Twice(Exception):
+    """A key that a JSON object has twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(next(name for i, name in enumerate(names) if name in names[:i]))
+    return row
+
+
 def _csv_lines(text: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    # The inner reader's line numbers: the outer one's stand still over blank lines and errors.
     try:
+        head = list(reader.fieldnames or ())
+        twice = next((name for i, name in enumerate(head) if name in head[:i]), None)
+        if twice is not None:
+            raise DataError(f"{path}:1: the column '{twice}' is there twice", hint="keep one")
         for row in reader:
             if None in row or None in row.values():
                 raise DataError(
-                    f"{path}:{reader.line_num}: the line has {'more' if None in row else 'fewer'} fields than the head"
+                    f"{path}:{reader.reader.line_num}: the line has {'more' if None in row else 'fewer'} fields than the head"
                 )
-            yield f"{path}:{reader.line_num}", {k: v for k, v in row.items() if v != ""}
+            yield f"{path}:{reader.reader.line_num}", {k: v for k, v in row.items() if v != ""}
     except csv.Error as trouble:
-        raise DataError(f"{path}:{reader.line_num}: not CSV ({trouble})") from None
+        raise DataError(
+            f"{path}:{reader.reader.line_num}: not CSV ({trouble})",
+            hint="a .jsonl file holds texts of any length" if "field limit" in str(trouble) else None,
+        ) from None
 
 
 def _prompt(row: object, place: str) -> Prompt:
     if isinstance(row, Prompt):
         return row
     if isinstance(row, str):
+        if not row.strip():
+            raise DataError(f"{place}: is an empty text", hint="leave it out")
         return Prompt.of(row)
     if not isinstance(row, Mapping):
         raise DataError(f"{place}: must be a text or a mapping, not {type(row).__name__}")
@@ -220,23 +252,30 @@ def _prompt(row: object, place: str) -> Prompt:
             scorer_of(scorer)
         except ConfigError as trouble:
             raise DataError(f"{place}: {trouble.message}", hint=trouble.hint) from None
-    difficulty = row.get("difficulty")
-    try:
-        level = None if difficulty is None else float(difficulty)
-    except (TypeError, ValueError):
-        raise DataError(f"{place}: difficulty: must be a number (got {difficulty!r})") from None
     wrong = row.get("wrong", ())
+    if not isinstance(wrong, (list, tuple)):
+        wrong = (wrong,)
     return Prompt(
-        id=str(row.get("id") or digest([(m.role, m.content) for m in messages])),
+        id=str(row["id"]) if row.get("id") not in (None, "") else digest([(m.role, m.content) for m in messages]),
         messages=messages,
         task=None if row.get("task") is None else str(row["task"]),
         reference=None if row.get("reference") is None else str(row["reference"]),
         scorer=scorer,
-        difficulty=level,
-        wrong=(wrong,) if isinstance(wrong, str) else tuple(str(w) for w in wrong),
+        difficulty=_number(row.get("difficulty"), f"{place}: difficulty"),
+        wrong=tuple(str(w) for w in wrong),
         group=None if row.get("group") is None else str(row["group"]),
         tags={**_tags(row.get("tags")), **{k: str(v) for k, v in row.items() if k not in KEYS}},
     )
+
+
+def _number(given: Any, place: str) -> float | None:
+    try:
+        number = None if given is None else float(given)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if number is not None and (isinstance(given, bool) or not math.isfinite(number)):
+        raise DataError(f"{place}: must be a number (got {given!r:.60})")
+    return number
 
 
 def _tags(given: object) -> dict[str, str]:
@@ -248,27 +287,50 @@ def _tags(given: object) -> dict[str, str]:
 
 
 def _messages(row: Mapping[str, Any], place: str) -> tuple[Message, ...]:
+    system = row.get("system")
+    head = (Message(role="system", content=str(system)),) if system else ()
     if "messages" in row:
-        given = row["messages"]
-        try:
-            turns = json.loads(given) if isinstance(given, str) else given
-            return tuple(Message(role=turn["role"], content=str(turn["content"])) for turn in turns)
-        except (json.JSONDecodeError, KeyError, TypeError):
-            raise DataError(f"{place}: messages: must be a list of objects with role and content") from None
+        if "prompt" in row:
+            raise DataError(f"{place}: has both `prompt` and `messages`", hint="keep one of them")
+        turns = tuple(_turn(turn, f"{place}: messages[{i}]") for i, turn in enumerate(_listed(row["messages"], place)))
+        return turns if turns[0].role == "system" else (*head, *turns)
     text = row.get("prompt")
     if not isinstance(text, str) or not text.strip():
         near = suggest("prompt", [k for k in row if k not in KEYS])
         raise DataError(
             f"{place}: `prompt` is missing or empty", hint=near or f"columns here: {', '.join(row) or 'none'}"
         )
-    system = row.get("system")
-    head = (Message(role="system", content=str(system)),) if system else ()
     return (*head, Message(role="user", content=text))
 
 
-def _unique(placed: Sequence[tuple[str, Prompt]]) -> tuple[Prompt, ...]:
+def _listed(given: Any, place: str) -> Sequence[Any]:
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except (json.JSONDecodeError, RecursionError):
+            given = None
+    if hasattr(given, "tolist"):  # parquet hands lists over as arrays
+        given = given.tolist()
+    if not isinstance(given, (list, tuple)) or not given:
+        raise DataError(f"{place}: messages: must be a list of objects with role and content")
+    return given
+
+
+def _turn(turn: Any, place: str) -> Message:
+    if isinstance(turn, Message):
+        return turn
+    role, content = (turn.get("role"), turn.get("content")) if isinstance(turn, Mapping) else (None, None)
+    if role not in ROLES:
+        near = suggest(role, ROLES)
+        raise DataError(f"{place}.role: must be one of {', '.join(ROLES)} (got {role!r:.60})", hint=near)
+    if not isinstance(content, str):
+        raise DataError(f"{place}.content: must be a text (got {type(content).__name__})")
+    return Message(role=turn["role"], content=content)
+
+
+def _unique(placed: Sequence[tuple[str, Prompt]], name: str) -> tuple[Prompt, ...]:
     if not placed:
-        raise DataError("the data set has no prompts")
+        raise DataError(f"{name}: has no prompts")
     seen: dict[str, str] = {}
     kept = []
     for place, prompt in placed:
