@@ -1,148 +1,349 @@
-"""Ask every model once about every prompt; what the log already holds is not asked again."""
+"""Ask every model once about every prompt, so that a kill at any moment loses nothing that was finished.
+
+A worker asks again only when its last answer is safe, so at most `jobs` calls are ever paid for and not kept.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from routelab.answer import Answer
 from routelab.config import RouteConfig
-from routelab.core.errors import BudgetExceeded
-from routelab.core.ports import Floats, Scorer
-from routelab.core.values import digest
-from routelab.engine import shared
+from routelab.core.errors import BudgetExceeded, ConfigError, LogBusy, LogError
+from routelab.core.ports import Clock, Scorer
+from routelab.core.values import Model, Prompt, draw
+from routelab.engine import SystemClock, shared
+from routelab.lab.claim import BEAT_S, Claim, doubtful
+from routelab.lab.collection import Collection, difference, latest, settled
 from routelab.lab.datasets import Dataset
-from routelab.lab.outcomes import MEASURES, Outcomes
+from routelab.lab.forecast import Forecast, forecast
+from routelab.lab.journal import Journal, take_in
+from routelab.lab.kept import Kept, assembled, recorded
+from routelab.lab.outcomes import Outcomes
 from routelab.router import Router, Setting
-from routelab.stages import Budget
+from routelab.stages import Budget, Call
+from routelab.store.memory import MEMORY
 
 if TYPE_CHECKING:
     from routelab.lab.session import Lab
-    from routelab.lab.trial import Listener
 
-Cell = tuple[str, str]
-"""A prompt's id and a model's name."""
+Retry = Literal["errors", "missing", "both"]
+RETRIES: tuple[Retry, ...] = ("errors", "missing", "both")
 
-_KEPT = """
-    select r.prompt_id, r.arm, r.status, r.quality, r.cost_usd, r.latency_s, a.input_tokens, a.output_tokens, a.text
-    from runs r left join answers a on a.run_id = r.run_id and a.kept
-    where r.experiment = ? and r.status in ('answered', 'unanswered') and r.session is not null
-    order by r.started_at
-"""
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """How a collection is made; see `Lab.collect` for what each means."""
+
+    name: str | None = None
+    budget_usd: float | None = None
+    jobs: int = 8
+    seed: int = 0
+    scorer: Scorer | None = None
+    retry: Retry = "both"
+    force: bool = False
+    extend: bool = False
+
+    def __post_init__(self) -> None:
+        if self.retry not in RETRIES:
+            raise ConfigError(f"retry: unknown '{self.retry}'", hint=f"one of {', '.join(RETRIES)}")
+        if self.name == "":
+            raise ConfigError("name: is empty", hint="leave it out to use the data set's")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headway:
+    """How far a collection is: calls done of those due, USD spent on them, errors, calls without a price, seconds left.
+
+    `left_s` is None until there is a pace to go by. `before_usd` was spent by earlier sittings of the collection, calls in
+    doubt included; `forecast` is what the calls due were expected to cost.
+    """
+
+    done: int
+    total: int
+    spent_usd: float
+    errors: int
+    unpriced: int
+    left_s: float | None
+    before_usd: float
+    forecast: Forecast = field(repr=False)
+
+    def plus(self, answer: Answer, elapsed_s: float, jobs: int) -> Headway:
+        """Return the headway after one more answer, so many seconds after the first call."""
+        cost, done = answer.cost_usd, self.done + 1
+        return replace(
+            self,
+            done=done,
+            spent_usd=self.spent_usd + (cost or 0.0),
+            errors=self.errors + (answer.error is not None),
+            unpriced=self.unpriced + (cost is None),
+            left_s=elapsed_s / done * (self.total - done) if done >= min(jobs, self.total) else None,
+        )
+
+
+Listener = Callable[[Headway], None]
 
 
 def collect(
     lab: Lab,
     dataset: Dataset,
     models: Sequence[str],
+    order: Order,
     *,
-    budget_usd: float | None,
-    jobs: int,
-    seed: int,
-    scorer: Scorer | None,
-    heard: Listener | None,
+    heard: Listener | None = None,
+    clock: Clock | None = None,
 ) -> Outcomes:
-    """Return the outcomes of the data set for the models; see `Lab.collect`.
-
-    A model that did not answer after its retries is a failure of quality 0, and is asked again by the next collect.
-    """
-    from routelab.lab.trial import Trial
-
-    experiment = f"collect-{digest(dataset.fingerprint, seed, '' if scorer is None else repr(scorer))[:12]}"
-    lab.log.record_prompts(dataset.prompts)
-    lab.log.flush()
-    cells = recorded(lab, experiment)
-    purse = None if budget_usd is None else Budget(budget_usd)
-    routers = {
-        name: Router(
-            RouteConfig(name=name, models=[name], strategy={"kind": "fixed", "model": name}),
-            fleet=lab.fleet,
-            log=lab.log,
-            setting=Setting(experiment=experiment, arm=name, scorer=scorer, purse=purse, seed=seed, cache=False),
+    """Return the outcomes of the data set for the models; see `Lab.collect`."""
+    clock = clock or SystemClock()
+    roster = lab.fleet.roster(models).models
+    now = Collection.of(dataset, roster, name=order.name, seed=order.seed, scorer=order.scorer)
+    with _claimed(lab, now.experiment, clock) as claim:
+        take_in(lab.log)
+        collection = settled(lab.log, now, force=order.force, extend=order.extend)
+        kept = recorded(lab.log, collection.experiment)
+        due = _due(dataset, collection.models, kept, order.retry)
+        said = _forecast(lab, roster, due, kept, len(dataset))
+        doubts, doubt_usd = doubtful(claim.asked(collection.experiment), kept.runs)
+        sitting = _Sitting(lab, collection, order, claim, clock, heard)
+        sitting.headway = Headway(
+            done=0,
+            total=said.calls,
+            spent_usd=0.0,
+            errors=0,
+            unpriced=0,
+            left_s=None,
+            before_usd=kept.spent_usd + doubt_usd,
+            forecast=said,
         )
-        for name in models
-    }
-    missing = {name: [p for p in dataset.prompts if cells.get((p.id, name), {}).get("failed", 1.0)] for name in models}
-    wanted = [p for p in dataset.prompts if any(p in row for row in missing.values())]
-    trial = Trial(
-        routers, wanted, seed=seed, skip={(name, p.id) for name in models for p in wanted if p not in missing[name]}
-    )
+        sitting.budget()
+        # After the refusals, so that what was never begun stands in nobody's way.
+        _describe(lab, dataset, collection, order.seed)
+        notes = _moved(now, collection)
+        if doubts:
+            notes.append(f"{doubts} calls were cut off by a kill; they count with their worst case, ${doubt_usd:.4g}")
+
+        def outcomes() -> Outcomes:
+            found = recorded(lab.log, collection.experiment)
+            return assembled(
+                dataset,
+                collection.models,
+                found,
+                scored=order.scorer is not None,
+                simulated=lab.fleet.simulated,
+                notes=notes,
+            )
+
+        return _sat(sitting, due, outcomes)
+
+
+def estimate(lab: Lab, dataset: Dataset, models: Sequence[str], order: Order) -> Forecast:
+    """Return what `collect` with the same arguments would ask and spend; nothing is asked and nothing is written."""
+    roster = lab.fleet.roster(models).models
+    now = Collection.of(dataset, roster, name=order.name, seed=order.seed, scorer=order.scorer)
+    before = latest(lab.log, now.experiment)
+    kept = Kept(cells={}, runs={}, spent_usd=0.0)
+    if before is not None and difference(before, now).only_more:
+        kept = recorded(lab.log, before.experiment)
+    return _forecast(lab, roster, _due(dataset, now.models, kept, order.retry), kept, len(dataset))
+
+
+class _Sitting:
+    """One go at a collection: workers, the heartbeat of the claim, and how far they are."""
+
+    headway: Headway
+
+    def __init__(
+        self, lab: Lab, collection: Collection, order: Order, claim: Claim, clock: Clock, heard: Listener | None
+    ) -> None:
+        self.lab, self.collection, self.order = lab, collection, order
+        self.stopped: BudgetExceeded | None = None
+        self._purse: Budget | None = None
+        self._claim, self._clock, self._heard = claim, clock, heard
+        self._journal = Journal(lab.log)
+
+    def run(self, due: Mapping[str, Sequence[Prompt]]) -> None:
+        """Ask what is due; what was finished is in the log afterwards, however it ends."""
+        if self.headway.total == 0:
+            return
+        try:
+            shared().wait(self._play(due, self._routers()))
+        finally:
+            self._journal.settle()
+
+    def budget(self) -> None:
+        """Tell what the calls due are expected to cost, and set the budget up; BudgetExceeded when they cannot fit."""
+        if self._heard is not None:
+            self._heard(self.headway)
+        limit, before = self.order.budget_usd, self.headway.before_usd
+        if limit is None:
+            return
+        self._purse = Budget(limit)
+        self.headway.forecast.within(limit, spent_usd=before)
+        if before > 0 and self.headway.total:
+            ticket = self._purse.reserve(before, what="what was spent before")
+            assert ticket is not None
+            self._purse.settle(ticket, before)
+
+    def _routers(self) -> dict[str, Router]:
+        order = self.order
+        return {
+            name: Router(
+                config_of(name),
+                fleet=self.lab.fleet,
+                log=self.lab.log,
+                setting=Setting(
+                    experiment=self.collection.experiment,
+                    arm=name,
+                    scorer=order.scorer,
+                    purse=self._purse,
+                    seed=order.seed,
+                    cache=False,
+                ),
+            )
+            for name in self.collection.models
+        }
+
+    async def _play(self, due: Mapping[str, Sequence[Prompt]], routers: Mapping[str, Router]) -> None:
+        # In an order drawn by the seed, so that the time of day favours no model.
+        pairs = sorted(
+            ((model, prompt) for model, prompts in due.items() for prompt in prompts),
+            key=lambda pair: draw(self.order.seed, "order", pair[0], pair[1].id),
+        )
+        waiting, began = iter(pairs), self._clock.monotonic()
+        heart = asyncio.ensure_future(self._beating())
+        workers = [asyncio.ensure_future(self._work(waiting, routers, began)) for _ in range(max(1, self.order.jobs))]
+        work = asyncio.gather(*workers)
+        try:
+            both: tuple[asyncio.Future[Any], ...] = (work, heart)
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if heart.done():
+                heart.result()
+            await work
+        finally:
+            for task in (heart, *workers):
+                task.cancel()
+            await asyncio.gather(work, heart, *workers, return_exceptions=True)
+
+    async def _work(self, waiting: Iterator[tuple[str, Prompt]], routers: Mapping[str, Router], began: float) -> None:
+        worst = Call(endpoints={}, counter=self.lab.fleet.counter).worst_case_usd
+        for model, prompt in waiting:
+            if self.stopped is not None:
+                return
+            usd = worst(self.lab.fleet.endpoint(model).model, prompt.messages)
+            self._claim.ask(self.collection.experiment, (prompt.id, model), usd)
+            answer = await routers[model].play(prompt)
+            await self._journal.keep(answer.run)
+            if isinstance(answer.error, BudgetExceeded):
+                self.stopped = answer.error
+                return
+            self.headway = self.headway.plus(answer, self._clock.monotonic() - began, self.order.jobs)
+            if self._heard is not None:
+                self._heard(self.headway)
+
+    async def _beating(self) -> None:
+        while True:
+            await self._clock.sleep(BEAT_S)
+            self._claim.beat()
+
+
+def config_of(model: str) -> RouteConfig:
+    """Return the config that asks one model for everything."""
+    return RouteConfig(name=model, models=[model], strategy={"kind": "fixed", "model": model})
+
+
+def _sat(sitting: _Sitting, due: Mapping[str, Sequence[Prompt]], outcomes: Callable[[], Outcomes]) -> Outcomes:
+    """Return the outcomes after a sitting; a stop by the budget or by hand carries them as `.partial`."""
     try:
-        shared().wait(trial.play(jobs=jobs, heard=heard))
-    finally:
-        lab.log.flush()
-        for name, answers in trial.answers.items():
-            for prompt, answer in zip(wanted, answers, strict=True):
-                if answer is not None:
-                    cells[prompt.id, name] = cell_of(answer)
-    outcomes = assembled(dataset, models, cells, simulated=lab.fleet.simulated)
-    if trial.stopped is not None:
-        error = BudgetExceeded(
-            f"{trial.stopped.message}; {int((~np.isnan(outcomes.quality)).sum())} of {outcomes.quality.size} answers are in the log",
-            hint="collect again with a larger budget_usd: what is there is not paid for twice",
-        )
-        error.partial = outcomes  # type: ignore[attr-defined]
-        raise error
-    return outcomes
-
-
-def recorded(lab: Lab, experiment: str) -> dict[Cell, dict[str, float | str | None]]:
-    """Return what the log holds of an experiment, by prompt and model; the latest row counts."""
-    names = ("status", "quality", "cost_usd", "latency_s", "input_tokens", "output_tokens", "text")
-    cells: dict[Cell, dict[str, float | str | None]] = {}
-    for prompt_id, model, *values in lab.log.query(_KEPT, [experiment]):
-        cell = dict(zip(names, values, strict=True))
-        cell["failed"] = float(cell.pop("status") != "answered")
-        cells[prompt_id, model] = cell
-    return cells
-
-
-def cell_of(answer: Answer) -> dict[str, float | str | None]:
-    """Return one answer as the cell of a cube."""
-    failed = answer.error is not None
-    scorable = answer.run.prompt.scorer is not None
-    return {
-        "quality": 0.0 if failed and scorable else answer.quality,
-        "cost_usd": answer.cost_usd,
-        "latency_s": answer.latency_s,
-        "input_tokens": answer.tokens.input,
-        "output_tokens": answer.tokens.output,
-        "text": None if failed else answer.text,
-        "failed": float(failed),
-    }
-
-
-def assembled(
-    dataset: Dataset, models: Sequence[str], cells: Mapping[Cell, Mapping[str, float | str | None]], *, simulated: bool
-) -> Outcomes:
-    """Return the cube of the cells; a pair that is not there is NaN."""
-    shape = (len(dataset), len(models))
-    arrays: dict[str, Floats] = {name: np.full(shape, np.nan) for name in MEASURES}
-    failed = np.zeros(shape, dtype=np.bool_)
-    for i, prompt in enumerate(dataset.prompts):
-        for k, model in enumerate(models):
-            cell = cells.get((prompt.id, model))
-            if cell is None:
-                continue
-            failed[i, k] = bool(cell["failed"])
-            for name in MEASURES:
-                value = cell[name]
-                if value is not None:
-                    arrays[name][i, k] = float(value)
-    texts = {key: str(cell["text"]) for key, cell in cells.items() if cell["text"] is not None}
-    return Outcomes(
-        prompts=dataset.prompts,
-        models=tuple(models),
-        failed=failed,
-        cost_kind=tuple("recorded" if np.isfinite(arrays["cost_usd"][:, k]).any() else None for k in range(shape[1])),
-        simulated=simulated,
-        dataset=dataset.name,
-        texts=lambda prompt_id, model: texts.get((prompt_id, model)),
-        quality=arrays["quality"],
-        cost_usd=arrays["cost_usd"],
-        latency_s=arrays["latency_s"],
-        input_tokens=arrays["input_tokens"],
-        output_tokens=arrays["output_tokens"],
+        sitting.run(due)
+    except KeyboardInterrupt as stop:
+        # Without the log there is nothing to show, and the interrupt is what counts.
+        with contextlib.suppress(LogError):
+            stop.partial = outcomes()  # type: ignore[attr-defined]
+        raise
+    found = outcomes()
+    if sitting.stopped is None:
+        return found
+    there = int((np.isfinite(found.quality) | np.isfinite(found.latency_s)).sum())
+    error = BudgetExceeded(
+        f"{sitting.stopped.message}; {there:,} of {found.quality.size:,} answers are in the log",
+        hint="collect again with a larger budget_usd: what is there is not paid for twice",
     )
+    error.partial = found  # type: ignore[attr-defined]
+    raise error
+
+
+@contextlib.contextmanager
+def _claimed(lab: Lab, experiment: str, clock: Clock) -> Iterator[Claim]:
+    """Hold the collection against every other collector: threads of this session, and processes that share the log."""
+    on_disk = str(lab.log.path) != MEMORY
+    folder = lab.log.path.with_name(lab.log.path.name + ".collect") if on_disk else None
+    # A log that was deleted and made anew knows nothing of what was asked for the one before it.
+    [(log_id,)] = lab.log.query("select value from meta where key = 'log' limit 1") or [("",)]
+    if experiment in lab.collecting:
+        raise LogBusy(f"'{experiment}' is being collected in this session already", hint="wait for it, or stop it")
+    claim = Claim(folder, f"{experiment} {log_id}", session=lab.log.session, clock=clock)
+    lab.collecting.add(experiment)
+    try:
+        claim.take()
+        try:
+            yield claim
+        finally:
+            claim.release()
+    finally:
+        lab.collecting.discard(experiment)
+
+
+def _describe(lab: Lab, dataset: Dataset, collection: Collection, seed: int) -> None:
+    lab.log.record_prompts(dataset.prompts)
+    lab.log.record_experiment(
+        collection.experiment,
+        dataset=dataset.name,
+        arms={name: config_of(name).to_mapping() for name in collection.models},
+        seed=seed,
+        detail=collection.detail,
+    )
+    # Before the first call: a kill from here on leaves a collection that can be gone on with.
+    lab.log.flush()
+
+
+def _due(dataset: Dataset, models: Sequence[str], kept: Kept, retry: Retry) -> dict[str, list[Prompt]]:
+    def wanted(prompt: Prompt, model: str) -> bool:
+        done = kept.cells.get((prompt.id, model))
+        return retry != "errors" if done is None else done.failed and retry != "missing"
+
+    return {model: [p for p in dataset.prompts if wanted(p, model)] for model in models}
+
+
+def _forecast(
+    lab: Lab, roster: Sequence[Model], due: Mapping[str, Sequence[Prompt]], kept: Kept, prompts: int
+) -> Forecast:
+    names = {m.name for m in roster}
+    errored = sum(
+        kept.cells[p.id, model].failed for model, row in due.items() for p in row if (p.id, model) in kept.cells
+    )
+    calls = sum(len(row) for row in due.values())
+    there = sum(not done.failed for (_, model), done in kept.cells.items() if model in names)
+    return forecast(
+        roster,
+        due,
+        log=lab.log,
+        counter=lab.fleet.counter,
+        kept=min(there, prompts * len(names)),
+        errored=errored,
+        missing=calls - errored,
+    )
+
+
+def _moved(now: Collection, collection: Collection) -> list[str]:
+    moved = [m for m in now.models if collection.prices.get(m) != now.prices[m]]
+    if not moved:
+        return []
+    return [
+        f"prices have changed since the collection began ({', '.join(moved)}): each cost is at the price of its call"
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from routelab.lab.axes import Grid
+    from routelab.lab.collect import Headway, Retry
     from routelab.lab.compare import Comparison
+    from routelab.lab.forecast import Forecast
     from routelab.lab.outcomes import Outcomes
     from routelab.lab.trial import Listener, Trial
 
@@ -45,6 +47,7 @@ class Lab:
         self.fleet = fleet if fleet is not None else Fleet.practice()
         self.arms: dict[str, RouteConfig] = {}
         self._embedder: Embedder | None = None
+        self.collecting: set[str] = set()
         self._memories: dict[float | None, Exact] = {}
 
     @property
@@ -188,18 +191,46 @@ class Lab:
         jobs: int = 8,
         seed: int = 0,
         scorer: Scorer | None = None,
-        heard: Listener | None = None,
+        heard: Callable[[Headway], None] | None = None,
+        name: str | None = None,
+        retry: Retry = "both",
+        force: bool = False,
+        extend: bool = False,
     ) -> Outcomes:
         """Ask every model once about every prompt and return the outcomes, for replay.
 
-        What this session's log already holds of the same data set, models and seed is not asked (or paid) again.
+        The log knows the collection by `name` (default: the data set's) and seed. What it holds is not asked, or paid, again: a
+        run after a kill, an interrupt or a spent budget goes on where that one stopped. `retry` says what is asked of what has
+        no answer: "missing" what was never asked, "errors" what failed after its retries (quality 0), or "both". `budget_usd`
+        bounds what the collection costs over all its runs, calls cut off by a kill included at their worst case.
+
+        Prompts, models or a scorer other than the collection's are refused with the difference (ConfigError): `extend` adds
+        prompts and models to it, `force` starts a new one. Raises BudgetExceeded before the first call when even the low end of
+        the price estimate does not fit, and later with `.partial`; LogBusy while another process collects the same. `heard`
+        takes a `Headway` before the first call (with the price estimate) and after each one, on the engine's thread.
         """
-        from routelab.lab.collect import collect
+        from routelab.lab.collect import Order, collect
+
+        order = Order(
+            name=name,
+            budget_usd=budget_usd,
+            jobs=jobs,
+            seed=seed,
+            scorer=scorer,
+            retry=retry,
+            force=force,
+            extend=extend,
+        )
+        return collect(self, Dataset.of(data), self.fleet.roster(models).names, order, heard=heard)
+
+    def estimate(
+        self, data: object, models: Sequence[str] = (), *, seed: int = 0, name: str | None = None, retry: Retry = "both"
+    ) -> Forecast:
+        """Return what `collect` would ask and what that would cost, as a 90 % range in USD; nothing is asked or written."""
+        from routelab.lab.collect import Order, estimate
 
         names = self.fleet.roster(models).names
-        return collect(
-            self, Dataset.of(data), names, budget_usd=budget_usd, jobs=jobs, seed=seed, scorer=scorer, heard=heard
-        )
+        return estimate(self, Dataset.of(data), names, Order(name=name, seed=seed, retry=retry))
 
     def replay(
         self,
