@@ -13,7 +13,7 @@ import numpy as np
 
 from routelab.core.errors import DataError
 from routelab.core.ports import Floats
-from routelab.core.values import Model, Prompt, Roster, draw
+from routelab.core.values import Model, Prompt, Roster
 from routelab.lab.logged import NOT_ASKED, Query
 from routelab.lab.outcomes import Ints, Outcomes
 from routelab.lab.replay import Planner, names_of, planned
@@ -179,8 +179,8 @@ def crossfitted(choices: Choices, *, seed: int = 0, folds: int = FOLDS, shrinkag
     a model that was not chosen at all gets the overall mean. Clusters stay in one fold.
     """
     n, models = len(choices), len(choices.models)
-    unit = np.arange(n) if choices.clusters is None else choices.clusters
-    fold = np.array([int(draw(seed, "fold", str(int(u))) * folds) for u in unit], dtype=np.intp)
+    unit = np.arange(n) if choices.clusters is None else np.unique(choices.clusters, return_inverse=True)[1].reshape(-1)
+    fold = (np.random.default_rng(seed).permutation(int(unit.max()) + 1) % folds)[unit]
     strata = np.zeros(n, dtype=np.intp) if choices.strata is None else np.asarray(choices.strata, dtype=np.intp)
     size = int(strata.max()) + 1
     cell = strata * models + choices.action
