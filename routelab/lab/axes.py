@@ -9,6 +9,7 @@ import dataclasses
 import json
 import math
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,6 +36,8 @@ _LIVE: Mapping[str, tuple[str, ...]] = {
     "prompt": (*(f.name for f in dataclasses.fields(PromptConfig)), "template", "few_shot", "compress"),
     "limits": (*(f.name for f in dataclasses.fields(Limits)), "rpm", "tpm"),
 }
+_NOTHING = object()
+_NUMBERLIKE = re.compile(r"[-+.\d].*|true|false|null|\[\]|.*>.*")
 _LATER = ("context", "retrieval", "guards")
 _SWEPT = ("strategy", "models", "fallbacks")
 
@@ -113,19 +116,19 @@ class Axes:
         """Return the values of a config by dotted key; a key that the base does not have is left out."""
         placed = zip(self.axes, self.settings[i].tolist(), strict=True)
         held = {axis.key: axis.values[k] if k >= 0 else _held(self.base, axis.path) for axis, k in placed}
-        return {key: value for key, value in held.items() if value is not None}
+        return {key: value for key, value in held.items() if value is not _NOTHING}
 
     def config(self, i: int) -> RouteConfig:
         """Return one config; ConfigError names the keys and values that do not go together."""
         if i == self.home:
             return self.base
-        values = self.values(i)
-        changes = [(axis.path, values[axis.key]) for axis in self.axes]
+        placed = zip(self.axes, self.settings[i].tolist(), strict=True)
+        changes = [(axis, axis.values[k]) for axis, k in placed]
         try:
-            return _changed(self.base, changes, self.name(i), following=self.following)
+            pairs = [(axis.path, value) for axis, value in changes]
+            return _changed(self.base, pairs, self.name(i), following=self.following)
         except (ConfigError, ValueError) as trouble:
-            said = ", ".join(f"{key} = {value!r}" for key, value in values.items())
-            raise _refused(said, trouble) from None
+            raise _refused(", ".join(f"{axis.key} = {value!r}" for axis, value in changes), trouble) from None
 
     @cached_property
     def knob(self) -> int | None:
@@ -170,17 +173,19 @@ def axes_of(
 
 
 def _place(axis: Axis, value: Any) -> int:
-    label = None if value is None else _label(value)
-    return axis.labels.index(label) if label in axis.labels else -1
+    label = _label(value)
+    return -1 if value is _NOTHING or label not in axis.labels else axis.labels.index(label)
 
 
 def _held(base: RouteConfig, path: Path) -> Any:
-    """Return what the base has at a path, None where it has nothing."""
+    """Return what a config has at a path, _NOTHING where it has nothing."""
     node: Any = base.ranking if path[0] == "strategy" else getattr(base, path[0])
     if path == ("strategy", "kind"):
         return kind_of(node)
+    if path[0] == "fallbacks" and len(path) == 2:
+        return node.get(path[1], ())  # no row and an empty row are the same
     for name in path[1:]:
-        node = node.get(name) if isinstance(node, Mapping) else getattr(node, name, None)
+        node = node.get(name, _NOTHING) if isinstance(node, Mapping) else getattr(node, name, _NOTHING)
     return node
 
 
@@ -201,11 +206,17 @@ def _axis(
     elif isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
         raise ConfigError(f"grid: {key}: must be a list of values (got {given!r})", hint=f'{{"{key}": [...]}}')
     values: dict[str, Any] = {}
+    numbers: set[type] = set()
     for value in given:
         plain = _plain(value)
         label = _label(plain)
         if label not in values:
-            values[label] = _checked(key, path, plain, base, outcomes)
+            # The type of a number is looked at once: that costs ten times what the strategy's own check does.
+            number = type(plain) in (int, float) and math.isfinite(plain)
+            known = number and type(plain) in numbers
+            values[label] = _checked(key, path, plain, base, outcomes, typed=not known)
+            if number:
+                numbers.add(type(plain))
     if not values:
         raise ConfigError(f"grid: {key}: no values", hint=f'{{"{key}": [...]}}')
     return Axis(key=key, path=path, values=tuple(values.values()), labels=tuple(values))
@@ -272,7 +283,7 @@ def _unknown(key: str, word: str, known: Sequence[str], before: str = "") -> Con
     )
 
 
-def _checked(key: str, path: Path, value: Any, base: RouteConfig, outcomes: Outcomes) -> Any:
+def _checked(key: str, path: Path, value: Any, base: RouteConfig, outcomes: Outcomes, *, typed: bool) -> Any:
     """Return a value as the config holds it, after a look at the base config with that value alone."""
     try:
         if path == ("models",):
@@ -280,13 +291,13 @@ def _checked(key: str, path: Path, value: Any, base: RouteConfig, outcomes: Outc
             named: Iterable[str] = held
         elif path[0] == "fallbacks":
             changed = _changed(base, [(path, value)], base.name, following=False)
-            held, named = _at(changed.fallbacks, path[1:]), (m for row in changed.fallbacks.values() for m in row)
+            held, named = _held(changed, path), (m for row in changed.fallbacks.values() for m in row)
         else:
-            strategy = _strategy(base.ranking, [(path[1:], value)], typed=True)
+            strategy = _strategy(base.ranking, [(path[1:], value)], typed=typed)
             held = value if path == ("strategy", "kind") else _at(strategy, path[1:])
             named = getattr(strategy, "models", ())
     except (ConfigError, ValueError) as trouble:
-        raise _refused(f"{key} = {value!r}", trouble) from None
+        raise _refused(f"{key} = {value!r}", trouble, f"{key}: ") from None
     for model in named:
         if model not in outcomes.models:
             near = suggest(model, outcomes.models)
@@ -356,11 +367,12 @@ def _at(node: Any, path: Path) -> Any:
     return node
 
 
-def _refused(said: str, trouble: Exception) -> ConfigError:
+def _refused(said: str, trouble: Exception, told: str = "") -> ConfigError:
     message = trouble.message if isinstance(trouble, ConfigError) else str(trouble)
+    message = message.removeprefix("config: ").removeprefix(told).removeprefix(told.removeprefix("strategy."))
     kind = UnavailableError if isinstance(trouble, UnavailableError) else ConfigError
     return kind(
-        f"grid: {said}: {message.removeprefix('config: ')}",
+        f"grid: {said}: {message}",
         hint=trouble.hint if isinstance(trouble, ConfigError) else None,
     )
 
@@ -375,8 +387,8 @@ def _plain(value: Any) -> Any:
 def _label(value: Any) -> str:
     """Return a value in few characters, equal for equal values only."""
     if isinstance(value, str):
-        return value
-    if isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
+        return json.dumps(value) if _NUMBERLIKE.fullmatch(value) else value
+    if isinstance(value, (list, tuple)) and all(isinstance(v, str) and ">" not in v for v in value):
         return ">".join(value) if value else "[]"
     if isinstance(value, float) and not isinstance(value, bool):
         return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
