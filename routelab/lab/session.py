@@ -155,8 +155,8 @@ class Lab:
                     scorer=scorer,
                     purse=purse,
                     seed=seed,
+                    # Each arm remembers for itself: with the session's memory, who asks first would pay for the others.
                     cache=cache,
-                    memory=self._memory(config),
                 ),
             )
             for name, config in configs.items()
