@@ -278,14 +278,12 @@ def _log_health(path: Path) -> list[str]:
     if not path.exists():
         return ["log", str(path), "there is no such file"]
     try:
-        log = Log(path)
-        try:
+        with Log(path, read_only=True) as log:
             [(runs, calls)] = log.query("select (select count(*) from runs), (select count(*) from calls)")
-        finally:
-            log.close()
+            health = log.health
     except RoutelabError as trouble:
         return ["log", str(path), trouble.message]
-    return ["log", f"{path}: {runs:,} runs, {calls:,} calls", "ok"]
+    return ["log", f"{path}: {runs:,} runs, {calls:,} calls", "ok" if health.sound else str(health)]
 
 
 def _lab(options: argparse.Namespace) -> int:

@@ -27,8 +27,8 @@ RoutelabError
 from __future__ import annotations
 
 import difflib
-import traceback
 import re
+import traceback
 from collections.abc import Iterable
 
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")

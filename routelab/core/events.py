@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from routelab.core.values import Finish, Message, Tokens
@@ -197,12 +197,14 @@ def kind(event: Event) -> str:
 
 
 def payload(event: Event) -> dict[str, Any]:
-    """Return the event's fields as plain values, ready for JSON; empty ones are left out."""
-    return {
-        f.name: _plain(v)
-        for f in fields(event)
-        if (v := getattr(event, f.name)) not in (None, "", ()) and f.name != "at_s"
-    }
+    """Return the event's fields as plain values, ready for JSON; empty ones whose default is empty are left out, and the time."""
+    return {f.name: _plain(getattr(event, f.name)) for f in fields(event) if f.name != "at_s" and _said(event, f)}
+
+
+def _said(event: Event, field: Field[Any]) -> bool:
+    # A cost of None where the default is 0 is something to say: unknown is not zero.
+    value = getattr(event, field.name)
+    return value not in (None, "", ()) or value != field.default
 
 
 def _plain(value: Any) -> Any:

@@ -10,10 +10,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from routelab.core.errors import DataError, LogBusy, LogUnreadable, suggest
+from routelab.core.errors import DataError, suggest
 from routelab.core.ports import Floats
 from routelab.core.values import Message, Prompt
 from routelab.lab.outcomes import MEASURES, Cells, Outcomes, Texts, cube
+from routelab.store import Log
 
 Query: TypeAlias = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
@@ -101,21 +102,9 @@ def outcomes_of_query(
 
 def _reader(path: Path) -> Query:
     def query(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        import duckdb
-
-        try:
-            # One short connection a query: the log's writer needs the file between them.
-            with duckdb.connect(str(path), read_only=True) as connection:
-                return list(connection.execute(sql, list(parameters)).fetchall())
-        except duckdb.IOException as trouble:
-            said = str(trouble).splitlines()[0]
-            if "lock" in said.lower():
-                raise LogBusy(f"{path}: another process holds the log", hint="close that session, or wait") from None
-            raise LogUnreadable(f"{path}: cannot be opened ({said})", hint="is it a DuckDB log?") from None
-        except duckdb.Error as trouble:
-            raise LogUnreadable(
-                f"{path}: is not a log ({str(trouble).splitlines()[0]})", hint="open it with Lab once"
-            ) from None
+        # One short opening a query: the log's writer needs the file between them.
+        with Log(path, read_only=True) as log:
+            return log.query(sql, parameters)
 
     return query
 

@@ -28,7 +28,12 @@ def test_every_error_reads_as_one_line_and_a_hint(kind: type[RoutelabError]) -> 
 
 def test_the_full_traceback_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RoutelabError, "short", False)
-    assert ConfigError("x")._render_traceback_() is None
+    try:
+        raise ConfigError("x")
+    except ConfigError as error:
+        lines = error._render_traceback_()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert 'raise ConfigError("x")' in "".join(lines)
 
 
 def test_only_passing_trouble_of_a_provider_is_retryable() -> None:

@@ -173,6 +173,7 @@ def test_an_event_has_a_name_and_a_payload_of_plain_values() -> None:
         "model": "a",
         "served_model": "s",
         "provider": "p",
+        "text": "",
         "finish": "stop",
         "tokens": {"input": 1},
         "waited_s": 0.0,

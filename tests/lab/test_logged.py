@@ -155,5 +155,5 @@ def test_an_empty_or_foreign_log_is_said(tmp_path: Path) -> None:
         Outcomes.read(outcomes=tmp_path / "text.duckdb")
     with duckdb.connect(str(tmp_path / "other.duckdb")) as con:
         con.execute("create table t (x int)")
-    with pytest.raises(LogError, match=r"other\.duckdb: is not a log"):
+    with pytest.raises(LogError, match=r"other\.duckdb is a DuckDB database, but not a log"):
         Outcomes.read(outcomes=tmp_path / "other.duckdb")
