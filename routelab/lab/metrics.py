@@ -210,7 +210,7 @@ def arena_score(accuracy: float, usd_per_1k: float, *, beta: float = ARENA_BETA)
     is 0, where the published formula would turn negative. ValueError for a cost of 0 or an accuracy outside 0..1.
 
     >>> round(100 * arena_score(0.7597, 0.11), 1)
-    75.3
+    75.4
     """
     if not 0 <= accuracy <= 1 or not usd_per_1k > 0:
         raise ValueError(f"an arena score needs 0 ≤ accuracy ≤ 1 and a cost above 0 (got {accuracy}, {usd_per_1k})")

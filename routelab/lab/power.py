@@ -19,6 +19,7 @@ from routelab.present.numbers import usd
 from routelab.present.table import Table
 
 MARGINS = (0.005, 0.01, 0.02, 0.03, 0.05)
+FEW_DISCORDANT = 10
 CAUTIOUS = 0.8
 """The pilot's variance is itself an estimate; the cautious figure uses its upper limit at this one-sided level."""
 
@@ -121,15 +122,18 @@ def plan(
 ) -> Needs:
     """Return the prompts and dollars that each margin needs, from a pilot.
 
-    The pilot is a comparison (each arm but those that answer like the baseline, at the recorded cost of both) or the
-    paired differences new − base of one arm, with what one prompt costs in both arms. n = ((z_α + z_β)·sd/(margin −
-    loss))² + z_α²/2: Miller, arXiv 2411.00640, with Guenther's correction for the t quantile (The American
-    Statistician 1981, 35:243). The sd is that of the pilot's interval, so clusters and few discordant pairs count.
+    The pilot is a comparison (its nominated arms, or all of them, without those that answer like the baseline, at the
+    recorded cost of both) or the paired differences new − base of one arm, with what one prompt costs in both. n =
+    ((z_α + z_β)·sd/(margin − loss))² + z_α²/2: Miller, arXiv 2411.00640, with Guenther's correction for the t quantile
+    (The American Statistician 1981, 35:243). The sd is that of the pilot's interval, so that clusters and few
+    discordant pairs count; for rights and wrongs see `prompts_needed`.
     DataError when the pilot is too small to have an interval.
     """
     aim = aim or Aim()
     if isinstance(pilot, Comparison):
-        found = [_of_arm(arm, pilot) for arm in pilot.arms if not same(arm.walked, pilot.baseline.walked)]
+        chosen = pilot.terms.nominated
+        arms = [a for a in pilot.arms if chosen is None or a.name in chosen]
+        found = [_of_arm(arm, pilot) for arm in arms if not same(arm.walked, pilot.baseline.walked)]
         found = [entry for entry in found if entry is not None]
         if not found:
             raise DataError(
@@ -147,41 +151,60 @@ def plan(
 
 
 def pilot_sd(difference: Estimate) -> float:
-    """Return the standard deviation of a pair that an interval implies, (high − low)/(2·t)·√n; DataError without one."""
+    """Return the standard deviation of a pair: SE·√n, or (high − low)/(2·t)·√n where too few pairs differ for an SE.
+
+    DataError for a pilot without an interval.
+    """
     if difference.low is None or difference.high is None:
         raise DataError(
             f"the pilot has no interval to plan with ({difference.note or 'too few prompts'})",
             hint="ask at least some 30 prompts, in at least 5 groups if they are grouped",
         )
+    if difference.se is not None and (difference.se * difference.n) ** 2 >= FEW_DISCORDANT:
+        return difference.se * math.sqrt(difference.n)
     t = float(stats.t.ppf(0.975, max(1, (difference.clusters or difference.n) - 1)))
     return (difference.high - difference.low) / (2 * t) * math.sqrt(difference.n)
 
 
-def prompts_needed(sd: float, margin: float, aim: Aim | None = None) -> int | None:
+def prompts_needed(sd: float, margin: float, aim: Aim | None = None, *, rates: bool = False) -> int | None:
     """Return the prompts of one verdict (see `plan` for the formula); None when the true loss reaches the margin.
 
-    >>> prompts_needed(0.266, 0.02, Aim(alpha=0.05)), prompts_needed(0.266, 0.02)
-    (1096, 1391)
+    With `rates` the qualities are rights and wrongs, whose interval holds Tango's score interval as well. Its variance
+    at the margin takes sd's place beside z_α (Liu, Hsueh, Hsieh and Chen, Statistics in Medicine 2002, 21:231).
+
+    >>> prompts_needed(0.266, 0.02, Aim(alpha=0.05)), prompts_needed(0.266, 0.02), prompts_needed(0.266, 0.02, rates=True)
+    (1095, 1391, 1452)
     """
     aim = aim or Aim()
     room = margin - aim.loss
     if room <= 0:
         return None
     z_alpha, z_beta = float(stats.norm.ppf(1 - aim.alpha / aim.arms)), float(stats.norm.ppf(aim.power))
-    return max(2, math.ceil(((z_alpha + z_beta) * sd / room) ** 2 + z_alpha**2 / 2))
+    edge = max(sd, _sd_at_margin(sd, margin, aim.loss)) if rates else sd
+    return max(2, math.ceil(((z_alpha * edge + z_beta * sd) / room) ** 2 + z_alpha**2 / 2))
 
 
-def margin_reached(sd: float, n: int, aim: Aim | None = None) -> float:
+def margin_reached(sd: float, n: int, aim: Aim | None = None, *, rates: bool = False) -> float:
     """Return the smallest margin that n prompts certify with the aim's power: what a small notebook can say at best.
+
+    Infinite where not even the whole range of qualities could be certified.
 
     >>> round(margin_reached(0.266, 200), 3)
     0.053
     """
     aim = aim or Aim()
-    z_alpha, z_beta = float(stats.norm.ppf(1 - aim.alpha / aim.arms)), float(stats.norm.ppf(aim.power))
-    if n <= z_alpha**2 / 2:
+
+    def enough(margin: float) -> bool:
+        needed = prompts_needed(sd, margin, aim, rates=rates)
+        return needed is not None and needed <= n
+
+    low, high = aim.loss, 1.0
+    if not enough(high):
         return math.inf
-    return aim.loss + (z_alpha + z_beta) * sd / math.sqrt(n - z_alpha**2 / 2)
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
 
 
 def prompts_for_difference(
@@ -196,6 +219,15 @@ def prompts_for_difference(
     return math.ceil(z**2 * (between_variance + sum(answer_variances) / repeats) / difference**2)
 
 
+def _sd_at_margin(sd: float, margin: float, loss: float) -> float:
+    """Return the sd of a pair under a loss of the margin, at the restricted maximum-likelihood share of worse pairs."""
+    discordant = sd**2 + loss**2
+    b = -discordant - (2 + loss) * margin
+    c = (discordant + loss) / 2 * margin * (1 + margin)
+    worse = (math.sqrt(max(0.0, b * b - 8 * c)) - b) / 4
+    return math.sqrt(max(0.0, 2 * worse - margin * (1 + margin)))
+
+
 def _of_arm(arm: Arm, pilot: Comparison) -> tuple[str, Estimate, float | None] | None:
     if arm.figures.against is None:
         return None
@@ -206,7 +238,8 @@ def _of_arm(arm: Arm, pilot: Comparison) -> tuple[str, Estimate, float | None] |
 
 
 def _need(name: str, pilot: Estimate, sd: float, margin: float, price: float | None, aim: Aim) -> Need:
-    needed = prompts_needed(sd, margin, aim)
+    rates = "score" in pilot.method
+    needed = prompts_needed(sd, margin, aim, rates=rates)
     if needed is None:
         return Need(
             arm=name,
@@ -225,7 +258,7 @@ def _need(name: str, pilot: Estimate, sd: float, margin: float, price: float | N
         arm=name,
         margin=margin,
         prompts=needed,
-        cautious_prompts=prompts_needed(sd * lucky, margin, aim),
+        cautious_prompts=prompts_needed(sd * lucky, margin, aim, rates=rates),
         all_prompts=whole,
         watched_prompts=watched,
         usd=None if price is None else price * whole,
@@ -234,7 +267,7 @@ def _need(name: str, pilot: Estimate, sd: float, margin: float, price: float | N
 
 def _rests(name: str, pilot: Estimate, sd: float, aim: Aim) -> str:
     among = f" in {pilot.clusters} groups" if pilot.clusters is not None else ""
-    reached = margin_reached(sd, pilot.n, aim)
+    reached = margin_reached(sd, pilot.n, aim, rates="score" in pilot.method)
     best = f"{100 * reached:.2g} points" if math.isfinite(reached) else "nothing"
     return (
         f"{name}: pilot of {pilot.n:,} prompts{among}, standard deviation of a pair {sd:.3f}; "

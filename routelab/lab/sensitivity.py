@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
+from scipy import optimize, stats
 
 from routelab.core.errors import DataError, RoutelabError
 from routelab.core.ports import Floats
@@ -22,6 +22,8 @@ from routelab.lab.walk import walk
 from routelab.present.table import Table
 
 NO_TASK = "(no task)"
+FEW_DISCORDANT = 10
+"""With fewer pairs that differ, a t interval is too narrow (see `paired_difference`)."""
 PRICE_RANGE = (1e-3, 1e3)
 """How far a price is moved in search of the point where the arm stops (or starts) being cheaper."""
 
@@ -138,9 +140,9 @@ def reweighted(comparison: Comparison, arm: str, shares: Mapping[str, float]) ->
     """Return the verdict and the cost ratio when tasks come in other shares (scaled to sum to 1).
 
     The weighted mean Σ_t w_t·d̄_t with the linearised variance of Hájek's estimator (Särndal, Swensson and Wretman,
-    Model Assisted Survey Sampling, 1992, 5.7), clustered where prompts are grouped, so that today's mix gives
-    today's interval; with fewer than 10 discordant pairs it is widened to Tango's score interval at the effective
-    number of prompts. DataError for a task without prompts and for prompts without tasks.
+    Model Assisted Survey Sampling, 1992, 5.7), clustered where prompts are grouped, and as in `paired_difference`
+    widened to Tango's score interval, at the effective number of prompts: today's mix gives today's interval.
+    DataError for a task without prompts and for prompts without tasks.
     """
     pairs, known = _pairs(comparison, arm)
     unknown = [t for t in shares if t not in known]
@@ -299,21 +301,38 @@ def _weighted(pairs: _Pairs, weights: Floats, margin: float) -> tuple[NonInferio
     d = pairs.new - pairs.base
     value = float((factor * d).mean())
     found = mean(value + factor * (d - value), pairs.clusters)
-    counted = factor > 0
-    if found.interval is not None and ((d[counted] != 0).sum() < 10 if pairs.clusters is None else found.se == 0):
-        # Too few pairs differ for the t interval; the score interval is taken at the effective number of units.
-        units = float(factor.sum() ** 2 / (factor @ factor)) if pairs.clusters is None else float(found.clusters or 1)
-        size = max(1, int(units))
-        better, worse = (round(size * float((factor * (sign * d > 0)).mean())) for sign in (1, -1))
-        low, high = tango(better, worse, max(size, better + worse))
-        assert found.low is not None
-        assert found.high is not None
-        found = dataclasses.replace(found, low=min(found.low, low), high=max(found.high, high))
+    if pairs.clusters is None and found.se is not None:
+        found = _at_effective_size(found, factor)
+    rates, few = bool(np.isin(d, (-1.0, 0.0, 1.0)).all()), (d[factor > 0] != 0).sum() < FEW_DISCORDANT
+    if found.interval is not None and (found.se == 0 if pairs.clusters is not None else rates or few):
+        found = _with_score(found, factor, d)
     found = dataclasses.replace(found, value=value, method=f"weighted {found.method}")
     ratio = None
     if pairs.costs is not None:
         ratio = cost_ratio(factor * pairs.costs[0], factor * pairs.costs[1], pairs.clusters)
     return non_inferiority(found, margin), ratio
+
+
+def _at_effective_size(found: Estimate, factor: Floats) -> Estimate:
+    """Return the interval for as many prompts as the weights leave: where all weight lies on m prompts, their t interval."""
+    n, units = found.n, float(factor.sum() ** 2 / (factor @ factor))
+    if units < 2:
+        return dataclasses.replace(found, low=None, high=None, note="the mix rests on one prompt")
+    assert found.se is not None
+    se = found.se * math.sqrt(units / (units - 1) * (n - 1) / n)
+    reach = float(stats.t.ppf(0.975, units - 1)) * se
+    return dataclasses.replace(found, se=se, low=found.value - reach, high=found.value + reach)
+
+
+def _with_score(found: Estimate, factor: Floats, d: Floats) -> Estimate:
+    """Return the interval widened to the score interval of the weighted shares of better and worse pairs."""
+    units = float(factor.sum() ** 2 / (factor @ factor)) if found.clusters is None else float(found.clusters)
+    size = max(1, round(units))
+    better, worse = (round(size * float((factor * (sign * d > 0)).mean())) for sign in (1, -1))
+    low, high = tango(better, worse, max(size, better + worse))
+    assert found.low is not None
+    assert found.high is not None
+    return dataclasses.replace(found, low=min(found.low, low), high=max(found.high, high))
 
 
 def _pairs(comparison: Comparison, arm: str) -> tuple[_Pairs, tuple[str, ...]]:

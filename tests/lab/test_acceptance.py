@@ -210,7 +210,7 @@ def test_a_loss_of_the_whole_margin_is_certified_as_rarely_as_stated(
 def test_the_printed_number_of_prompts_has_the_promised_power(discordant: float, margin: float, runs: Runs) -> None:
     rounds = runs(800, 4000)
     rng = np.random.default_rng(4)
-    n = prompts_needed(math.sqrt(discordant), margin)
+    n = prompts_needed(math.sqrt(discordant), margin, rates=True)
     assert n is not None
     found = sum(
         non_inferiority(paired_difference(np.maximum(d, 0), np.maximum(-d, 0)), margin).verdict == "non-inferior"
