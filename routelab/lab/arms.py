@@ -10,7 +10,7 @@ from routelab import strict
 from routelab.config import KEYS, VERSION, RouteConfig
 from routelab.core.errors import ConfigError, suggest
 
-_HINT = "arms:\\n  name: {models: [...], strategy: {kind: ...}}"
+_HINT = "arms: {name: {models: [...], strategy: {kind: ...}}}"
 
 
 def read_arms(path: str | Path) -> dict[str, RouteConfig]:
@@ -64,7 +64,7 @@ def _rows(arms: Any, top: tuple[str, ...], document: strict.Document) -> list[tu
 
 def _config(name: str, body: Any, key: tuple[str, ...], document: strict.Document) -> RouteConfig:
     if isinstance(body, str):
-        return RouteConfig(name=name, models=(body,), strategy={"kind": "fixed", "model": body})
+        body = {"models": [body], "strategy": {"kind": "fixed", "model": body}}
     if not isinstance(body, Mapping):
         raise ConfigError(f"{document.where(*key)}: must be a config or a model's name", hint=_HINT)
     for word in body:
