@@ -1,6 +1,7 @@
-"""The same verbs without a notebook: replay, export, doctor, lab.
+"""The same verbs without a notebook: replay, check, export, doctor, lab.
 
-Exit codes: 0 done, 1 an error that is said in one line, 2 the command line itself is wrong.
+Exit codes: 0 done, 1 an error that is said in one line, 2 the command line itself is wrong. `check` has its own: 0 fine,
+1 a regression, 2 an error, 3 inconclusive.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from routelab.version import __version__
 if TYPE_CHECKING:
     from routelab.lab.outcomes import Outcomes
 
-PLANNED = {"check": "the regression gate", "bench": "the benches for routes, caches and chunks"}
+PLANNED = {"bench": "the benches for routes, caches and chunks"}
 QUICKSTART = "01_quickstart.ipynb"
 VERSIONS = (
     "ipykernel",
@@ -110,6 +111,24 @@ def _parser() -> _Parser:
     replay.add_argument("--out", metavar="result.json", help="write the figures as JSON")
     replay.add_argument("--export", metavar="winner.yaml", help="write the winner's config")
 
+    check = commands.add_parser("check", help="regression gate: exit 0 fine, 1 worse than the baseline, 3 inconclusive")
+    check.add_argument("config", metavar="winner.yaml")
+    check.add_argument("--dataset", required=True, metavar="D", help="a data set by name, or a file of prompts")
+    check.add_argument("--baseline", metavar="base.yaml", help="default: the best single model among the config's own")
+    check.add_argument("--margin", type=float, default=0.02, help="largest loss of quality that is no regression")
+    check.add_argument("--seed", type=int, default=0, help="of a live check")
+    recorded = check.add_mutually_exclusive_group()
+    recorded.add_argument(
+        "--log", metavar="log.duckdb", help="recorded outcomes; without any, the config is played live"
+    )
+    recorded.add_argument(
+        "--outcomes", metavar="O", help="recorded outcomes: csv, csv.gz, jsonl, parquet or a DuckDB log"
+    )
+    check.add_argument("--prompts", metavar="P", help="the prompts of --outcomes")
+    check.add_argument("--prices", metavar="prices.csv", help="as for replay")
+    check.add_argument("--budget", type=float, metavar="USD", help="of a live check")
+    check.add_argument("--json", metavar="out.json", help="write the figures as JSON")
+
     export = commands.add_parser("export", help="write a config for another router")
     export.add_argument("config", metavar="winner.yaml")
     export.add_argument("--to", required=True, choices=("routelab", "litellm", "vllm-sr"))
@@ -162,6 +181,41 @@ def _replay(options: argparse.Namespace) -> int:
         path = write_winner(comparison, options.export)
         print(f"wrote {path}" if path is not None else f"wrote no {options.export}: there is no winner")
     return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from routelab.config import RouteConfig
+    from routelab.lab.check import check, check_live, fleet_for, recorded_for
+    from routelab.lab.datasets import Dataset
+
+    try:
+        config = RouteConfig.from_yaml(options.config)
+        about = {
+            "baseline": RouteConfig.from_yaml(options.baseline) if options.baseline else None,
+            "margin": options.margin,
+            "seed": options.seed,
+        }
+        if options.log or options.outcomes:
+            outcomes = recorded_for(
+                options.dataset,
+                log=options.log,
+                outcomes=options.outcomes,
+                prompts=options.prompts,
+                prices=options.prices,
+            )
+            checked = check(config, outcomes, **about)
+        else:
+            fleet = fleet_for(options.config, config)
+            checked = check_live(config, Dataset.of(options.dataset), fleet, budget_usd=options.budget, **about)
+        print(checked.text())
+        if options.json:
+            print(f"wrote {checked.write(options.json)}")
+    except RoutelabError as trouble:
+        # Not 1, which says that the config is worse.
+        hint = "" if trouble.hint is None else f" ({trouble.hint})"
+        print(" ".join(f"routelab check: {trouble.message}{hint}".split()), file=sys.stderr)
+        return 2
+    return checked.exit
 
 
 def _recorded(outcomes: Outcomes) -> Table:
@@ -353,6 +407,7 @@ def _plain(output: dict[str, object]) -> str:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
+    "check": _check,
     "export": _export,
     "doctor": _doctor,
     "lab": _lab,

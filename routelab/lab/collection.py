@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from routelab.core.values import Model, digest
 from routelab.lab.datasets import Dataset
 
 _NAMED = 5
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 ANONYMOUS = "data"
 """The name that `Dataset.of` gives to prompts that come without one: such prompts are named by their content."""
 _ROWS = (
@@ -164,7 +166,7 @@ def told(scorer: Scorer | None) -> str:
     if scorer is None:
         return "the prompts' own"
     if dataclasses.is_dataclass(scorer):
-        return repr(scorer)
+        return _ADDRESS.sub("", repr(scorer))
     of = scorer if hasattr(scorer, "__qualname__") else type(scorer)
     return f"{of.__module__}.{getattr(of, '__qualname__', 'scorer')}"
 
