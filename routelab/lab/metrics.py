@@ -14,13 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from routelab.core.errors import DataError
 from routelab.core.plan import NOBODY
 from routelab.core.ports import Floats
-from routelab.lab.controls import Hull, oracle, zero_router
+from routelab.lab.compare import Arm, Comparison
+from routelab.lab.controls import Controls, Hull, oracle, zero_router
 from routelab.lab.outcomes import Ints, Outcomes
 from routelab.lab.spread import cost_ratio_bootstrap
 from routelab.lab.statistics import Estimate, mean, paired_difference
 from routelab.lab.walk import Walked
+from routelab.present.numbers import percent, signed
+from routelab.present.table import Table
 
 Point = tuple[float, float]
 """(mean cost of a call in USD, mean quality)."""
@@ -346,8 +350,88 @@ def dominance(
 
 def above_mixing(point: Point, hull: Hull) -> float | None:
     """Return a router's quality minus what random mixing of single models reaches at its cost, None below the hull."""
-    reached = hull.quality_at(point[0])
+    cheapest = hull.corners[0][1]
+    # The mean of equal costs may lie a rounding error below the corner that it is.
+    reached = hull.quality_at(cheapest if math.isclose(point[0], cheapest) else point[0])
     return None if reached is None else point[1] - reached
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """The router metrics of one arm; weak is the cheapest single model, strong the best one, both chosen on tune.
+
+    `strong_share` counts answers of the strong model, `cost_share` is of what it alone would cost; None where a cost
+    is not known, or where one model is both.
+    """
+
+    arm: str
+    recovered: Recovery | None
+    strong_share: float
+    cost_share: float | None
+    arena: Estimate | None
+    versus: VersusSingle | None
+    above_mixing: float | None
+    optimal: float | None
+
+
+def standings(comparison: Comparison) -> tuple[Standing, ...]:
+    """Return the router metrics of a comparison's arms, on the prompts reported; DataError without recorded outcomes."""
+    controls, outcomes = comparison.controls, comparison.outcomes
+    if controls is None or outcomes is None:
+        raise DataError(
+            "router metrics need what the single models answered", hint="replay recorded outcomes: lab.replay(...)"
+        )
+    return tuple(_standing(arm, controls, outcomes) for arm in comparison.arms)
+
+
+def standings_table(found: Sequence[Standing]) -> Table:
+    """Return the router metrics of arms as a table."""
+    return Table(
+        head=("arm", "PGR", "strong calls", "of its cost", "Arena", "PerfGain", "CostSave", "above mixing", "Opt.Sel"),
+        rows=[
+            (
+                s.arm,
+                "–" if s.recovered is None else UNDEFINED if s.recovered.value is None else str(s.recovered),
+                percent(s.strong_share),
+                percent(s.cost_share),
+                "?" if s.arena is None else f"{100 * s.arena.value:.1f}",
+                percent(None if s.versus is None else s.versus.perf_gain),
+                "–" if s.versus is None or s.versus.cost_save is None else percent(s.versus.cost_save),
+                signed(s.above_mixing),
+                percent(s.optimal),
+            )
+            for s in found
+        ],
+        numbers=frozenset(range(1, 9)),
+        notes=("PGR from the cheapest single model (0) to the best one (1); Arena as published, β = 0.1",),
+    )
+
+
+def _standing(arm: Arm, controls: Controls, outcomes: Outcomes) -> Standing:
+    strong, walked = controls.best_single, arm.walked
+    weak = controls.cheapest
+    rows = ~np.isnan(walked.quality) & ~np.isnan(strong.walked.quality)
+    if weak is not None:
+        rows &= ~np.isnan(weak.walked.quality)
+    clusters = None if outcomes.clusters is None else outcomes.clusters[rows]
+    quality, cost = walked.quality[rows], walked.cost_usd[rows]
+    best, best_cost = strong.walked.quality[rows], strong.walked.cost_usd[rows]
+    recovered = None
+    if weak is not None and weak.config != strong.config and rows.any():
+        recovered = pgr(quality, weak.walked.quality[rows], best, clusters)
+    known = rows.any() and not np.isnan(cost).any() and not np.isnan(best_cost).any()
+    point = (float(cost.mean()), float(quality.mean())) if known else None
+    single = (float(best_cost.mean()), float(best.mean())) if known else None
+    return Standing(
+        arm=arm.name,
+        recovered=recovered,
+        strong_share=float((walked.model[rows] == outcomes.column(str(strong.config))).mean()) if rows.any() else 0.0,
+        cost_share=point[0] / single[0] if point is not None and single is not None and single[0] > 0 else None,
+        arena=arena(quality, cost, clusters) if known else None,
+        versus=versus_single([point], single) if point is not None and single is not None else None,
+        above_mixing=above_mixing(point, controls.hull) if point is not None and controls.hull is not None else None,
+        optimal=optimal_selection(walked, outcomes),
+    )
 
 
 def _recovery(

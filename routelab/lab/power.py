@@ -72,7 +72,7 @@ class Needs:
 
     rows: tuple[Need, ...]
     pilots: tuple[tuple[str, Estimate, float], ...]
-    """For each arm its name, the pilot's difference, and the standard deviation of a pair that was planned with."""
+    """For each arm its name, the pilot's difference, and the sd of a pair that was planned with, NaN where it has none."""
     aim: Aim
 
     def __repr__(self) -> str:
@@ -144,9 +144,10 @@ def plan(
         found = [("arm", paired_difference(d, np.zeros_like(d), clusters), usd_per_prompt)]
     rows, pilots = [], []
     for name, difference, price in (entry for entry in found if entry is not None):
-        sd = pilot_sd(difference)
+        # Of several arms one may be recorded on too few prompts; the others can still be planned.
+        sd = math.nan if difference.interval is None and len(found) > 1 else pilot_sd(difference)
         pilots.append((name, difference, sd))
-        rows += [_need(name, difference, sd, margin, price, aim) for margin in aim.margins]
+        rows += [_need(name, difference, sd, margin, price, aim) for margin in aim.margins if not math.isnan(sd)]
     return Needs(rows=tuple(rows), pilots=tuple(pilots), aim=aim)
 
 
@@ -266,6 +267,8 @@ def _need(name: str, pilot: Estimate, sd: float, margin: float, price: float | N
 
 
 def _rests(name: str, pilot: Estimate, sd: float, aim: Aim) -> str:
+    if math.isnan(sd):
+        return f"{name}: not planned, the pilot has no interval ({pilot.note or 'too few prompts'})"
     among = f" in {pilot.clusters} groups" if pilot.clusters is not None else ""
     reached = margin_reached(sd, pilot.n, aim, rates="score" in pilot.method)
     best = f"{100 * reached:.2g} points" if math.isfinite(reached) else "nothing"

@@ -344,6 +344,20 @@ def test_on_twenty_equal_models_a_replay_declares_a_winner_in_at_most_one_run_of
     assert winners / rounds <= 0.05
 
 
+@pytest.mark.xfail(reason="the interval of the cost ratio is not corrected for the number of arms", strict=False)
+def test_among_twenty_models_of_equal_cost_none_is_called_cheaper_more_often_than_one_run_in_twenty(
+    cube: Any, runs: Runs
+) -> None:
+    rounds = runs(40, 400)
+    winners = 0
+    for seed in range(rounds):
+        rng = np.random.default_rng(seed)
+        outcomes = cube(equals(rng, 1200, 20, shared=0.85), cost_usd=rng.lognormal(size=(1200, 20)), models=NAMES)
+        arms = {m: Fixed(model=m) for m in NAMES}
+        winners += replay(outcomes, arms, margin=0.05, seed=seed).winner() is not None
+    assert winners / rounds <= 0.05 + 3 * mcse(0.05, rounds)
+
+
 def test_on_twenty_equal_models_the_search_declares_a_winner_in_at_most_one_run_of_twenty(
     cube: Any, runs: Runs
 ) -> None:

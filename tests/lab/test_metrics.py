@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routelab.core.errors import DataError
 from routelab.lab.controls import mean_costs, mean_qualities, oracle, single, zero_router
 from routelab.lab.metrics import (
     Aiq,
@@ -29,9 +31,13 @@ from routelab.lab.metrics import (
     pareto_distance,
     pgr,
     pgr_bootstrap,
+    standings,
+    standings_table,
     versus_single,
 )
 from routelab.lab.outcomes import Outcomes
+from routelab.lab.replay import replay
+from routelab.strategies import Fixed, Split
 
 POINTS = st.lists(st.tuples(st.floats(0.01, 10), st.floats(0, 1)), min_size=1, max_size=8)
 UNITS = st.floats(0, 1)
@@ -275,3 +281,27 @@ def test_on_the_published_pair_the_gap_and_hindsight_are_as_published(recorded: 
     points = list(zip(mean_costs(outcomes), mean_qualities(outcomes), strict=True))
     assert not any(math.isnan(x) for point in points for x in point)
     assert aiq([(float(c), float(q)) for c, q in points]) is not None
+
+
+def test_a_comparison_has_the_metrics_of_its_arms(cube: Any) -> None:
+    rng = np.random.default_rng(8)
+    dear = rng.random(600) < 0.9
+    cheap = dear & (rng.random(600) < 0.7)
+    outcomes = cube(np.column_stack([cheap, dear]), cost_usd=[[0.001, 0.01]] * 600, models=("cheap", "dear"))
+    arms = {"half": Split(weights={"cheap": 1, "dear": 1}), "weak": Fixed(model="cheap"), "strong": Fixed(model="dear")}
+    comparison = replay(outcomes, arms, confirm=0)
+    found = {s.arm: s for s in standings(comparison)}
+    assert found["weak"].recovered is not None
+    assert found["strong"].recovered is not None
+    assert found["half"].recovered is not None
+    assert (found["weak"].recovered.value, found["strong"].recovered.value) == (0.0, 1.0)
+    assert found["half"].recovered.value == pytest.approx(0.5, abs=0.1)
+    assert (found["weak"].strong_share, found["strong"].strong_share) == (0.0, 1.0)
+    assert (found["weak"].cost_share, found["strong"].cost_share) == (pytest.approx(0.1), 1.0)
+    assert found["strong"].versus == VersusSingle(perf_gain=0.0, perf_gain_points=0.0, cost_save=0.0)
+    assert found["half"].above_mixing == pytest.approx(0.0, abs=0.05)
+    assert found["weak"].above_mixing == pytest.approx(0.0)
+    assert "half" in standings_table(tuple(found.values())).text()
+    assert standings(replay(cube(np.ones((50, 2))), {"a": Fixed(model="a")}, confirm=0))[0].arena is None
+    with pytest.raises(DataError, match="router metrics need"):
+        standings(dataclasses.replace(comparison, controls=None))

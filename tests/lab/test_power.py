@@ -139,6 +139,15 @@ def test_a_comparison_as_pilot_plans_every_arm_that_differs_at_its_own_cost(cube
         plan(replay(outcomes, {"same": Fixed(model="dear")}, baseline="dear"))
 
 
+def test_an_arm_that_was_hardly_recorded_does_not_stop_the_plan_of_the_others(cube: Any) -> None:
+    q = (np.random.default_rng(3).random((200, 3)) < 0.8).astype(float)
+    q[:150, 0] = np.nan
+    arms = {"hardly": Fixed(model="a"), "whole": Fixed(model="b")}
+    found = plan(replay(cube(q, cost_usd=1.0), arms, baseline="c", confirm=0), Aim(margins=(0.05,)))
+    assert [row.arm for row in found.rows] == ["whole"]
+    assert "hardly: not planned, the pilot has no interval (recorded for 50 of 200 prompts only)" in repr(found)
+
+
 def test_unknown_costs_stay_unknown(cube: Any) -> None:
     outcomes = cube((np.random.default_rng(1).random((200, 2)) < 0.8).astype(float))
     found = plan(replay(outcomes, {"a": Fixed(model="a")}, baseline="b"), Aim(margins=(0.05,)))
