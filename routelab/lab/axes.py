@@ -329,12 +329,12 @@ def _changed(base: RouteConfig, changes: Sequence[tuple[Path, Any]], name: str, 
 
 def _strategy(strategy: Any, changes: Sequence[tuple[Path, Any]], *, typed: bool = False) -> Any:
     """Return the strategy with the changes; `typed` checks their types as the YAML door does."""
-    whole = next((value for path, value in changes if path == ()), None)
-    if whole is not None:
+    given = {path: value for path, value in changes if path in ((), ("kind",))}
+    if () in given:
+        whole = given[()]
         return strategy_of(whole) if isinstance(whole, Mapping) else _a_strategy(whole)
-    kind = next((value for path, value in changes if path == ("kind",)), None)
-    if kind is not None:
-        strategy = strategy_of({**spec_of(strategy), "kind": kind})
+    if ("kind",) in given:
+        strategy = strategy_of({**spec_of(strategy), "kind": given["kind",]})
         changes = [change for change in changes if change[0] != ("kind",)]
     if typed and type(strategy) in KINDS.values():
         fields = {f.name: getattr(strategy, f.name) for f in dataclasses.fields(strategy)}

@@ -24,8 +24,8 @@ from routelab.strategies import Fixed, Rules
 
 Picks: TypeAlias = NDArray[np.signedinteger[Any]]
 
-CHUNK_CELLS = 16_000_000
-"""How many decisions are held at once; one byte each for up to 127 models."""
+CHUNK_CELLS = 1_000_000
+"""How many decisions are held at once, so that what is made of them stays near the processor."""
 
 
 class Family(Protocol):
@@ -86,8 +86,13 @@ class Thresholds:
         """Return the choices, thresholds × prompts: one byte a decision for up to 127 models."""
         taus = _finite(thresholds)[:, None]
         chosen = np.repeat(self.models[None, :, 0], len(taus), axis=0)
+        above, change = np.empty(chosen.shape, dtype=np.bool_), np.empty_like(chosen)
         for level in range(1, self.models.shape[1]):
-            np.copyto(chosen, self.models[None, :, level], where=taus > self.bars[None, :, level - 1])
+            # Adding differences of small integers is 20 times as fast as overwriting where a mask says so; that a
+            # difference of models wraps around does no harm, because the sum is a model again.
+            np.greater(taus, self.bars[None, :, level - 1], out=above)
+            np.multiply(above.view(np.int8), self.models[:, level] - self.models[:, level - 1], out=change)
+            chosen += change
         return chosen
 
     def chunks(self, thresholds: Floats, *, cells: int = CHUNK_CELLS) -> Iterator[tuple[slice, Picks]]:
@@ -175,7 +180,8 @@ def thresholds(quality: Floats, cost: Floats) -> Thresholds:
     last = models[np.arange(n), top]
     for k in range(depth):
         models[:, k] = np.where(k > top, last, models[:, k])
-    return Thresholds(models=models, bars=bars, count=m)
+    # Levels are read one after the other, each for all prompts.
+    return Thresholds(models=np.asfortranarray(models), bars=np.asfortranarray(bars), count=m)
 
 
 def disagreement(

@@ -124,6 +124,7 @@ class Plain:
         ),
         ({"strategy.tasks": ["guess"]}, "grid: strategy.tasks = 'guess': input should be 'auto', 'given' or 'detect'"),
         ({"strategy.kind": ["cascde"]}, "grid: strategy.kind = 'cascde': unknown 'cascde'; did you mean 'cascade'?"),
+        ({"strategy": [None]}, "grid: strategy = None: must be a strategy, or a mapping with `kind`"),
         ({"strategy": [3]}, "grid: strategy = 3: must be a strategy, or a mapping with `kind`"),
         ({"strategy.default": "dear"}, "grid: strategy.default: must be a list of values (got 'dear')"),
         ({"strategy.default": []}, "grid: strategy.default: no values"),
