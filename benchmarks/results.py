@@ -48,6 +48,8 @@ def verdict(arm: Arm) -> str:
     found, adjusted = arm.figures.against, arm.figures.p_adjusted
     if found is None:
         return "–"
+    if found.difference.interval == (0.0, 0.0):
+        return "the baseline itself"
     lost = found.verdict == "non-inferior" and adjusted is not None and adjusted > ALPHA
     return found.verdict + (" alone, not after the correction for several arms" if lost else "")
 
