@@ -70,6 +70,7 @@ class Outcomes:
         dataset: str | None = None,
         prices: str | Path | None = None,
         counter: TokenCounter | None = None,
+        format: str | None = None,
     ) -> Outcomes:
         """Return the outcomes in a csv, csv.gz, jsonl, jsonl.gz or parquet file, or in a DuckDB log.
 
@@ -77,8 +78,10 @@ class Outcomes:
         latency_s, cost_usd, cost_kind, response, error, simulated. The prompts file needs prompt_id, prompt; it may
         have dataset, task, context, reference, group, difficulty, scorer. `prices` (dataset, model,
         usd_per_mtok_in, usd_per_mtok_out) prices what has no recorded cost, from tokens that `counter` counts
-        (offline, with a stated factor for each family of models, unless another one is passed). Raises DataError,
-        one line that names file, line and column.
+        (offline, with a stated factor for each family of models, unless another one is passed). `format` names
+        another program's format (`routelab.lab.formats.KINDS`) instead of finding it out by the content; those files
+        hold their own prompts, and what `prompts` says about the same ids replaces it. Raises DataError, one line that
+        names file, line and column.
         """
         from routelab.lab.recorded import read_outcomes
 
@@ -88,6 +91,7 @@ class Outcomes:
             dataset=dataset,
             prices=None if prices is None else Path(prices),
             counter=counter,
+            format=format,
         )
 
     def __len__(self) -> int:
@@ -102,6 +106,7 @@ class Outcomes:
             *([f"cost {' and '.join(kinds)}"] if kinds else []),
             *([f"{int(self.failed.sum()):,} failures"] if self.failed.any() else []),
             *([f"{len(self.rejected)} rows rejected"] if self.rejected else []),
+            *(["one model a prompt: no exact replay, off-policy only"] if self.single_choice else []),
             *(["simulated"] if self.simulated else []),
         ]
         return f"<Outcomes {self.dataset or ''}{': ' if self.dataset else ''}{'; '.join(parts)}>"
@@ -110,6 +115,17 @@ class Outcomes:
     def rows(self) -> Mapping[str, int]:
         """The row of each prompt, by its id."""
         return {prompt.id: i for i, prompt in enumerate(self.prompts)}
+
+    @cached_property
+    def asked(self) -> Bools:
+        """Where a model was asked, prompts × models: something was recorded, if only that it failed."""
+        known = [np.isfinite(getattr(self, name)) for name in MEASURES]
+        return np.asarray(np.logical_or.reduce([self.failed, *known]))
+
+    @property
+    def single_choice(self) -> bool:
+        """No prompt was asked of two models, although there are several: choices were logged, not a cube."""
+        return len(self.models) > 1 and bool((self.asked.sum(axis=1) <= 1).all())
 
     @property
     def roster(self) -> Roster:

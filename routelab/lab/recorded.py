@@ -37,14 +37,24 @@ _PROMPT_COLUMNS = (
 
 
 def read_outcomes(
-    *, outcomes: Path, prompts: Path | None, dataset: str | None, prices: Path | None, counter: TokenCounter | None
+    *,
+    outcomes: Path,
+    prompts: Path | None,
+    dataset: str | None,
+    prices: Path | None,
+    counter: TokenCounter | None,
+    format: str | None = None,
 ) -> Outcomes:
-    """Return the outcomes in a file or a DuckDB log; see `Outcomes.read`."""
-    if outcomes.suffix.lower() in LOG_SUFFIXES:
+    """Return the outcomes in a file, a DuckDB log or another program's results; see `Outcomes.read`."""
+    from routelab.lab import formats
+
+    own = format in (None, formats.OWN)
+    if own and outcomes.suffix.lower() in LOG_SUFFIXES:
         from routelab.lab.logged import outcomes_of_log
 
-        given = () if prompts is None else prompts_of(read_table(prompts, _PROMPT_COLUMNS))[0]
-        read = outcomes_of_log(outcomes, dataset=dataset, prompts=given)
+        read = outcomes_of_log(outcomes, dataset=dataset, prompts=_given(prompts))
+    elif (kind := formats.detect(outcomes) if format is None else format) != formats.OWN:
+        read = formats.read(outcomes, kind=kind, dataset=dataset, prompts=_given(prompts))
     else:
         if prompts is None:
             raise DataError(
@@ -58,6 +68,10 @@ def read_outcomes(
 
         counter = Counter()
     return priced(read, read_prices(prices, dataset=read.dataset), counter)
+
+
+def _given(prompts: Path | None) -> tuple[Prompt, ...]:
+    return () if prompts is None else prompts_of(read_table(prompts, _PROMPT_COLUMNS))[0]
 
 
 def read_prompts(path: str | Path, dataset: str | None = None) -> tuple[tuple[Prompt, ...], tuple[Rejected, ...]]:
