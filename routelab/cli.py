@@ -91,9 +91,20 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     replay = commands.add_parser("replay", help="compare routing configs over recorded outcomes; calls no model")
-    replay.add_argument("--prompts", required=True, metavar="P", help="prompts: csv, csv.gz, jsonl or parquet")
     replay.add_argument(
-        "--outcomes", required=True, metavar="O", help="outcomes: csv, csv.gz, jsonl, parquet or a DuckDB log"
+        "--prompts", metavar="P", help="prompts: csv, csv.gz, jsonl or parquet; needed for tables of outcomes"
+    )
+    replay.add_argument(
+        "--outcomes",
+        required=True,
+        metavar="O",
+        help="outcomes: csv, csv.gz, jsonl, parquet, a DuckDB log, or another program's results",
+    )
+    replay.add_argument(
+        "--format",
+        metavar="F",
+        help="whose results they are, where the content does not tell: routelab, llmrouterbench, routerbench, "
+        "frugalgpt, routerarena, litellm, promptfoo, inspect",
     )
     replay.add_argument("--dataset", metavar="NAME", help="the rows with this name in the column `dataset`")
     replay.add_argument("--models", nargs="+", metavar="M", help="these models only")
@@ -164,7 +175,11 @@ def _replay(options: argparse.Namespace) -> int:
 
     arms = read_arms(options.arms) if options.arms else None
     outcomes = Outcomes.read(
-        prompts=options.prompts, outcomes=options.outcomes, dataset=options.dataset, prices=options.prices
+        prompts=options.prompts,
+        outcomes=options.outcomes,
+        dataset=options.dataset,
+        prices=options.prices,
+        format=options.format,
     )
     if options.models:
         outcomes = outcomes.only(options.models)
