@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import importlib.util
+import io
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from routelab.core.errors import ConfigError, DataError, RoutelabError, UnavailableError, suggest
+from routelab.core.errors import ConfigError, DataError, RoutelabError, UnavailableError, suggest, visible
 from routelab.present import Table, usd
 from routelab.version import __version__
 
@@ -49,23 +51,36 @@ VERSIONS = (
 class _Parser(argparse.ArgumentParser):
     """An ArgumentParser whose complaint is one line with the nearest right word."""
 
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Refuse what is left over here, where the command's own flags are known, and not one parser further up."""
+        options, rest = super().parse_known_args(args, namespace)
+        if rest:
+            near = suggest(rest[0], [o for a in self._actions for o in a.option_strings])
+            self.error(f"unknown argument {rest[0]}{'' if near is None else '; ' + near}")
+        return options, rest
+
     def error(self, message: str) -> NoReturn:
-        words = message.split("'")
-        near = None
-        if "invalid choice" in message and len(words) > 1:
-            near = suggest(words[1], COMMANDS)
-            message = f"unknown command '{words[1]}'"
-        elif message.startswith("unrecognized arguments: "):
-            flag = message.split(": ", 1)[1].split(" ")[0]
-            near = suggest(flag, [o for a in self._actions for o in a.option_strings])
-            message = f"unknown argument {flag}"
-        print(f"{self.prog}: {message}{'' if near is None else '; ' + near} (see {self.prog} --help)", file=sys.stderr)
+        """Print the complaint with the nearest right word, and exit with 2."""
+        invalid = re.match(r"argument (\S+): invalid choice: (['\"])(.*)\2 \(choose from", message)
+        if invalid is not None:
+            argument, _, given = invalid.groups()
+            action = next(a for a in self._actions if argument in (a.metavar, a.dest, "/".join(a.option_strings)))
+            near = suggest(given, [str(choice) for choice in action.choices or ()])
+            what = "command" if argument == "COMMAND" else argument
+            message = f"unknown {what} '{given}'{'' if near is None else '; ' + near}"
+        print(visible(f"{self.prog}: {message} (see {self.prog} --help)"), file=sys.stderr)
         raise SystemExit(2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that knows no "→" (or a name that is no text) shows "?", not a traceback.
+            stream.reconfigure(errors="replace")
     try:
         if arguments and arguments[0] in PLANNED:
             raise UnavailableError(
@@ -75,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         return int(COMMANDS[options.command](options))
     except RoutelabError as trouble:
-        print(f"routelab: {trouble}", file=sys.stderr)
+        print(visible(f"routelab: {trouble}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("routelab: interrupted", file=sys.stderr)
@@ -389,19 +404,26 @@ def execute(notebook: Path) -> int:
     try:
         import nbformat
         from nbclient import NotebookClient
-        from nbclient.exceptions import CellExecutionError
+        from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
     except ImportError:
         raise ConfigError("nbclient is not installed", hint='python -m pip install "routelab[lab]"') from None
-    document = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
+    try:
+        document = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
+    except (ValueError, nbformat.ValidationError) as trouble:
+        raise DataError(
+            f"{notebook}: is not a notebook ({str(trouble).splitlines()[0][:80]})", hint="delete it to get a fresh copy"
+        ) from None
     client = NotebookClient(
         document, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(notebook.parent)}}
     )
     executed = notebook.with_suffix(".executed.ipynb")
-    failure: CellExecutionError | None = None
+    failure = ""
     try:
         client.execute()
     except CellExecutionError as trouble:
-        failure = trouble
+        failure = f"{trouble.ename}: {trouble.evalue}"
+    except (CellTimeoutError, DeadKernelError) as trouble:
+        failure = f"{type(trouble).__name__}: {str(trouble).strip().splitlines()[0]}"
     nbformat.write(document, executed)  # type: ignore[no-untyped-call]
     code = [cell for cell in document.cells if cell.cell_type == "code" and cell.source.strip()]
     ran = sum(cell.execution_count is not None for cell in code)
@@ -409,9 +431,9 @@ def execute(notebook: Path) -> int:
         if "comparison" in cell.metadata.get("tags", []):
             print("\n".join(_plain(output) for output in cell.outputs if _plain(output)))
     print(f"{ran} of {len(code)} cells ran; executed copy: {executed}")
-    if failure is not None:
-        print(f"routelab: a cell failed: {failure.ename}: {failure.evalue}", file=sys.stderr)
-    return 0 if failure is None and ran == len(code) else 1
+    if failure:
+        print(visible(f"routelab: a cell failed: {failure}"), file=sys.stderr)
+    return 0 if not failure and ran == len(code) else 1
 
 
 def _plain(output: dict[str, object]) -> str:
