@@ -268,7 +268,7 @@ def test_the_sequence_holds_from_the_second_pair_on_for_answers_that_seldom_diff
 
 def test_stopping_at_the_first_certificate_is_wrong_as_rarely_as_stated(runs: Runs) -> None:
     """The same verdict from the fixed interval, taken at every look, certifies a loss of the margin far too often."""
-    rounds = runs(300, 2000)
+    rounds = runs(200, 2000)
     rng = np.random.default_rng(8)
     looks = range(100, 2001, 100)
     sequence = naive = 0
@@ -387,7 +387,7 @@ def test_a_planted_arm_is_found_at_the_printed_number_of_prompts(
     lead: float, cost: float, cube: Any, runs: Runs
 ) -> None:
     """Once an arm that saves half and loses nothing, at a margin of five points; once one that is five points better."""
-    rounds = runs(60, 400)
+    rounds = runs(40, 400)
     pilot = replay(planted(cube, 999, 300, lead=lead, cost=cost), {"it": Fixed(model=NAMES[-1])}, baseline=NAMES[0])
     needs = plan(pilot, Aim(margins=(0.05,), confirm=0.4, arms=19))
     n = needs.rows[0].all_prompts
@@ -411,7 +411,7 @@ def test_without_a_confirm_split_nothing_is_called_a_winner_however_good_it_look
 
 
 def test_a_random_router_recovers_half_and_the_interval_of_its_share_covers(runs: Runs) -> None:
-    rounds = runs(300, 2000)
+    rounds = runs(200, 2000)
     rng = np.random.default_rng(12)
     held = 0
     for _ in range(rounds):
