@@ -1,4 +1,4 @@
-"""Runs inside LiteLLM's own environment, never in ours: loads a proxy configuration, answers in the models' place, says what happened.
+"""Runs inside LiteLLM's own environment, never in ours: starts its proxy, answers in the models' place, says what happened.
 
 Standard input is one JSON object, standard output another; everything LiteLLM prints goes to standard error. No address but
 this machine's can be reached, no real key is in the environment, and every answer is made up here.
@@ -66,30 +66,52 @@ class Stage:
             raise
         if reply._hidden_params.get("cache_hit"):
             self.asked.pop()
+        else:
+            self.asked[-1]["cost_usd"] = reply._hidden_params.get("response_cost")
         return reply
 
 
-async def ask(router: Any, stage: Stage, question: dict[str, Any]) -> dict[str, Any]:
+class Door:
+    """LiteLLM's own HTTP application, asked in this process as its callers ask it."""
+
+    def __init__(self, proxy: Any) -> None:
+        httpx = importlib.import_module("httpx")
+        inside = httpx.ASGITransport(app=proxy.app, raise_app_exceptions=False)
+        self.client = httpx.AsyncClient(transport=inside, base_url="http://proxy.invalid")
+        self.key = os.environ["LITELLM_MASTER_KEY"]
+
+    async def post(self, body: dict[str, Any], *, key: bool = True) -> Any:
+        """Return the response to a chat completion."""
+        headers = {"Authorization": f"Bearer {self.key}"} if key else {}
+        return await self.client.post("/v1/chat/completions", json=body, headers=headers)
+
+
+async def ask(door: Door, stage: Stage, question: dict[str, Any]) -> dict[str, Any]:
     """Return who was asked, in order, and what came back."""
     stage.asked, stage.fail = [], question.get("fail", {})
-    try:
-        reply = await router.acompletion(model=question["model"], messages=question["messages"])
-        answer = {"answered": reply.choices[0].message.content, "error": None}
-        usage = reply.usage
-        answer["tokens"] = [usage.prompt_tokens, usage.completion_tokens]
-        answer["cost_usd"] = reply._hidden_params.get("response_cost")
-    except Exception as trouble:  # noqa: BLE001 - whatever the other program raises is the finding
-        answer = {"answered": None, "error": type(trouble).__name__, "message": str(trouble)[:300]}
+    response = await door.post({"model": question["model"], "messages": question["messages"]})
+    body = response.json() if "json" in response.headers.get("content-type", "") else {}
+    answer: dict[str, Any] = {"answered": None, "error": None}
+    if response.status_code == 200:
+        answer["answered"] = body["choices"][0]["message"]["content"]
+        answer["tokens"] = [body["usage"]["prompt_tokens"], body["usage"]["completion_tokens"]]
+        # The response's own header is left out for a cost of zero, which is not an unknown one.
+        answer["cost_usd"] = stage.asked[-1].get("cost_usd") if stage.asked else None
+    else:
+        said = body.get("error") or {}
+        answer["error"] = f"{response.status_code} {said.get('type')}: {str(said.get('message'))[:200]}"
     refused = [call["refused"] for call in stage.asked if "refused" in call]
     calls = stage.asked if question.get("calls") else []
     return {**answer, "asked": [call["name"] for call in stage.asked], "refused": refused[:1], "calls": calls}
 
 
 async def run(given: dict[str, Any]) -> dict[str, Any]:
-    """Load the file as the proxy does and ask every question."""
+    """Start the proxy on the file and ask every question through its HTTP application."""
     litellm: Any = importlib.import_module("litellm")
     proxy = importlib.import_module("litellm.proxy.proxy_server")
-    router, _, _ = await proxy.ProxyConfig().load_config(router=None, config_file_path=given["config"])
+    # As `litellm --config FILE` does; the function's own default would replace the file's timeout.
+    await proxy.initialize(config=given["config"], request_timeout=None)
+    router = proxy.llm_router
     yaml = importlib.import_module("yaml")
     with open(given["config"], encoding="utf-8") as file:
         settings = yaml.safe_load(file).get("router_settings") or {}
@@ -99,17 +121,20 @@ async def run(given: dict[str, Any]) -> dict[str, Any]:
     litellm.acompletion = stage
     if hasattr(router, "_time_to_sleep_before_retry"):
         router._time_to_sleep_before_retry = lambda **_: 0
+    door = Door(proxy)
     answers = []
     for question in given["questions"]:
         litellm.cache = cache if question.get("cache") else None
-        answers.append(await ask(router, stage, question))
+        answers.append(await ask(door, stage, question))
         if question.get("cache"):
             await asyncio.sleep(0.1)  # LiteLLM keeps an answer after it has returned it
+    stranger = await door.post(
+        {"model": given["questions"][0]["model"], "messages": [{"role": "user", "content": "hello"}]}, key=False
+    )
     return {
         "version": importlib.metadata.version("litellm"),
-        "models": sorted(router.get_model_names()),
         "ignored": sorted(key for key in settings if key not in known),
-        "cached": cache is not None,
+        "stranger": stranger.status_code,
         "answers": answers,
     }
 

@@ -13,8 +13,7 @@ from typing import Any
 
 from routelab import strict
 from routelab.config import RouteConfig
-from routelab.core.values import Model
-from routelab.lab.targets.address import Address, address_of
+from routelab.lab.targets.address import address_of
 from routelab.lab.targets.entries import ENTRY, Entries, Entry, entries_of
 from routelab.lab.targets.lossy import Exported, Lossy, everywhere, heading
 from routelab.lab.targets.recogniser import MAX_TIERS, recogniser_file, tiers_of
@@ -317,7 +316,7 @@ def _unsaid(config: RouteConfig, entries: Entries, endpoints: Mapping[str, Endpo
 
 def _model(endpoint: Endpoint, config: RouteConfig) -> tuple[_Model, list[Lossy]]:
     model = endpoint.model
-    params, lossy = _params(model, address_of(endpoint))
+    params, lossy = params_of(endpoint)
     if config.prompt.temperature is not None:
         params["temperature"] = config.prompt.temperature
     if config.prompt.max_output_tokens is not None:
@@ -346,8 +345,9 @@ def _model(endpoint: Endpoint, config: RouteConfig) -> tuple[_Model, list[Lossy]
     return _Model(name=model.name, params=params, info=info), lossy
 
 
-def _params(model: Model, address: Address | None) -> tuple[dict[str, Any], list[Lossy]]:
-    """Return model, address and key as LiteLLM writes them."""
+def params_of(endpoint: Endpoint) -> tuple[dict[str, Any], list[Lossy]]:
+    """Return model, address and key as LiteLLM writes them, and what of them could not be written."""
+    model, address = endpoint.model, address_of(endpoint)
     if address is None:
         variable = variable_of(model.name)
         return {"model": f"os.environ/{variable}"}, [
