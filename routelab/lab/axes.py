@@ -252,7 +252,8 @@ def _path(key: str, base: RouteConfig, outcomes: Outcomes) -> Path:
 
 def _within(node: Any, rest: str, key: str, before: str, outcomes: Outcomes) -> Path:
     if isinstance(node, Mapping):
-        if rest in node:
+        # A mapping with a kind of its own is checked by the strategy that takes it apart.
+        if rest in node or "kind" in node:
             return (rest,)
         for name, child in node.items():
             if rest.startswith(f"{name}.") and (isinstance(child, Mapping) or dataclasses.is_dataclass(child)):

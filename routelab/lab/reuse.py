@@ -121,7 +121,8 @@ def counted(comparison: Comparison, outcomes: Outcomes, ledger: Ledger, *, confi
         note = told(uses)
     except LogError as trouble:
         uses, note = None, f"this use of the confirm split could not be counted: {trouble.message}"
-    changed = dataclasses.replace(terms, confirm_uses=uses, notes=(*terms.notes, note))
+    notes = (*(n for n in terms.notes if n != told(None)), note)
+    changed = dataclasses.replace(terms, confirm_uses=uses, notes=notes)
     return dataclasses.replace(comparison, terms=changed)
 
 

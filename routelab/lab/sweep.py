@@ -39,6 +39,7 @@ from routelab.lab.replay import (
     terms_of,
     walked,
 )
+from routelab.lab.reuse import told
 from routelab.lab.walk import Walked
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ __all__ = ["Between", "Scan", "scan", "sweep"]
 BATCH = 256
 """Configs that are planned one by one between two reports of their sums."""
 PAYS = 20_000_000
-"""Prompts to plan, over all configs, from which processes are worth starting (about 20 s of work; they take 2 s)."""
+"""Prompts to plan, over all configs, from which processes are worth starting: some 40 s of work, where they take 3 s."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,11 +115,13 @@ def sweep(
     axes = axes_of(base, grid, outcomes, search=search, n=n, seed=seed)
     own = entry_of(base.name, base, halves, planned)
     held = baseline_of(baseline, (own,), halves)
-    found = _scanned(axes, _field(halves, held, seed), jobs)
+    found = _scanned(axes, _field(axes, halves, held, seed), jobs)
     names, entries = _nominated(found, halves, held, margin)
     terms = terms_of(outcomes, halves, margin=margin, seed=seed, arms_tried=len(axes))
     entries = [own, *(entry for entry in entries if entry.name != own.name)]
-    return compare_entries(halves, entries, held, dataclasses.replace(terms, nominated=names))
+    # Whoever keeps a ledger puts the count in the place of this note: `reuse.counted`.
+    notes = (*terms.notes, *((told(None),) if halves.held_out else ()))
+    return compare_entries(halves, entries, held, dataclasses.replace(terms, nominated=names, notes=notes))
 
 
 def scan(
@@ -140,7 +143,7 @@ def scan(
     axes = axes_of(base, grid, outcomes, search=search, n=n, seed=seed)
     own = entry_of(base.name, base, dataclasses.replace(halves, confirm=halves.tune), planned)
     held = baseline_of(baseline, (own,), dataclasses.replace(halves, confirm=halves.tune))
-    return _scanned(axes, _field(halves, held, seed), jobs)
+    return _scanned(axes, _field(axes, halves, held, seed), jobs)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,7 +169,7 @@ class Field:
         return self.folds if hasattr(config.ranking, "fit") else self.all
 
 
-def _field(halves: Halves, baseline: Entry, seed: int) -> Field:
+def _field(axes: Axes, halves: Halves, baseline: Entry, seed: int) -> Field:
     # Texts of answers decide nothing here, and the function that finds them need not travel to another process.
     tune = dataclasses.replace(halves.tune, texts=None)
     walk = baseline.tune if baseline.tune is not None else baseline.walked
@@ -174,7 +177,9 @@ def _field(halves: Halves, baseline: Entry, seed: int) -> Field:
     def parts(rows: Sequence[tuple[Bools, Outcomes]]) -> tuple[Part, ...]:
         return tuple(Part(rows=tune.take(mask), rest=rest, baseline=walk.take(mask)) for mask, rest in rows)
 
-    return Field(all=parts(whole(tune)), folds=parts(folds(tune, seed)))
+    kinds = any(axis.path in (("strategy",), ("strategy", "kind")) for axis in axes.axes)
+    learns = kinds or hasattr(axes.base.ranking, "fit")
+    return Field(all=parts(whole(tune)), folds=parts(folds(tune, seed)) if learns else ())
 
 
 def _scanned(axes: Axes, place: Field, jobs: int | None) -> Scan:
@@ -247,7 +252,7 @@ def _batches(
     if workers == 1:
         yield from ((part, _of_batch(axes, part, place)) for part in parts)
         return
-    import joblib  # type: ignore[import-untyped]  # it ships no types
+    import joblib
 
     # Batches small enough that every process has several, so that none waits long for the last one.
     parts = [p for p in np.array_split(which, max(workers * 4, len(parts))) if len(p)]

@@ -238,6 +238,25 @@ def test_a_text_is_not_the_number_that_it_looks_like(cube: Any) -> None:
     assert axes.name(axes.home) == "f"
 
 
+def test_a_mapping_with_a_kind_of_its_own_takes_keys_that_it_does_not_show(cube: Any) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Predicting:
+        predictor: Any
+
+        def __post_init__(self) -> None:
+            if self.predictor.get("k", 5) < 1:
+                raise ValueError("predictor.k: must be at least 1")
+
+        def plan(self, prompts: Sequence[Prompt], roster: Roster) -> Plan:
+            return Split(weights={"dear": 1.0}).plan(prompts, roster)
+
+    base = RouteConfig(name="f", models=MODELS, strategy=Predicting(predictor={"kind": "knn"}))
+    axes = axes_of(base, {"strategy.predictor.k": [3]}, cubed(cube, 30))
+    assert axes.config(0).ranking == Predicting(predictor={"kind": "knn", "k": 3})
+    with pytest.raises(ConfigError, match=r"^grid: strategy.predictor.k = 0: must be at least 1$"):
+        axes_of(base, {"strategy.predictor.k": [0]}, cubed(cube, 30))
+
+
 # What is drawn
 
 
@@ -543,6 +562,14 @@ def test_without_a_confirm_split_no_look_is_counted(cube: Any, lab: Lab) -> None
     assert lab.sql("select * from experiments").empty
 
 
+def test_a_sweep_without_a_ledger_says_that_nobody_counts(cube: Any) -> None:
+    outcomes = cubed(cube)
+    found = sweep(outcomes, rules(), TABLES)
+    assert (found.terms.notes, found.terms.confirm_uses) == ((told(None),), None)
+    assert "the uses of the confirm split are not counted: there is no log" in text(found)
+    assert sweep(outcomes, rules(), TABLES, confirm=0).terms.notes == ()
+
+
 def test_a_look_that_cannot_be_counted_is_said_and_not_taken_for_the_first(cube: Any, tmp_path: Path) -> None:
     log = Log(tmp_path / "log.duckdb")
     log.close()
@@ -581,17 +608,45 @@ def test_a_split_is_its_prompts_seed_and_share(cube: Any) -> None:
 # Recorded data
 
 
-def test_eight_thousand_tables_over_recorded_outcomes(recorded: Callable[..., Outcomes]) -> None:
+def test_a_thousand_tables_over_recorded_outcomes(recorded: Callable[..., Outcomes]) -> None:
     outcomes = recorded("llmrouter", priced=True)
     tasks = sorted({p.task for p in outcomes.prompts if p.task is not None})
     best, cheap = "llama-3.1-nemotron-51b-instruct", "gemma-2-9b-it"
     strategy = Rules(table=dict.fromkeys(tasks, (best,)), default=(best,), patterns={}, tasks="given")
     base = RouteConfig(name="tasks", models=outcomes.models, strategy=strategy)
-    grid = {f"strategy.table.{task}": [[best], [cheap, best]] for task in tasks[:13]}
+    grid = {f"strategy.table.{task}": [[best], [cheap, best]] for task in tasks[:10]}
     found = sweep(outcomes, base, grid)
     winner = found.winner()
-    assert found.terms.arms_tried == 8192
+    assert found.terms.arms_tried == 1024
     assert winner is not None
     assert winner.figures.cost_ratio is not None
     assert winner.figures.cost_ratio.high < 1  # type: ignore[operator]
     assert "(optimism " in text(found)
+
+
+def test_choosing_among_many_promises_too_much_on_tune_and_nothing_on_confirm(cube: Any) -> None:
+    # Forty worlds in which every model is right four times of five, whatever the task: each table is as good as any.
+    tasks = [f"t{i % 5}" for i in range(600)]
+    base = RouteConfig(
+        name="b",
+        models=MODELS,
+        strategy=Rules(table=dict.fromkeys(sorted(set(tasks)), ("dear",)), default=("dear",), patterns={}),
+    )
+    grid = {f"strategy.table.{task}": [["cheap"], ["middle"], ["dear"]] for task in sorted(set(tasks))}
+    promised, kept, covered = [], [], []
+    for world in range(40):
+        right = np.random.default_rng(world).random((600, 3)) < 0.8
+        found = sweep(cube(right, tasks=tasks, models=MODELS, cost_usd=1.0), base, grid, seed=world)
+        chosen = [a for a in found.arms if found.terms.nominated and a.name in found.terms.nominated]
+        if not chosen:
+            continue
+        best = max(chosen, key=lambda a: a.tune_quality or 0.0)
+        assert best.figures.quality is not None
+        assert best.figures.quality.interval is not None
+        promised.append((best.tune_quality or 0.0) - 0.8)
+        kept.append(best.figures.quality.value - 0.8)
+        covered.append(best.figures.quality.interval[0] <= 0.8 <= best.figures.quality.interval[1])
+    assert len(promised) >= 35
+    assert np.mean(promised) > 0.02
+    assert abs(np.mean(kept)) < 3 * 0.4 / np.sqrt(240 * len(kept))
+    assert np.mean(covered) >= 0.87
