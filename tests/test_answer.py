@@ -90,7 +90,7 @@ def answer(*events: Any, **about: Any) -> Answer:
         ),
         (
             answer(Recalled(cache="exact", key="k", text="Guten Tag", model="small")),
-            "small · $0 · 0 ms · ? + ? tok · cache hit · why: exact cache hit",
+            "small · $0 · 0 ms · cache hit · why: exact cache hit",
         ),
     ],
 )
@@ -219,6 +219,15 @@ def test_a_practice_answer_says_that_it_is_simulated() -> None:
     assert given.simulated
     assert given.header().startswith("x → qwen-local (simulated) · ")
     assert "(simulated)" in given._repr_mimebundle_()["text/html"]
+
+
+def test_a_practice_answer_from_the_cache_is_still_simulated() -> None:
+    config = RouteConfig(name="a", strategy={"kind": "fixed", "model": "qwen-local"}, cache={"exact": True})  # type: ignore[arg-type]
+    router = Router(config, fleet=Fleet.practice(latency=0, errors=0))
+    first, again = router.route("Is 7 prime?"), router.route("Is 7 prime?")
+    assert (first.cached, again.cached, again.text) == (False, True, first.text)
+    assert again.simulated
+    assert again.header().startswith("a → qwen-local (simulated) · $0 · ")
 
 
 def test_provider_errors_keep_their_kind_through_the_router() -> None:

@@ -134,6 +134,25 @@ def test_an_interrupted_route_is_in_the_log_and_the_next_one_works() -> None:
     assert Router(other, fleet=providers, log=log).route("hi").text == "ok"
 
 
+def test_a_bug_among_many_prompts_is_raised_alone_and_stops_the_others() -> None:
+    class Buggy(Scripted):
+        async def complete(self, request: Any, emit: Any) -> Reply:
+            self.requests.append(request)
+            if request.prompt.text == "3":
+                raise ZeroDivisionError("a bug")
+            await asyncio.sleep(60)
+            raise AssertionError("never")
+
+    one, log = Buggy(), Notebook()
+    config = RouteConfig(name="a", strategy={"kind": "fixed", "model": "one"})
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        Router(config, fleet=fleet({"one": one}), log=log).many([str(i) for i in range(10)], jobs=5)
+    # The buggy call's place may be taken before the news has gone round; nothing else is sent.
+    assert len(one.requests) in (5, 6)
+    cancelled = [e.error for run in log.runs for e in run.events if isinstance(e, Unanswered)]
+    assert cancelled == ["Cancelled"] * (len(one.requests) - 1)
+
+
 def test_closing_cancels_what_is_pending_and_closes_what_was_kept_and_it_can_be_used_again() -> None:
     engine, said = Engine(), list[str]()
 

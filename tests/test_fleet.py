@@ -107,12 +107,12 @@ def test_prices_that_are_not_given_come_from_the_list_or_stay_unknown(tmp_path: 
         ("max_output_tokens: 1000", "max_output_tokens: -5", "fleet.yaml:18: models.mine.max_output_tokens: must be at least 1, not -5"),
         ("models:", "modles:", "fleet.yaml:8: modles: unknown key; did you mean 'models'?"),
         ("routelab: 1", "routelab: 2", "fleet.yaml:1: routelab: version 2 is not known"),
-        ("    kind: openai", "    kind: opnai", "fleet.yaml:3: providers.corp: provider: unknown 'opnai'\n  hint: did you mean 'openai'?"),
+        ("    kind: openai", "    kind: opnai", "fleet.yaml:3: providers.corp: no known service is called 'opnai'; did you mean 'openai'?"),
         ("    key_env: CORP_KEY", "    key_evn: CORP_KEY", "fleet.yaml:3: providers.corp: provider openai: unknown option 'key_evn'"),
         ("    base_url: https://llm.corp.example/v1", "    base_url: ftp://x", "fleet.yaml:3: providers.corp: base_url: 'ftp://x' must begin with https:// or http://"),
         ("    base_url: https://llm.corp.example/v1", "    base_url: http://llm.corp.example/v1", "fleet.yaml:3: providers.corp: base_url: a key is not sent over plain http"),
         ("  lan: {kind: vllm, base_url: \"http://127.0.0.1:8000/v1\"}", "  lan: vllm", "fleet.yaml:7: providers.lan: must be a mapping with `kind` and `base_url`"),
-        ("  lan: {kind: vllm,", "  lan: {kind: [vllm],", "fleet.yaml:7: providers.lan: provider: unknown "),
+        ("  lan: {kind: vllm,", "  lan: {kind: [vllm],", "fleet.yaml:7: providers.lan: no known service is called "),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_named_with_file_line_and_key(old: str, new: str, said: str, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_hit_carries_text_model_and_where_it_was_first_said() -> None:
     cache = Exact(clock=VirtualClock())
     key = kept(cache, "a", run_id="first")
     assert cache.look(messages("a"), "s") == Recalled(
-        cache="exact", key=key, text="answer to a", model="m", similarity=1.0, source_run="first"
+        cache="exact", key=key, text="answer to a", model="m", similarity=1.0, source_run="first", simulated=False
     )
     assert cache.look(messages("a "), "s") == Missed(cache="exact", key=key_of(messages("a "), "s"))
     assert isinstance(cache.look(messages("a"), "other"), Missed)

@@ -143,6 +143,16 @@ def test_without_a_scorer_there_are_answers_and_no_verdict(lab: Lab) -> None:
     assert repr(found)
 
 
+def test_a_fallbacks_answer_counts_for_the_arm_that_was_assigned(lab: Lab) -> None:
+    fallen = RouteConfig(name="x", models=["down", "good"], strategy=Fixed(model="down"), fallbacks={"down": ["good"]})
+    found = lab.compare(data(10), {"plain": "down", "fallen": fallen})
+    assert found.frame.set_index("arm")["quality"].to_dict() == {"plain": 0.0, "fallen": 1.0}
+    assert {a.model for a in found.answers["fallen"]} == {"good"}
+    assert {a.run.arm for a in found.answers["fallen"]} == {"fallen"}
+    calls = rows(lab, "select arm, requested_model, count(*) from calls group by all order by all")
+    assert calls == [["fallen", "down", 10], ["fallen", "good", 10], ["plain", "down", 10]]
+
+
 def test_two_arms_of_one_config_do_not_answer_for_each_other() -> None:
     cached = RouteConfig(name="x", strategy=Fixed(model="good"), cache={"exact": True})  # type: ignore[arg-type]
     with Lab(fleet=fleet({"good": Scripted("yes")})) as lab:

@@ -66,7 +66,7 @@ def test_recall_finds_what_remember_kept_under_the_same_key() -> None:
     assert isinstance(missed, Missed)
     assert done(Remember(cache=cache), a_run(missed, ANSWER)) == Remembered(cache="exact", key=missed.key)
     found = done(Recall(cache=cache, scope="s"), a_run())
-    assert found == Recalled(cache="exact", key=missed.key, text="yes", model="m", source_run="r")
+    assert found == Recalled(cache="exact", key=missed.key, text="yes", model="m", source_run="r", simulated=False)
     assert isinstance(done(Recall(cache=cache, scope="other"), a_run()), Missed)
 
 
