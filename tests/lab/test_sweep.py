@@ -307,6 +307,19 @@ def test_a_grid_that_is_too_large_to_walk_can_still_be_drawn_from(cube: Any) -> 
     assert len(axes_of(base, grid, outcomes, search="random", n=20)) == 21
 
 
+def test_a_knob_may_be_drawn_from_a_range_beside_other_keys(cube: Any) -> None:
+    outcomes = cubed(cube, 60)
+    grid = {"strategy.at_least": Between(low=0.1, high=0.9), "fallbacks.cheap": [[], ["dear"]]}
+    knob = RouteConfig(name="g", models=MODELS, strategy=Guess())
+    found = scan(outcomes, knob, grid, search="random", n=30, seed=2)
+    each = [
+        scan(outcomes, dataclasses.replace(found.axes.config(i), name="c"), {"fallbacks.dear": [[]]}, seed=2)
+        for i in range(len(found))
+    ]
+    assert len(found) == 31
+    np.testing.assert_allclose(found.sums, np.column_stack([one.sums[:, one.axes.home] for one in each]), rtol=1e-9)
+
+
 # What is tried
 
 
@@ -650,3 +663,26 @@ def test_choosing_among_many_promises_too_much_on_tune_and_nothing_on_confirm(cu
     assert np.mean(promised) > 0.02
     assert abs(np.mean(kept)) < 3 * 0.4 / np.sqrt(240 * len(kept))
     assert np.mean(covered) >= 0.87
+
+
+@pytest.fixture(params=[10, pytest.param(200, marks=pytest.mark.soak)])
+def worlds(request: pytest.FixtureRequest) -> int:
+    """How many worlds are simulated: a few always, many with `-m soak`."""
+    if request.param == 200 and "soak" not in request.config.getoption("markexpr"):
+        pytest.skip("the full version runs with -m soak")
+    return int(request.param)
+
+
+def test_among_twenty_equal_models_a_sweep_hardly_ever_names_a_winner(cube: Any, worlds: int) -> None:
+    models = tuple(f"m{i:02d}" for i in range(20))
+    tasks = [f"t{i % 3}" for i in range(600)]
+    table = dict.fromkeys(sorted(set(tasks)), (models[0],))
+    base = RouteConfig(name="b", models=models, strategy=Rules(table=table, default=(models[0],), patterns={}))
+    grid = {f"strategy.table.t{k}": [[m] for m in models] for k in range(2)}
+    named = 0
+    for world in range(worlds):
+        rng = np.random.default_rng(world)
+        right, cost = rng.random((600, 20)) < 0.8, rng.lognormal(0, 0.5, (600, 20))
+        found = sweep(cube(right, tasks=tasks, models=models, cost_usd=cost), base, grid, seed=world)
+        named += found.winner() is not None
+    assert named <= max(1, 0.05 * worlds)
