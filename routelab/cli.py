@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from routelab.lab.outcomes import Outcomes
 
 PLANNED = {"bench": "the benches for routes, caches and chunks"}
+CHECK_HELP = "regression gate: exit 0 fine, 1 worse than the baseline, 3 inconclusive"
 QUICKSTART = "01_quickstart.ipynb"
 VERSIONS = (
     "ipykernel",
@@ -137,23 +138,7 @@ def _parser() -> _Parser:
     replay.add_argument("--out", metavar="result.json", help="write the figures as JSON")
     replay.add_argument("--export", metavar="winner.yaml", help="write the winner's config")
 
-    check = commands.add_parser("check", help="regression gate: exit 0 fine, 1 worse than the baseline, 3 inconclusive")
-    check.add_argument("config", metavar="winner.yaml")
-    check.add_argument("--dataset", required=True, metavar="D", help="a data set by name, or a file of prompts")
-    check.add_argument("--baseline", metavar="base.yaml", help="default: the best single model among the config's own")
-    check.add_argument("--margin", type=float, default=0.02, help="largest loss of quality that is no regression")
-    check.add_argument("--seed", type=int, default=0, help="of a live check")
-    recorded = check.add_mutually_exclusive_group()
-    recorded.add_argument(
-        "--log", metavar="log.duckdb", help="recorded outcomes; without any, the config is played live"
-    )
-    recorded.add_argument(
-        "--outcomes", metavar="O", help="recorded outcomes: csv, csv.gz, jsonl, parquet or a DuckDB log"
-    )
-    check.add_argument("--prompts", metavar="P", help="the prompts of --outcomes")
-    check.add_argument("--prices", metavar="prices.csv", help="as for replay")
-    check.add_argument("--budget", type=float, metavar="USD", help="of a live check")
-    check.add_argument("--json", metavar="out.json", help="write the figures as JSON")
+    _check_flags(commands.add_parser("check", help=CHECK_HELP))
 
     export = commands.add_parser("export", help="write a config for another router")
     export.add_argument("config", metavar="winner.yaml")
@@ -178,6 +163,25 @@ def _parser() -> _Parser:
         "--execute", action="store_true", help="run the quickstart without a browser and print its comparison"
     )
     return parser
+
+
+def _check_flags(check: argparse.ArgumentParser) -> None:
+    check.add_argument("config", metavar="winner.yaml")
+    check.add_argument("--dataset", required=True, metavar="D", help="a data set by name, or a file of prompts")
+    check.add_argument("--baseline", metavar="base.yaml", help="default: the best single model among the config's own")
+    check.add_argument("--margin", type=float, default=0.02, help="largest loss of quality that is no regression")
+    check.add_argument("--seed", type=int, default=0, help="of a live check")
+    recorded = check.add_mutually_exclusive_group()
+    recorded.add_argument(
+        "--log", metavar="log.duckdb", help="recorded outcomes; without any, the config is played live"
+    )
+    recorded.add_argument(
+        "--outcomes", metavar="O", help="recorded outcomes: csv, csv.gz, jsonl, parquet or a DuckDB log"
+    )
+    check.add_argument("--prompts", metavar="P", help="the prompts of --outcomes")
+    check.add_argument("--prices", metavar="prices.csv", help="as for replay")
+    check.add_argument("--budget", type=float, metavar="USD", help="of a live check")
+    check.add_argument("--json", metavar="out.json", help="write the figures as JSON")
 
 
 def _replay(options: argparse.Namespace) -> int:
