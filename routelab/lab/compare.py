@@ -18,7 +18,7 @@ from routelab.core.values import Prompt
 from routelab.lab.outcomes import Ints, Outcomes
 from routelab.lab.significance import holm
 from routelab.lab.spread import cost_ratio, quantile
-from routelab.lab.statistics import Estimate, NonInferiority, non_inferiority, paired_difference, quality_mean
+from routelab.lab.statistics import Estimate, NonInferiority, non_inferiority, p_below, paired_difference, quality_mean
 from routelab.lab.walk import Walked
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Figures:
     cost_ratio: Estimate | None = None
     p_adjusted: float | None = None
     p_better_adjusted: float | None = None
+    p_adopt_adjusted: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -301,11 +302,7 @@ def assess(
     ]
     family = [k for k in asking if terms.nominated is None or arms[k].name in terms.nominated]
     adjusted = {**_adjusted(arms, asking), **_adjusted(arms, family)}
-    judged = tuple(
-        dataclasses.replace(arm, figures=dataclasses.replace(arm.figures, p_adjusted=p, p_better_adjusted=q))
-        for k, arm in enumerate(arms)
-        for p, q in [adjusted.get(k, (None if arm.figures.against is None else 1.0, None))]
-    )
+    judged = tuple(dataclasses.replace(arm, figures=_with(arm.figures, adjusted.get(k))) for k, arm in enumerate(arms))
     return judged, _arm(baseline, baseline, terms.margin, clusters)
 
 
@@ -332,11 +329,31 @@ def _arm(entry: Entry, baseline: Entry, margin: float, clusters: Ints | None) ->
     return Arm(name=entry.name, config=entry.config, walked=walked, figures=figures, tune=entry.tune)
 
 
-def _adjusted(arms: Sequence[Arm], family: Sequence[int]) -> dict[int, tuple[float, float]]:
-    verdicts = [arms[k].figures.against for k in family]
-    p = holm(np.array([v.p for v in verdicts if v is not None]))
-    better = holm(np.array([v.p_better for v in verdicts if v is not None]))
-    return {k: (float(p[i]), float(better[i])) for i, k in enumerate(family)}
+def _adjusted(arms: Sequence[Arm], family: Sequence[int]) -> dict[int, dict[str, float]]:
+    """Return each arm's p values after Holm over the family.
+
+    "No worse by the margin and cheaper" is one claim with two parts, so its p value is the larger of the two (an intersection-union
+    test, Berger 1982) before the correction: correcting the quality alone would leave twenty chances to look cheaper.
+    """
+    judged = [(arms[k].figures.against, arms[k].figures.cost_ratio) for k in family]
+    raw = {
+        "p_adjusted": [v.p for v, _ in judged if v is not None],
+        "p_better_adjusted": [v.p_better for v, _ in judged if v is not None],
+        "p_adopt_adjusted": [max(v.p, p_below(ratio, 1.0)) for v, ratio in judged if v is not None],
+    }
+    corrected = {name: holm(np.array(values)) for name, values in raw.items()}
+    return {k: {name: float(values[i]) for name, values in corrected.items()} for i, k in enumerate(family)}
+
+
+def _with(figures: Figures, adjusted: dict[str, float] | None) -> Figures:
+    if adjusted is None:
+        return figures if figures.against is None else dataclasses.replace(figures, p_adjusted=1.0)
+    return dataclasses.replace(
+        figures,
+        p_adjusted=adjusted["p_adjusted"],
+        p_better_adjusted=adjusted["p_better_adjusted"],
+        p_adopt_adjusted=adjusted["p_adopt_adjusted"],
+    )
 
 
 def _unchanged(figures: Figures, margin: float) -> Figures:

@@ -257,7 +257,7 @@ def _words(shown: Shown, comparison: Comparison) -> str:
         + (" and better" if better else "")
         + (", yet worse within the margin" if verdict.worse_within_margin else "")
     ]
-    if arm.figures.p_adjusted is not None and arm.figures.p_adjusted > ALPHA:
+    if arm.figures.p_adopt_adjusted is not None and arm.figures.p_adopt_adjusted > ALPHA and cheaper(arm):
         parts.append("not after the correction for several arms")
     if not cheaper(arm):
         parts.append("not cheaper" if arm.figures.cost_ratio is not None else "cost not known")

@@ -6,6 +6,7 @@ callers say what they leave out. Intervals are two-sided 95 % unless a level is 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -104,17 +105,18 @@ def paired_difference(
 ) -> Estimate:
     """Return the mean of new − base over the same prompts, qualities in 0..1, with its interval.
 
-    SE_d = √(Σ(d−d̄)²/(n(n−1))), or clustered as in `mean`. The t interval is too narrow when few pairs differ (with
+    The interval ends at −1 and 1 at the latest. SE_d = √(Σ(d−d̄)²/(n(n−1))), or clustered as in `mean`. The t interval is too narrow when few pairs differ (with
     none at all it would have no width), so without clusters it is widened to hold Tango's score interval as well
     (Statistics in Medicine 1998, 17:891–908), on the counts of better and worse pairs.
     """
     d = _checked(new) - _checked(base)
-    estimate = mean(d, clusters, level=level)
+    estimate = _within_one(mean(d, clusters, level=level))
     if clusters is not None or not np.isin(d, (-1.0, 0.0, 1.0)).all():
         if clusters is not None and estimate.se == 0.0 and estimate.clusters is not None:
             # No cluster differs: what n independent clusters without a difference can say, and no more.
             reach = _rule_of_three(estimate.clusters, level)
-            return Estimate(**{**estimate.__dict__, "low": estimate.value - reach, "high": estimate.value + reach})
+            wide = Estimate(**{**estimate.__dict__, "low": estimate.value - reach, "high": estimate.value + reach})
+            return _within_one(wide)
         if clusters is not None or (d != 0).sum() >= 10:
             return estimate
     low, high = tango(int((d > 0).sum()), int((d < 0).sum()), len(d), level=level)
@@ -126,6 +128,15 @@ def paired_difference(
             "method": "paired t and score",
             "note": "",
         }
+    )
+
+
+def _within_one(difference: Estimate) -> Estimate:
+    """Return a difference of two qualities with its interval cut at −1 and 1, as `quality_mean` cuts at 0 and 1."""
+    if difference.low is None or difference.high is None:
+        return difference
+    return Estimate(
+        **{**difference.__dict__, "low": max(-1.0, difference.low), "high": min(1.0, difference.high)},
     )
 
 
@@ -226,6 +237,18 @@ def items_for_margin(sd: float, margin: float, *, alpha: float = 0.05, power: fl
     """
     z = float(stats.norm.ppf(1 - alpha) + stats.norm.ppf(power))
     return math.ceil((z * sd / margin) ** 2)
+
+
+def p_below(estimate: Estimate | None, bound: float) -> float:
+    """Return the one-sided p value of a value of at least the bound, in keeping with the interval; 1 when it is not known.
+
+    >>> p_below(None, 1.0)
+    1.0
+    """
+    if estimate is None or estimate.high is None:
+        return 1.0
+    mirrored = dataclasses.replace(estimate, value=-estimate.value, low=-estimate.high, high=None)
+    return _p_above(mirrored, -bound)
 
 
 def _p_above(difference: Estimate, bound: float) -> float:

@@ -32,9 +32,9 @@ def cheaper(arm: Arm) -> bool:
 def adoptable(arm: Arm) -> bool:
     """Say that the arm is no worse by the margin and cheaper, or better at no higher cost."""
     f = arm.figures
-    if f.against is None or f.p_adjusted is None:
+    if f.against is None or f.p_adopt_adjusted is None:
         return False
-    if f.against.verdict == "non-inferior" and f.p_adjusted <= ALPHA and cheaper(arm):
+    if f.against.verdict == "non-inferior" and f.p_adopt_adjusted <= ALPHA and cheaper(arm):
         return True
     better = f.p_better_adjusted is not None and f.p_better_adjusted <= ALPHA
     return better and f.cost_ratio is not None and f.cost_ratio.value <= 1
@@ -165,7 +165,7 @@ def _keep(comparison: Comparison) -> str:
     if passed is not None:
         return (
             f"keep the baseline {label}: {passed.name} passes on its own, but not after the correction for "
-            f"{len(others)} arms (p = {passed.figures.p_adjusted:.3f})"
+            f"{len(others)} arms (p = {passed.figures.p_adopt_adjusted:.3f})"
         )
     if saving:
         return f"keep the baseline {label}: every arm that is cheaper is worse, or cannot be told from worse"

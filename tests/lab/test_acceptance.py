@@ -344,7 +344,6 @@ def test_on_twenty_equal_models_a_replay_declares_a_winner_in_at_most_one_run_of
     assert winners / rounds <= 0.05
 
 
-@pytest.mark.xfail(reason="the interval of the cost ratio is not corrected for the number of arms", strict=False)
 def test_among_twenty_models_of_equal_cost_none_is_called_cheaper_more_often_than_one_run_in_twenty(
     cube: Any, runs: Runs
 ) -> None:
