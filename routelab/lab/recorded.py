@@ -56,6 +56,8 @@ def read_outcomes(
     elif (kind := formats.detect(outcomes) if format is None else format) != formats.OWN:
         read = formats.read(outcomes, kind=kind, dataset=dataset, prompts=_given(prompts))
     else:
+        if prompts is None and not outcomes.exists():
+            raise DataError(f"{outcomes}: no such file", hint="check the path")
         if prompts is None:
             raise DataError(
                 f"{outcomes.name}: needs its prompts", hint="pass prompts=, a file with prompt_id and prompt"

@@ -170,7 +170,10 @@ def _sparse(pile: _Pile, prompts: int, models: int) -> list[str]:
             "whose chance is known"
         ]
     whole = sum(count == models for count in asked.values())
-    return [f"{whole:,} of {prompts:,} prompts were asked of all {models} models; exact replay holds on those only"]
+    return [
+        f"{whole:,} of {prompts:,} prompts were asked of all {models} models; exact replay holds on those "
+        "only, elsewhere estimate off-policy"
+    ]
 
 
 def _texts(path: Path, reader: Reader, pile: _Pile) -> Texts:
