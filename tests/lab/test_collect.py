@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from routelab.core.errors import AuthFailed, BudgetExceeded, ConfigError, MissingKey, ProviderError, RateLimited
 from routelab.core.values import Reply, Request
+from routelab.lab.collect import Headway, Order, collect
 from routelab.lab.datasets import Dataset
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.session import Lab
@@ -197,8 +199,10 @@ def test_an_interrupt_loses_nothing_that_was_finished() -> None:
 
     one = Stops("yes")
     with Lab(fleet=fleet({"a": one})) as lab:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as caught:
             lab.collect(data(10), ["a"], jobs=1)
+        partial = caught.value.partial  # type: ignore[attr-defined]
+        assert int(np.isfinite(partial.quality).sum()) == 6
         assert counts(one) == [6]
         found = lab.collect(data(10), ["a"])
         assert counts(one) == [10]
@@ -226,3 +230,67 @@ def test_practice_outcomes_are_labelled_simulated() -> None:
         lab.fleet = type(lab.fleet).practice(latency=0)
         found = lab.collect(Dataset.load("workbench").take(3), ["qwen-local", "gpt-5-mini"])
     assert found.simulated
+
+
+class Ticking:
+    """A clock that moves on by two seconds whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self.ticks = 0
+
+    def now(self) -> datetime:
+        return datetime(2026, 5, 1)
+
+    def monotonic(self) -> float:
+        self.ticks += 1
+        return 2.0 * self.ticks
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.Event().wait()
+
+
+def test_the_seconds_left_follow_from_the_pace_once_there_is_one() -> None:
+    heard: list[Headway] = []
+    with Lab(fleet=fleet({"a": Scripted("yes")})) as lab:
+        collect(lab, data(6), ["a"], Order(jobs=2), heard=heard.append, clock=Ticking())
+    assert [h.left_s for h in heard] == [None, None, 8.0, 6.0, 4.0, 2.0, 0.0]
+    assert [h.spent_usd for h in heard] == pytest.approx([15e-6 * n for n in range(7)])
+    assert {(h.errors, h.unpriced, h.before_usd) for h in heard} == {(0, 0, 0.0)}
+
+
+def test_errors_and_calls_without_a_price_are_counted_as_they_come() -> None:
+    heard: list[Headway] = []
+    with Lab(fleet=fleet({"a": Fails(AuthFailed("401"), "question 1")}, usd_per_mtok=None)) as lab:
+        lab.collect(data(3), ["a"], heard=heard.append)
+    assert (heard[-1].done, heard[-1].errors, heard[-1].unpriced) == (3, 1, 2)
+    assert heard[0].forecast.unpriced == ("a",)
+
+
+def test_the_budget_bounds_a_collection_over_all_its_sittings() -> None:
+    one = Scripted("yes")
+    with Lab(fleet=fleet({"a": one}, max_output_tokens=5)) as lab:
+        spent = []
+        for _ in range(4):
+            with pytest.raises(BudgetExceeded):
+                lab.collect(data(40), ["a"], budget_usd=0.0003, jobs=4)
+            spent.append(lab.log.query("select sum(cost_usd) from runs")[0][0])
+    assert max(spent) <= 0.0003
+    assert len(set(spent)) == 1
+    assert counts(one)[0] == round(spent[0] / 15e-6)
+
+
+def test_at_most_so_many_calls_are_under_way_as_jobs_allow() -> None:
+    class Crowded(Scripted):
+        now = most = 0
+
+        async def complete(self, request: Request, emit: Callable[[str], None]) -> Reply:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            await asyncio.sleep(0.001)
+            self.now -= 1
+            return await super().complete(request, emit)
+
+    one = Crowded("yes")
+    with Lab(fleet=fleet({"a": one})) as lab:
+        lab.collect(data(30), ["a"], jobs=3)
+    assert one.most == 3
