@@ -17,6 +17,7 @@ from routelab.lab.targets.address import address_of
 from routelab.lab.targets.entries import ENTRY, Entries, Entry, entries_of
 from routelab.lab.targets.lossy import Exported, Lossy, everywhere, heading
 from routelab.lab.targets.recogniser import MAX_TIERS, recogniser_file, tiers_of
+from routelab.lab.targets.system import system_file
 from routelab.stages import Endpoint
 
 VERSION = "1.106.2"
@@ -66,9 +67,17 @@ def litellm(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Exported:
     lossy += [*lost, *_unsaid(config, entries, endpoints)]
     groups, files = _groups(config, entries, models)
     values: dict[str, Any] = {"model_list": groups, "router_settings": settings}
+    more: dict[str, Any] = {}
     if config.cache.exact:
-        values["litellm_settings"], lost = _cache(config, entries)
+        cache, lost = _cache(config, entries)
+        more |= cache
         lossy += lost
+    if config.prompt.system is not None:
+        module = f"routelab_system_{config.fingerprint[:8]}"
+        files[f"{module}.py"] = system_file(config.prompt.system, front=ENTRY, name=config.name)
+        more["callbacks"] = [f"{module}.system"]
+    if more:
+        values["litellm_settings"] = more
     # Without a master key the proxy answers anybody; the name is LiteLLM's own.
     values["general_settings"] = {"master_key": "os.environ/LITELLM_MASTER_KEY"}
     calls = _calls(entries)
@@ -298,8 +307,8 @@ def _unsaid(config: RouteConfig, entries: Entries, endpoints: Mapping[str, Endpo
             Lossy(
                 field="prompt.system",
                 touches="answers",
-                why="a model group has no system text of its own",
-                written="nothing: callers send it as the first message",
+                why=f"it is put in front of chat completions that are sent to {ENTRY}, and of no other kind of request",
+                written="a callback in a Python file",
             )
         )
     if config.prompt.temperature is not None or config.prompt.max_output_tokens is not None:

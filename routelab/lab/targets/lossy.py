@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError
@@ -93,6 +93,29 @@ def heading(title: str, calls: Sequence[str], lossy: Sequence[Lossy], notes: Seq
     return "\n".join(lines)
 
 
+KNOWN = frozenset(
+    (
+        "routelab",
+        "name",
+        "models",
+        "strategy",
+        "fallbacks",
+        "fleet",
+        "evidence",
+        "cache.exact",
+        "cache.ttl_s",
+        "prompt.system",
+        "prompt.max_output_tokens",
+        "prompt.temperature",
+        "limits.deadline_s",
+        "limits.retries",
+        "limits.concurrency",
+        "limits.budget_usd",
+    )
+)
+"""The keys of a config that every target writes or names as lost; any other key is named as lost without being looked at."""
+
+
 def everywhere(config: RouteConfig, models: Iterable[Model]) -> list[Lossy]:
     """Return what no gateway's file can say, whichever it is."""
     lossy = [
@@ -112,6 +135,11 @@ def everywhere(config: RouteConfig, models: Iterable[Model]) -> list[Lossy]:
                 written="nothing: limit the callers' keys",
             )
         )
+    lossy += [
+        Lossy(field=key, touches="answers", why="exports do not know this part of a config", written="nothing")
+        for key in _keys(config.to_mapping())
+        if key not in KNOWN
+    ]
     simulated = [model.name for model in models if model.simulated]
     if simulated:
         lossy.append(
@@ -123,3 +151,12 @@ def everywhere(config: RouteConfig, models: Iterable[Model]) -> list[Lossy]:
             )
         )
     return lossy
+
+
+def _keys(values: Mapping[str, Any]) -> list[str]:
+    """Return the keys of a config's mapping, those of its sections dotted."""
+    sections = {key.partition(".")[0] for key in KNOWN if "." in key}
+    keys: list[str] = []
+    for key, value in values.items():
+        keys += [f"{key}.{inner}" for inner in value] if key in sections and isinstance(value, Mapping) else [key]
+    return keys

@@ -78,7 +78,7 @@ def _case(
     config: RouteConfig, endpoints: Mapping[str, Endpoint], exported: Exported, prompts: Sequence[Prompt]
 ) -> _Case:
     entries = entries_of(config, endpoints)
-    if entries.recogniser is not None and not exported.files:
+    if entries.recogniser is not None and not any("_tasks_" in name for name in exported.files):
         entries = entries.without_recogniser()
     prompts = [*prompts, *uncovered(entries, prompts)]
     plain = [Question(prompt=p, called=entries.called(p.task)) for p in prompts]
@@ -256,7 +256,7 @@ def _requests(case: _Case, found: Found) -> Check:
     different = []
     for question, answer in zip(case.plain, found, strict=True):
         for call in answer["calls"][:1]:
-            mine = {**wanted[call["name"]], "messages": _said(question, calls=False)["messages"]}
+            mine = {**wanted[call["name"]], "messages": _rendered(case.config, question)}
             theirs = {key: call.get(key) for key in mine}
             if theirs != mine:
                 odd = [key for key in mine if mine[key] != theirs[key]]
@@ -273,6 +273,13 @@ def _requests(case: _Case, found: Found) -> Check:
         agreed=len(case.plain) - len(different),
         disagreements=tuple(different),
     )
+
+
+def _rendered(config: RouteConfig, question: Question) -> list[dict[str, str]]:
+    messages: list[dict[str, str]] = _said(question, calls=False)["messages"]
+    if config.prompt.system is None:
+        return messages
+    return [{"role": "system", "content": config.prompt.system}, *(m for m in messages if m["role"] != "system")]
 
 
 def _remembered(questions: Sequence[Question], found: Found) -> Check:

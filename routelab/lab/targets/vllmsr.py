@@ -203,7 +203,7 @@ def _plugins(config: RouteConfig) -> tuple[list[dict[str, Any]], list[Lossy]]:
     plugins: list[dict[str, Any]] = []
     lossy: list[Lossy] = []
     if config.prompt.system is not None:
-        settings = {"enabled": True, "system_prompt": config.prompt.system, "mode": "insert"}
+        settings = {"enabled": True, "system_prompt": config.prompt.system, "mode": "replace"}
         plugins.append({"type": "system_prompt", "configuration": settings})
     if config.prompt.max_output_tokens is not None:
         settings = {"default_max_tokens": config.prompt.max_output_tokens}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -202,6 +203,7 @@ def test_more_rankings_than_tiers_lose_the_recogniser_and_say_so(fleet: Fleet) -
     config = RouteConfig(name="a", strategy={"kind": "rules", "table": {f"task{i}": [m] for i, m in enumerate(models)}})
     exported = export(config, to="litellm")
     assert exported.files == {}
+    assert groups(exported)["route"][0]["model_info"]["routelab"] == {"model": "m0"}
     assert ("strategy.patterns", "picks") in [(i.field, i.touches) for i in exported.lossy]
     assert "route" in groups(exported)
 
@@ -267,8 +269,51 @@ def test_no_text_escapes_from_the_comments_into_the_file(name: str, system: str)
     config = RouteConfig(
         name=name, models=["m"], strategy={"kind": "fixed", "model": "m"}, prompt=PromptConfig(system=system)
     )
-    for to in ("litellm", "vllm-sr"):
-        values = yaml.safe_load(export(config, to=to).text)
-        assert set(values) <= {
-            "model_list", "router_settings", "general_settings", "version", "listeners", "providers", "routing",
-        }  # fmt: skip
+    known = {
+        "litellm": {"model_list", "router_settings", "litellm_settings", "general_settings"},
+        "vllm-sr": {"version", "listeners", "providers", "routing"},
+    }
+    for to, keys in known.items():
+        exported = export(config, to=to)
+        assert set(yaml.safe_load(exported.text)) == keys
+        for text in exported.files.values():
+            [assigned] = [n for n in ast.parse(text).body if isinstance(n, ast.Assign) and _named(n) == "SYSTEM"]
+            assert ast.literal_eval(assigned.value) == system
+
+
+def _named(node: ast.Assign) -> str:
+    [target] = node.targets
+    assert isinstance(target, ast.Name)
+    return target.id
+
+
+def test_the_system_text_replaces_the_callers_own_for_what_is_routed_only(fleet: Fleet) -> None:
+    import asyncio
+    import sys
+    from types import ModuleType
+
+    exported = export(configs()["remembered"], to="litellm", fleet=fleet)
+    [text] = exported.files.values()
+    assert yaml.safe_load(exported.text)["litellm_settings"]["callbacks"] == [
+        next(iter(exported.files)).removesuffix(".py") + ".system"
+    ]
+    names: dict[str, Any] = {}
+    stand_in = {
+        name: ModuleType(name) for name in ("litellm", "litellm.integrations", "litellm.integrations.custom_logger")
+    }
+    stand_in["litellm.integrations.custom_logger"].CustomLogger = object  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, module in stand_in.items():
+            patch.setitem(sys.modules, name, module)
+        exec(compile(text, "system", "exec"), names)
+    own = [{"role": "system", "content": "mine"}, {"role": "user", "content": "hi"}]
+    asked = {
+        model: asyncio.run(
+            names["system"].async_pre_call_hook(None, None, {"model": model, "messages": own}, "acompletion")
+        )
+        for model in ("route", "route/x", "near", "router")
+    }
+    ours = [{"role": "system", "content": "Answer in one word."}, {"role": "user", "content": "hi"}]
+    assert {model: data["messages"] for model, data in asked.items()} == {
+        "route": ours, "route/x": ours, "near": own, "router": own,
+    }  # fmt: skip

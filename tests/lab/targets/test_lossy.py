@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from routelab import RouteConfig
+from routelab import CacheConfig, Limits, PromptConfig, RouteConfig
 from routelab.core.errors import ConfigError
 from routelab.lab.export import write_config
 from routelab.lab.targets import Exported, Lossy, export, lossy_table
+from routelab.lab.targets.lossy import KNOWN, everywhere
 
 PICKS = Lossy(field="a", touches="picks", why="b", written="c")
 COST = Lossy(field="d", touches="cost", why="e", written="f")
@@ -46,3 +48,22 @@ def test_write_config_writes_what_export_returns(to: str, tmp_path: Path) -> Non
     config = RouteConfig(name="a", models=["m"], strategy={"kind": "fixed", "model": "m"})
     path = write_config(config, tmp_path / "out.yaml", to=to)
     assert path.read_text() == export(config, to=to).text
+
+
+def test_exports_know_no_key_that_a_config_has_not() -> None:
+    sections = {"cache": CacheConfig, "prompt": PromptConfig, "limits": Limits}
+    fields = {f"{name}.{f.name}" for name, cls in sections.items() for f in dataclasses.fields(cls)}
+    assert {key for key in KNOWN if "." in key} <= fields
+
+
+def test_a_key_that_exports_do_not_know_is_named_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = RouteConfig(name="a", models=["m"], strategy={"kind": "fixed", "model": "m"})
+    monkeypatch.setattr(
+        RouteConfig,
+        "to_mapping",
+        lambda self: {"routelab": 1, "name": "a", "context": {"keep": 3}, "cache": {"semantic": 1}},
+    )
+    assert [i.field for i in everywhere(config, []) if i.why.startswith("exports do not know")] == [
+        "context",
+        "cache.semantic",
+    ]
