@@ -106,7 +106,20 @@ def _parser() -> _Parser:
     parser.add_argument("--version", action="version", version=f"routelab {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
-    replay = commands.add_parser("replay", help="compare routing configs over recorded outcomes; calls no model")
+    _replay_flags(commands.add_parser("replay", help="compare routing configs over recorded outcomes; calls no model"))
+    _check_flags(commands.add_parser("check", help=CHECK_HELP))
+    _export_flags(commands.add_parser("export", help="write a config for another router"))
+    commands.add_parser(
+        "doctor", help="versions, keys present by name, price and tokenizer dates, log health"
+    ).add_argument("--log", metavar="log.duckdb", help="also look at this log")
+    lab = commands.add_parser("lab", help="open JupyterLab on the quickstart")
+    lab.add_argument(
+        "--execute", action="store_true", help="run the quickstart without a browser and print its comparison"
+    )
+    return parser
+
+
+def _replay_flags(replay: argparse.ArgumentParser) -> None:
     replay.add_argument(
         "--prompts", metavar="P", help="prompts: csv, csv.gz, jsonl or parquet; needed for tables of outcomes"
     )
@@ -138,9 +151,8 @@ def _parser() -> _Parser:
     replay.add_argument("--out", metavar="result.json", help="write the figures as JSON")
     replay.add_argument("--export", metavar="winner.yaml", help="write the winner's config")
 
-    _check_flags(commands.add_parser("check", help=CHECK_HELP))
 
-    export = commands.add_parser("export", help="write a config for another router")
+def _export_flags(export: argparse.ArgumentParser) -> None:
     export.add_argument("config", metavar="winner.yaml")
     export.add_argument("--to", required=True, choices=("routelab", "litellm", "vllm-sr"))
     export.add_argument("-o", "--out", required=True, metavar="out.yaml")
@@ -154,15 +166,6 @@ def _parser() -> _Parser:
     )
     export.add_argument("--python", metavar="PATH", help="the Python that has the real program (with --verify)")
     export.add_argument("--prompts", metavar="P", help="prompts to verify with (jsonl or csv; default: the workbench)")
-
-    commands.add_parser(
-        "doctor", help="versions, keys present by name, price and tokenizer dates, log health"
-    ).add_argument("--log", metavar="log.duckdb", help="also look at this log")
-    lab = commands.add_parser("lab", help="open JupyterLab on the quickstart")
-    lab.add_argument(
-        "--execute", action="store_true", help="run the quickstart without a browser and print its comparison"
-    )
-    return parser
 
 
 def _check_flags(check: argparse.ArgumentParser) -> None:
@@ -190,6 +193,7 @@ def _replay(options: argparse.Namespace) -> int:
     from routelab.lab.export import write_winner
     from routelab.lab.replay import replay
     from routelab.lab.report import text, write
+    from routelab.lab.reuse import Beside, counted
     from routelab.lab.search import search
 
     arms = read_arms(options.arms) if options.arms else None
@@ -206,6 +210,10 @@ def _replay(options: argparse.Namespace) -> int:
         comparison = search(outcomes, confirm=options.confirm, margin=options.margin, seed=options.seed)
     else:
         comparison = replay(outcomes, arms, confirm=options.confirm, margin=options.margin, seed=options.seed)
+    if options.out:
+        # Every look at the confirm split is counted, beside the result: a split that was looked at twenty times confirms little.
+        looks = Beside(path=Path(options.out).with_suffix(".looks.jsonl"))
+        comparison = counted(comparison, outcomes, looks, confirm=options.confirm)
     print(_recorded(outcomes).text())
     print()
     print(text(comparison))

@@ -149,7 +149,7 @@ def _keep(comparison: Comparison) -> str:
     label = _label(comparison.baseline)
     others = _contenders(comparison)
     if not others:
-        if len(comparison.arms) < 2:
+        if comparison.terms.arms_tried < 2:
             return f"one arm, {label}: there is nothing to compare it with"
         return f"keep the baseline {label}: no other arm was good enough on the tune split to be put forward"
     if all(arm.figures.cost_ratio is None for arm in others):
