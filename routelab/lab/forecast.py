@@ -18,8 +18,9 @@ from routelab.stages.call import ASSUMED_OUTPUT_TOKENS
 ENOUGH_ANSWERS = 5
 """From this many answers of a model to a task on, their lengths are taken instead of the stated ones."""
 LEVEL = 0.9
-SHORTER, LONGER, REASONING = 1 / 8, 4.0, 1000
-"""An answer whose length nobody knows: from an eighth of the stated length to four times it and so many hidden tokens."""
+SHORTEST, LONGER, REASONING = 1, 4.0, 1000
+"""An answer whose length nobody knows: from one token, so that a refusal is certain, to four times the stated length and so
+many hidden tokens."""
 FRAME_TOKENS = 4
 COUNTED = (0.8, 1.25)
 """Counts of the input made here, against the provider's own."""
@@ -202,7 +203,7 @@ def _output(
         found = lengths.get((model.name, task or ""))
         if found is None:
             stated = min(assumed_output_tokens(task), longest)
-            low += m * stated * SHORTER
+            low += m * SHORTEST
             middle += m * stated
             high += m * min(LONGER * stated + REASONING, longest)
             continue

@@ -36,13 +36,13 @@ def said(due: list[Prompt], rows: Rows, *models: Model) -> Any:
     return forecast(models, {m.name: due for m in models}, log=rows, counter=Words())  # type: ignore[arg-type]
 
 
-def test_without_answers_the_stated_lengths_are_taken_from_an_eighth_to_four_times() -> None:
+def test_without_answers_the_range_goes_from_one_token_to_four_times_the_stated_length() -> None:
     due = prompts("one two three four five six", "seven", task="qa")
     found = said(due, Rows(), model())
     [share] = found.shares
     counted = 7 + 2 * 4
     assert share.input_tokens == (0.8 * counted, counted, 1.25 * counted)
-    assert share.output_tokens == (2 * 40 / 8, 2 * 40, 2 * (4 * 40 + 1000))
+    assert share.output_tokens == (2 * 1, 2 * 40, 2 * (4 * 40 + 1000))
     assert share.usd == pytest.approx(
         [(2 * i + 10 * o) / 1e6 for i, o in zip(share.input_tokens, share.output_tokens, strict=True)]
     )
@@ -51,7 +51,7 @@ def test_without_answers_the_stated_lengths_are_taken_from_an_eighth_to_four_tim
 
 def test_an_answer_is_never_taken_to_be_longer_than_the_model_may_write() -> None:
     [share] = said(prompts("a b", task="math"), Rows(), model(max_output_tokens=100)).shares
-    assert share.output_tokens == (100 / 8, 100, 100)
+    assert share.output_tokens == (1, 100, 100)
 
 
 def test_answers_in_the_log_give_a_prediction_interval_for_the_sum() -> None:
