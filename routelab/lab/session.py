@@ -47,6 +47,7 @@ class Lab:
         self.fleet = fleet if fleet is not None else Fleet.practice()
         self.arms: dict[str, RouteConfig] = {}
         self._embedder: Embedder | None = None
+        # Experiments that a thread of this session collects right now: two of them would pay for the same answers.
         self.collecting: set[str] = set()
         self._memories: dict[float | None, Exact] = {}
 
