@@ -196,6 +196,11 @@ def _replay(options: argparse.Namespace) -> int:
     from routelab.lab.reuse import Beside, counted
     from routelab.lab.search import search
 
+    for target in (options.out, options.export):
+        if target and not Path(target).parent.is_dir():
+            raise ConfigError(
+                f"{target}: cannot be written (No such file or directory)", hint="check that the folder exists"
+            )
     arms = read_arms(options.arms) if options.arms else None
     outcomes = Outcomes.read(
         prompts=options.prompts,
