@@ -76,8 +76,9 @@ class Answer:
 
     @property
     def simulated(self) -> bool:
-        """Whether a practice model answered."""
-        return any(e.simulated for e in self.run.attempts)
+        """Whether a practice model answered, now or when the cached answer was first given."""
+        recalled = self.run.recalled
+        return any(e.simulated for e in self.run.attempts) or (recalled is not None and recalled.simulated is True)
 
     @property
     def why(self) -> str:
@@ -126,9 +127,9 @@ class Answer:
         parts = [name + (self.model or "no answer") + (" (simulated)" if self.simulated else "")]
         if self.swapped:
             parts[0] += f" SERVED BY {self.served_model}"
-        parts += [usd(self.cost_usd), seconds(self.latency_s), self._counted()]
-        if self.cached:
-            parts.append("cache hit")
+        parts += [usd(self.cost_usd), seconds(self.latency_s)]
+        # A cached answer used no tokens; that is known, and "? + ?" would say otherwise.
+        parts.append("cache hit" if self.cached and self.run.answered is None else self._counted())
         if self.quality is not None:
             parts.append(f"quality {self.quality:.2f}")
         return " · ".join([*parts, f"why: {self.why}"])

@@ -223,7 +223,7 @@ def _fleet(values: Mapping[str, Any], key: tuple[str, ...], document: strict.Doc
 
 
 def _provider(name: str, options: Any, key: tuple[str, ...], document: strict.Document) -> Provider:
-    from routelab.providers import provider_of
+    from routelab.providers import SERVICES, provider_of
 
     if not isinstance(options, Mapping):
         raise ConfigError(f"{document.where(*key)}: must be a mapping with `kind` and `base_url`")
@@ -235,6 +235,12 @@ def _provider(name: str, options: Any, key: tuple[str, ...], document: strict.Do
                 hint="write key_env: NAME_OF_THE_ENVIRONMENT_VARIABLE",
             )
     kind = str(given.pop("kind", name))
+    if kind not in SERVICES:
+        near = suggest(kind, SERVICES)
+        raise ConfigError(
+            f"{document.where(*key)}: no known service is called '{kind}'{'' if near is None else '; ' + near}",
+            hint=f"say which protocol it speaks, e.g. {name}: {{kind: vllm, base_url: ..., key_env: ...}}; kinds: {', '.join(SERVICES)}",
+        )
     try:
         return provider_of(kind, **given)
     except ConfigError as trouble:

@@ -19,6 +19,7 @@ class _Entry:
     text: str
     model: str
     run_id: str
+    simulated: bool
     kept_at: float
 
 
@@ -43,12 +44,26 @@ class Exact:
             if entry is None:
                 return Missed(cache="exact", key=key)
             self._entries.move_to_end(key)
-        return Recalled(cache="exact", key=key, text=entry.text, model=entry.model, source_run=entry.run_id)
+        return Recalled(
+            cache="exact",
+            key=key,
+            text=entry.text,
+            model=entry.model,
+            source_run=entry.run_id,
+            simulated=entry.simulated,
+        )
 
     def keep(self, run: Run, key: str) -> None:
         """Remember the run's answer."""
-        assert run.answered is not None
-        entry = _Entry(text=run.answered.text, model=run.answered.model, run_id=run.id, kept_at=self._clock.monotonic())
+        answered = run.answered
+        assert answered is not None
+        entry = _Entry(
+            text=answered.text,
+            model=answered.model,
+            run_id=run.id,
+            simulated=answered.simulated,
+            kept_at=self._clock.monotonic(),
+        )
         with self._lock:
             self._entries[key] = entry
             self._entries.move_to_end(key)

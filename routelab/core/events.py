@@ -51,7 +51,10 @@ class Retrieved:
 
 @dataclass(frozen=True, kw_only=True)
 class Recalled:
-    """A cache had the answer. `similarity` is 1.0 for an exact hit; `source_run` is where the answer was first given."""
+    """A cache had the answer. `similarity` is 1.0 for an exact hit; `source_run` is where the answer was first given.
+
+    `simulated` says whether a practice model gave it there; None when the cache does not know.
+    """
 
     cache: str
     key: str
@@ -59,6 +62,7 @@ class Recalled:
     model: str
     similarity: float = 1.0
     source_run: str | None = None
+    simulated: bool | None = None
     latency_s: float | None = None
     at_s: float = 0.0
 

@@ -12,6 +12,7 @@ from routelab.core.errors import ConfigError
 from routelab.lab.compare import Arm, Comparison, Figures
 from routelab.lab.controls import LUCK, Shuffle
 from routelab.lab.statistics import Estimate
+from routelab.present import usd
 from routelab.strategies import KINDS, spec_of
 from routelab.version import __version__
 
@@ -221,9 +222,7 @@ def _line(label: str, f: Figures, waits: bool) -> list[str]:
         f"{f.n:,}" + (f" ({f.failures} failed)" if f.failures else ""),
         DASH if verdict is None else f"{100 * verdict.difference.value:+.1f}" + _range(verdict.difference, 100, "+.1f"),
         word,
-        DASH
-        if f.cost_usd is None
-        else f"${f.cost_usd:.3g}" + (f" ({f.cost_known} known)" if f.cost_known < f.n else ""),
+        DASH if f.cost_usd is None else usd(f.cost_usd) + (f" ({f.cost_known} known)" if f.cost_known < f.n else ""),
         DASH if f.cost_ratio is None else f"{f.cost_ratio.value:.2f}" + _range(f.cost_ratio, 1, ".2f"),
     ]
     if waits:

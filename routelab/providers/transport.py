@@ -280,7 +280,7 @@ class Transport:
         return BadRequest(what + said)
 
     def _unreachable(self, message: str, error: BaseException) -> Unreachable:
-        hint = None
+        hint = "is the server running, and is its address (`base_url`) right? `routelab doctor` shows proxies and keys"
         proxy = next(
             (name for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy") if self.getenv(name)), None
         )

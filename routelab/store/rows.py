@@ -204,6 +204,7 @@ def _calls(run: Run, content: Content) -> Iterator[Row]:
                 cost_usd=0.0,
                 latency_s=_real(event.latency_s),
                 cached=True,
+                simulated=event.simulated,
                 propensity=_propensity(run),
                 started_at=_began(run, event.at_s, event.latency_s),
                 call_id=_call_id(run, seq),
@@ -319,8 +320,10 @@ def _propensity(run: Run) -> float | None:
 
 
 def _simulated(run: Run) -> bool | None:
-    # Who gave a recalled answer is known to the run that it was first given in, not to this one.
-    return None if not run.attempts and run.recalled is not None else any(a.simulated for a in run.attempts)
+    # Who gave a recalled answer, the cache may know; otherwise only the run that it was first given in does.
+    if not run.attempts and run.recalled is not None:
+        return run.recalled.simulated
+    return any(a.simulated for a in run.attempts)
 
 
 def _cost(event: Answered | Unanswered) -> float | None:

@@ -235,3 +235,11 @@ def test_more_prompts_are_asked_for_than_were_seen() -> None:
 def test_a_margin_must_be_positive() -> None:
     with pytest.raises(ValueError, match="margin"):
         non_inferiority(estimate(0, -0.1, 0.1), 0.0)
+
+
+def test_a_difference_of_two_qualities_is_never_said_to_reach_past_minus_one_or_one() -> None:
+    few = paired_difference(np.array([1.0, 1.0, 0.0]), np.array([1.0, 1.0, 1.0]))
+    assert few.interval == (-1.0, 1.0)
+    clustered = paired_difference(np.full(6, 0.9), np.full(6, 0.1), np.arange(6))
+    assert clustered.interval is not None
+    assert clustered.interval[1] <= 1.0

@@ -185,11 +185,14 @@ def test_a_certificate_that_cannot_be_checked_is_not_tried_again(ask: Ask, untru
     assert caught.value.retryable is False
 
 
+ADDRESS = "is the server running, and is its address (`base_url`) right? `routelab doctor` shows proxies and keys"
+
+
 def test_a_proxy_of_the_environment_is_used_only_when_trusted() -> None:
     getenv = {"HTTPS_PROXY": "http://proxy:3128"}.get
     post = Post(provider="p", model="m", url="https://h/", body={})
     hints = [Transport(getenv=getenv, trust_env=t)._unsent(post, httpx.ConnectError("x")).hint for t in (False, True)]
-    assert hints == ["the environment names a proxy (HTTPS_PROXY), which is used only with trust_env", None]
+    assert hints == ["the environment names a proxy (HTTPS_PROXY), which is used only with trust_env", ADDRESS]
 
 
 def drip(step: bytes, count: int, gap_s: float) -> Raw:
