@@ -109,8 +109,8 @@ async def run(given: dict[str, Any]) -> dict[str, Any]:
     """Start the proxy on the file and ask every question through its HTTP application."""
     litellm: Any = importlib.import_module("litellm")
     proxy = importlib.import_module("litellm.proxy.proxy_server")
-    # As `litellm --config FILE` does; the function's own default would replace the file's timeout.
-    await proxy.initialize(config=given["config"], request_timeout=None)
+    # As `litellm --config FILE` does; the function's own defaults would replace the file's timeout and drop parameters.
+    await proxy.initialize(config=given["config"], request_timeout=None, drop_params=False)
     router = proxy.llm_router
     yaml = importlib.import_module("yaml")
     with open(given["config"], encoding="utf-8") as file:
