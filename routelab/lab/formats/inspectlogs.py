@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import datetime
 import importlib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from routelab.core.errors import DataError
-from routelab.core.values import Message, Prompt
+from routelab.core.values import Message, Prompt, Role
 from routelab.lab.formats.calls import Place, Row, mapping, text_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_ROLE = re.compile(r"^(system|user|assistant|tool):\n", re.MULTILINE)
 GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "YES": 1.0, "NO": 0.0, "TRUE": 1.0, "FALSE": 0.0}
 """Inspect's words for scores as numbers: correct, partial, incorrect, no answer."""
 
@@ -31,14 +33,17 @@ def read_inspect(path: Path) -> Iterator[Row]:
     except ImportError:
         raise DataError(
             f"{path.name}: an Inspect log is read by inspect_ai, which is not installed",
-            hint="python -m pip install inspect_ai",
+            hint="python -m pip install inspect_ai pyarrow",
         ) from None
     if not path.exists():
         raise DataError(f"{path}: no such file", hint="check the path")
     try:
         samples, evals = analysis.samples_df(str(path), quiet=True), analysis.evals_df(str(path), quiet=True)
     except (OSError, ValueError) as trouble:
-        raise DataError(f"{path.name}: inspect_ai cannot read it ({trouble})", hint="is it an Inspect log?") from None
+        said = str(trouble).strip().splitlines()[:1]
+        raise DataError(
+            f"{path.name}: inspect_ai cannot read it ({''.join(said)})", hint="is it an Inspect log, and complete?"
+        ) from None
     yield from calls_of_frames(samples, evals, name=path.name)
 
 
@@ -77,7 +82,7 @@ def _row(place: Place, row: Mapping[str, Any], log: Mapping[str, Any], scores: l
     return place.call(
         Prompt(
             id=f"{key}#{row.get('epoch')}" if again else key,
-            messages=(Message(role="user", content=asked),),
+            messages=transcript(asked),
             task=task,
             reference=text_of(row.get("target")),
             group=key if again else None,
@@ -98,6 +103,21 @@ def _row(place: Place, row: Mapping[str, Any], log: Mapping[str, Any], scores: l
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): _known(value) for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def transcript(text: str) -> tuple[Message, ...]:
+    """Return the messages of an input as samples_df writes it: the role, a colon, and the text in the next lines.
+
+    >>> [(m.role, m.content) for m in transcript("system:\\nBe brief.\\n\\n\\nuser:\\nWhy?\\n")]
+    [('system', 'Be brief.'), ('user', 'Why?')]
+    """
+    parts = _ROLE.split(text)
+    if len(parts) < 3 or parts[0].strip():
+        return (Message(role="user", content=text),)
+    return tuple(
+        Message(role=cast(Role, role), content=said.strip("\n"))
+        for role, said in zip(parts[1::2], parts[2::2], strict=True)
+    )
 
 
 def _graded(value: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import sys
@@ -33,7 +34,7 @@ def sample(eval_id: str, sample_id: str, score: Any, **given: Any) -> dict[str, 
         "eval_id": eval_id,
         "id": sample_id,
         "epoch": 1,
-        "input": f"question {sample_id}",
+        "input": f"user:\nquestion {sample_id}\n",
         "target": "42",
         "score_match": score,
         "model_usage": json.dumps(usage),
@@ -123,7 +124,7 @@ def test_without_inspect_one_line_says_what_to_install(tmp_path: Path, monkeypat
     (tmp_path / "run.eval").write_bytes(b"PK\x03\x04")
     with pytest.raises(DataError, match="inspect_ai, which is not installed") as trouble:
         Outcomes.read(outcomes=tmp_path / "run.eval")
-    assert trouble.value.hint == "python -m pip install inspect_ai"
+    assert trouble.value.hint == "python -m pip install inspect_ai pyarrow"
 
 
 def test_a_log_is_read_through_the_functions_of_inspect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,9 +144,34 @@ def test_a_log_is_read_through_the_functions_of_inspect(tmp_path: Path, monkeypa
     assert asked == [(str(path), True)]
 
 
+def test_a_log_that_inspect_cannot_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    analysis = ModuleType("inspect_ai.analysis")
+
+    def samples_df(logs: str, *, quiet: bool) -> pd.DataFrame:
+        raise ValueError("EOCD not found\nmore")
+
+    vars(analysis).update(samples_df=samples_df, evals_df=samples_df)
+    monkeypatch.setitem(sys.modules, "inspect_ai", ModuleType("inspect_ai"))
+    monkeypatch.setitem(sys.modules, "inspect_ai.analysis", analysis)
+    (tmp_path / "run.eval").write_bytes(b"PK\x03\x04")
+    with pytest.raises(DataError) as trouble:
+        Outcomes.read(outcomes=tmp_path / "run.eval")
+    assert trouble.value.message == "run.eval: inspect_ai cannot read it (EOCD not found)"
+
+
+def test_a_conversation_as_input_keeps_its_roles() -> None:
+    said = "system:\nBe brief.\n\n\nuser:\nWhy?\nReally?\n"
+    found = outcomes([sample("e1", "a", "C", input=said), sample("e1", "b", "C", input="user: no transcript")], LOGS)
+    assert [(m.role, m.content) for m in found.prompts[0].messages] == [
+        ("system", "Be brief."),
+        ("user", "Why?\nReally?"),
+    ]
+    assert found.prompts[1].text == "user: no transcript"
+
+
 @pytest.mark.skipif(importlib.util.find_spec("inspect_ai") is None, reason="inspect_ai is not installed here")
 def test_the_columns_are_those_of_the_installed_inspect() -> None:
-    from inspect_ai.analysis import EvalModel, EvalTask, SampleSummary
-
-    there = {column.name for part in (EvalModel, EvalTask, SampleSummary) for column in part}
+    analysis = importlib.import_module("inspect_ai.analysis")
+    parts = (analysis.EvalModel, analysis.EvalTask, analysis.SampleSummary)
+    there = {column.name for part in parts for column in part}
     assert {"model", "task_name", "id", "epoch", "input", "target", "score_*", "model_usage", "total_time"} <= there
