@@ -163,6 +163,43 @@ def test_equal_models_are_seldom_called_a_regression_and_a_loss_of_eight_points_
     assert words[0.08].count("fine") == 0
 
 
+def test_the_best_of_nine_equal_models_does_not_make_the_others_a_regression(cube: Any) -> None:
+    rng = np.random.default_rng(1)
+    config = RouteConfig(name="w", models=list("abcdefghi"), strategy={"kind": "fixed", "model": "a"})
+    naive, called, found = 0, 0, 0
+    for _ in range(150):
+        base = rng.random(400) < 0.8
+        q = np.column_stack([np.where(rng.random(400) < 0.6, base, rng.random(400) < 0.8) for _ in range(9)])
+        checked = check(config, cube(q.astype(float)))
+        naive += checked.arm.figures.against.verdict == "worse"  # type: ignore[union-attr]
+        called += checked.word == "regression"
+        q[:, 0] &= rng.random(400) >= 0.15
+        found += check(config, cube(q.astype(float))).word == "regression"
+    # each error at most 2.5 % of 150; the uncorrected verdict is the path that must fail
+    assert called <= 8
+    assert naive >= 10
+    assert found >= 140
+
+
+def test_a_loss_that_is_not_certain_against_a_chosen_baseline_says_so_and_how_many_prompts_would_do(cube: Any) -> None:
+    q = np.ones((400, 9))
+    q[:9, 0] = 0.0
+    q[9:10, 1] = 0.0
+    q[10:14, 2:] = 0.0
+    config = RouteConfig(name="w", models=list("abcdefghi"), strategy={"kind": "fixed", "model": "a"})
+    found = check(config, cube(q), margin=0.001)
+    assert found.comparison.baseline.config == "b"
+    assert found.arm.figures.against.verdict == "worse"  # type: ignore[union-attr]
+    assert (found.word, found.exit) == ("inconclusive", 3)
+    assert (
+        "the loss is not certain, because the baseline is the best of the config's 9 models on these prompts"
+        in found.why
+    )
+    assert found.to_json()["check"]["n_needed"] == found.n_needed
+    given = check(config, cube(q), baseline=only("b"), margin=0.001)
+    assert given.word == "regression"
+
+
 # The command line
 
 
