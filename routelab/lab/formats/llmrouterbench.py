@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from routelab.core.values import Prompt
-from routelab.lab.formats.calls import Call, Place, Row, documents, text_of, turns
+from routelab.lab.formats.calls import Place, Row, documents, text_of, turns
 
+FAILURES = ("Processing failed: ", "Unexpected error: ")
+"""How the output of a record begins that its runner could not process."""
 _STAMP = re.compile(r"(\d{8})_(\d{6})\.json(?:\.gz)?$")
 
 
@@ -21,7 +23,8 @@ def read_llmrouterbench(path: Path) -> Iterator[Row]:
     """Yield the calls of a results file, or of a folder of them such as results/bench.
 
     The newest run (by the time in the file's name) of a data set, split and model counts; demo runs are rejected. A
-    record without a score stays unscored; the benchmark's own loader makes it 0.
+    record that could not be processed is a failure; any other one without a score (a judged data set) stays unscored,
+    where the benchmark's own loader makes it 0.
     """
     for name, content in documents(path):
         if not is_result(content):
@@ -55,14 +58,16 @@ def _row(place: Place, content: Mapping[str, Any], record: object, at: float) ->
         "input_tokens": ("prompt_tokens", record.get("prompt_tokens")),
         "output_tokens": ("completion_tokens", record.get("completion_tokens")),
     }
-    call: Call | Row = place.call(
+    said = text_of(record.get("raw_output")) or text_of(record.get("prediction"))
+    failed = record.get("score") is None and not record.get("completion_tokens") and (said or "").startswith(FAILURES)
+    return place.call(
         Prompt(id=key, messages=asked, task=dataset, reference=truth or None),
         content["model_name"],
         measures,
-        response=text_of(record.get("raw_output")) or text_of(record.get("prediction")),
+        failed=failed,
+        response=said,
         dataset=dataset,
         at=at,
         # The sent prompt may be worded for a model; the question behind it must be the same for all.
         same=text_of(record.get("origin_query")) or text_of(record.get("prompt")),
     )
-    return call

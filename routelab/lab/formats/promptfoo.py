@@ -19,6 +19,8 @@ from routelab.lab.formats.calls import NO_OBJECT, Place, Row, mapping, records, 
 
 Result: TypeAlias = Mapping[str, Any]
 
+STRIPPED = ("[prompt stripped]", "[output stripped]")
+"""What promptfoo writes in place of texts that its settings keep out of results."""
 ERROR = 2
 """The failureReason of a call that broke; 1 is an assertion that was not met, 0 no failure."""
 
@@ -74,7 +76,7 @@ def _calls(rows: Sequence[tuple[Place, Result]]) -> Iterator[Row]:
     for place, row in rows:
         templates[_test(place, row), _provider(row)].add(_asked(row))
     several = frozenset(test for (test, _), asked in templates.items() if len(asked) > 1)
-    ids = {(_vars(row), _id(place, row, several)) for place, row in rows}
+    ids = {(_vars(place, row), _id(place, row, several)) for place, row in rows}
     again = frozenset(v for v, count in Counter(v for v, _ in ids).items() if count > 1)
     unscored = sum(not _graded(row) for _, row in rows)
     if unscored:
@@ -86,12 +88,14 @@ def _calls(rows: Sequence[tuple[Place, Result]]) -> Iterator[Row]:
 
 
 def _row(place: Place, row: Result, tests: _Tests) -> Row:
-    asked = _messages(_asked(row))
-    if asked is None and not row.get("vars"):
+    asked, variables = _messages(_asked(row)), _variables(row)
+    if asked is None and not variables and not isinstance(row.get("testIdx"), int):
         return place.rejected("prompt", "is missing")
+    if asked is None:
+        asked = (Message(role="user", content=text_of(variables) or ""),) if variables else ()
     response, cached = mapping(row.get("response")), _cached(row)
     usage = mapping(row.get("tokenUsage")) or mapping(response.get("tokenUsage"))
-    key, variables = _id(place, row, tests.several), _vars(row)
+    key, group = _id(place, row, tests.several), _vars(place, row)
     latency = row.get("latencyMs")
     failed = row.get("failureReason") == ERROR or (
         row.get("failureReason") is None and bool(row.get("error")) and response.get("output") is None
@@ -99,8 +103,8 @@ def _row(place: Place, row: Result, tests: _Tests) -> Row:
     return place.call(
         Prompt(
             id=key,
-            messages=asked or (Message(role="user", content=text_of(row["vars"]) or ""),),
-            group=variables if variables in tests.again else None,
+            messages=asked,
+            group=group if group in tests.again else None,
         ),
         _provider(row) or None,
         {
@@ -111,8 +115,8 @@ def _row(place: Place, row: Result, tests: _Tests) -> Row:
             "output_tokens": ("tokenUsage.completion", usage.get("completion")),
         },
         failed=failed,
-        response=text_of(response.get("output")),
-        same=variables if row.get("vars") else key,
+        response=None if response.get("output") in STRIPPED else text_of(response.get("output")),
+        same=group if variables else key,
     )
 
 
@@ -129,7 +133,8 @@ def _provider(row: Result) -> str:
 
 def _asked(row: Result) -> str:
     prompt = row.get("prompt")
-    return text_of(prompt.get("raw") if isinstance(prompt, Mapping) else prompt) or ""
+    raw = text_of(prompt.get("raw") if isinstance(prompt, Mapping) else prompt) or ""
+    return "" if raw in STRIPPED else raw
 
 
 def _messages(raw: str) -> tuple[Message, ...] | None:
@@ -142,13 +147,18 @@ def _messages(raw: str) -> tuple[Message, ...] | None:
     return turns(raw)
 
 
-def _vars(row: Result) -> str:
-    return digest(row.get("vars") or _asked(row))
+def _variables(row: Result) -> Mapping[str, Any]:
+    return mapping(row.get("vars")) or mapping(mapping(row.get("testCase")).get("vars"))
+
+
+def _vars(place: Place, row: Result) -> str:
+    """Return what tests that come again have in common: their variables, else their prompt, else only themselves."""
+    return digest(_variables(row) or _asked(row) or [place.file, row.get("testIdx")])
 
 
 def _test(place: Place, row: Result) -> str:
     number = row.get("testIdx")
-    return f"{place.file}#{number}" if isinstance(number, int) else _vars(row)
+    return f"{place.file}#{number}" if isinstance(number, int) else _vars(place, row)
 
 
 def _id(place: Place, row: Result, several: frozenset[str]) -> str:

@@ -56,6 +56,18 @@ def test_llmrouterbench_rejects_an_answer_to_another_question_of_the_same_number
     assert "is no result: model_name and records are needed" in reasons
 
 
+def test_llmrouterbench_tells_a_failure_from_a_record_without_a_score(files: Path, tmp_path: Path) -> None:
+    path = next(files.rglob("aime-test-small-20250901_090000.json"))
+    content = json.loads(path.read_text(encoding="utf-8"))
+    nothing = {"score": None, "prompt_tokens": 0, "completion_tokens": 0, "cost": 0.0, "prediction": ""}
+    content["records"][0] |= {**nothing, "raw_output": "Processing failed: timed out"}
+    (tmp_path / path.name).write_text(json.dumps(content))
+    found = Outcomes.read(outcomes=tmp_path / path.name)
+    np.testing.assert_array_equal(found.quality, [[0], [np.nan]])
+    assert found.failed.tolist() == [[True], [False]]
+    assert np.isnan(found.input_tokens[0, 0])
+
+
 def test_routerbench_has_a_prompt_a_line_and_a_model_in_three_columns(files: Path) -> None:
     found = Outcomes.read(outcomes=files / "routerbench.csv")
     assert found.models == ("mistralai/mixtral-8x7b-chat", "gpt-4-1106-preview")

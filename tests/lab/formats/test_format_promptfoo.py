@@ -78,3 +78,14 @@ def test_lines_of_results_are_read_too(results: Callable[..., Path]) -> None:
         "results.jsonl, line 2, score: 2 is not between 0 and 1",
         "results.jsonl, line 3, model: is blank",
     ]
+
+
+def test_results_without_texts_are_kept_and_stay_apart(results: Callable[..., Path]) -> None:
+    bare = {"prompt": {"raw": "[prompt stripped]"}, "vars": {}, "testCase": {"assert": [{"type": "equals"}]}}
+    response = {"output": "[output stripped]"}
+    changes = [{**bare, "testIdx": i, "gradingResult": None, "response": response} for i in (0, 1)]
+    found = Outcomes.read(outcomes=results(*changes))
+    assert [(p.messages, p.group) for p in found.prompts] == [((), None), ((), None)]
+    assert found.quality.tolist() == [[1], [1]]
+    assert found.texts is not None
+    assert found.texts(found.prompts[0].id, found.models[0]) is None
