@@ -156,3 +156,30 @@ def test_several_routers_fill_one_cube(files: Path, tmp_path: Path) -> None:
     found = Outcomes.read(outcomes=tmp_path)
     assert found.models == ("gemini-2.0-flash-001", "gpt-4o-mini", "third")
     np.testing.assert_array_equal(found.quality, [[1, 0, 1]])
+
+
+def test_the_cached_results_of_routerarena_are_one_file_a_model(tmp_path: Path) -> None:
+    for model, score in (("small", 0.0), ("large", 1.0)):
+        rows = [
+            {
+                "global_index": f"AIME_{i}",
+                "question": f"question {i}",
+                "llm_selected": model,
+                "generated_answer": "42",
+                "token_usage": {"input_tokens": 9, "output_tokens": 2, "total_tokens": 11},
+                "success": True,
+                "provider": "p",
+                "error": None,
+                "evaluation_result": {"score": score, "ground_truth": "42", "metric": "m", "inference_cost": 0.001},
+            }
+            for i in range(2)
+        ]
+        (tmp_path / f"{model}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = Outcomes.read(outcomes=tmp_path)
+    assert found.models == ("large", "small")
+    assert found.quality.tolist() == [[1, 0], [1, 0]]
+    assert found.cost_usd.tolist() == [[0.001, 0.001]] * 2
+    assert [(p.id, p.text, p.reference) for p in found.prompts] == [
+        ("AIME_0", "question 0", "42"),
+        ("AIME_1", "question 1", "42"),
+    ]
