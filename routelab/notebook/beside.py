@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from routelab.core.errors import DataError, suggest
 from routelab.core.values import Prompt
 from routelab.present import escape, framed, note, pre, safe, seconds, usd
+from routelab.present.html import LEFT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,10 +69,10 @@ class Beside:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         text = "\n\n".join(f"── {arm} ── {_facts(a)}\n{safe(said(a))}" for arm, a in self.answers.items())
-        names = "".join(f"<th>{escape(arm)}</th>" for arm in self.answers)
-        facts = "".join(f"<td>{note(_facts(a))}</td>" for a in self.answers.values())
-        texts = "".join(f"<td>{pre(said(a))}</td>" for a in self.answers.values())
-        why = "".join(f"<td>{note('why: ' + a.why)}</td>" for a in self.answers.values())
+        names = "".join(f"<th {LEFT}>{escape(arm)}</th>" for arm in self.answers)
+        facts = "".join(f"<td {LEFT}>{note(_facts(a))}</td>" for a in self.answers.values())
+        texts = "".join(f"<td {LEFT}>{pre(said(a))}</td>" for a in self.answers.values())
+        why = "".join(f"<td {LEFT}>{note('why: ' + a.why)}</td>" for a in self.answers.values())
         table = f"<table><thead><tr>{names}</tr></thead><tbody><tr>{facts}</tr><tr>{texts}</tr><tr>{why}</tr></tbody></table>"
         return {
             "text/plain": f"{text}\n\n{NOTE}",

@@ -32,6 +32,8 @@ LONGEST = 20_000
 # Front ends typeset what stands between two dollar signs as a formula, in every text/html that does not forbid it: "$5 or $6" would
 # be garbled. MathJax 2 and 3 each have their own word for "leave this alone".
 PLAIN = "tex2jax_ignore mathjax_ignore"
+# On every cell of text: JupyterLab aligns cells to the right, and drops the style sheet of a notebook it does not trust yet.
+LEFT = 'style="text-align:left"'
 _FENCE = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:^[ \t]*```[ \t]*$\n?|\Z)", re.DOTALL | re.MULTILINE)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from routelab.present.html import PLAIN, escape, framed, note, safe
+from routelab.present.html import LEFT, PLAIN, escape, framed, note, safe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Table:
 
         def cells(row: Sequence[str], tag: str) -> str:
             return "".join(
-                f"<{tag}{' class=n align=right' if i in self.numbers else ''}>{_broken(escape(c, 2000))}</{tag}>"
+                f"<{tag} {'class=n align=right' if i in self.numbers else LEFT}>{_broken(escape(c, 2000))}</{tag}>"
                 for i, c in enumerate(row)
             )
 

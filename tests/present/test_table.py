@@ -62,3 +62,9 @@ def test_the_style_has_no_colour_of_its_own_without_a_fallback_to_the_front_end(
     assert "@import" not in STYLE
     assert STYLE.startswith("<style>")
     assert STYLE.count("<") == 2
+
+
+def test_text_stands_left_without_the_style_sheet_and_numbers_right() -> None:
+    html = Table(head=("arm", "n"), rows=[["small", "3"]], numbers=frozenset((1,))).html()
+    row = '<td style="text-align:left">small</td><td class=n align=right>3</td>'
+    assert f"<tbody><tr>{row}</tr></tbody>" in html
