@@ -63,7 +63,6 @@ _WHERE = {
 }
 
 __all__ = [
-    "__version__",
     "Answer",
     "CacheConfig",
     "Comparison",
@@ -79,6 +78,7 @@ __all__ = [
     "RouteConfig",
     "RoutelabError",
     "Router",
+    "__version__",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]

@@ -64,7 +64,11 @@ def test_a_saved_notebook_turns_into_markdown_with_every_chart_as_a_table(path: 
 @pytest.mark.kernel
 def test_lab_execute_lays_a_copy_runs_every_cell_and_prints_the_comparison(tmp_path: Path) -> None:
     out = subprocess.run(
-        [sys.executable, "-m", "routelab", "lab", "--execute"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "routelab", "lab", "--execute"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     cells = len(code_cells(shipped("notebooks") / QUICKSTART))
     assert out.returncode == 0, out.stderr
