@@ -226,7 +226,8 @@ def _replay(options: argparse.Namespace) -> int:
         print(f"wrote {write(comparison, options.out)}")
     if options.export:
         path = write_winner(comparison, options.export)
-        print(f"wrote {path}" if path is not None else f"wrote no {options.export}: there is no winner")
+        stale = "; the file of that name is from before" if path is None and Path(options.export).exists() else ""
+        print(f"wrote {path}" if path is not None else f"wrote no {options.export}: there is no winner{stale}")
     return 0
 
 

@@ -233,6 +233,9 @@ def test_without_a_confirm_split_nothing_wins_and_nothing_is_exported(run: Run, 
     assert {a["n"] for a in result["arms"]} == {400}
     assert "wrote no winner.yaml: there is no winner" in out
     assert not (tmp_path / "winner.yaml").exists()
+    (tmp_path / "winner.yaml").write_text("of yesterday")
+    _, out, _ = run(*REPLAY, "--confirm", "0", "--export", "winner.yaml")
+    assert "wrote no winner.yaml: there is no winner; the file of that name is from before" in out
 
 
 def test_an_unknown_cost_is_null_and_a_question_mark_and_is_not_called_cheaper(run: Run, tmp_path: Path) -> None:

@@ -152,6 +152,9 @@ def _keep(comparison: Comparison) -> str:
         if comparison.terms.arms_tried < 2:
             return f"one arm, {label}: there is nothing to compare it with"
         return f"keep the baseline {label}: no other arm was good enough on the tune split to be put forward"
+    free = comparison.baseline.figures
+    if free.cost_usd == 0 and free.cost_known == free.n and all(a.figures.cost_known == a.figures.n for a in others):
+        return f"keep the baseline {label}: it costs nothing, so no arm can be cheaper"
     if all(arm.figures.cost_ratio is None for arm in others):
         return (
             f"keep the baseline {label}: {_unknown_costs(comparison)}, so no arm can be called cheaper, and none is "

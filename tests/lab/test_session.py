@@ -273,3 +273,10 @@ def test_a_replay_of_what_was_collected_equals_the_live_arms(lab: Lab) -> None:
         assert np.array_equal(one.quality, two.quality[by_id])
         assert np.allclose(one.cost_usd, two.cost_usd[by_id])
     assert live.frame.set_index("arm")["quality"].to_dict() == played.frame.set_index("arm")["quality"].to_dict()
+
+
+def test_a_baseline_that_costs_nothing_is_not_said_to_have_an_unknown_cost() -> None:
+    lab = Lab(":memory:", fleet=Fleet.practice(latency=0))
+    found = lab.compare(Dataset.load("workbench").sample(6), arms={"qwen-local": "qwen-local", "gpt-5": "gpt-5"})
+    lab.close()
+    assert found.why == "simulated: keep the baseline qwen-local: it costs nothing, so no arm can be cheaper"
