@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from routelab.core.errors import ConfigError, DataError, suggest
+from routelab.core.errors import ConfigError, DataError, UnavailableError, suggest
 from routelab.core.plan import NOBODY
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt
@@ -185,6 +185,13 @@ class Comparison:
                 hint=f"export(..., arm=NAME) writes one of {', '.join(a.name for a in self.arms)}, stamped unconfirmed",
             )
         return written
+
+    def view(self) -> None:
+        """Refuse: the panel comes with a later version; UnavailableError says what there is instead."""
+        raise UnavailableError(
+            "cmp.view(): panels are not in this version of routelab yet",
+            hint="leave the comparison as a cell's last line, draw cmp.chart('frontier'), or read cmp.frame",
+        )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         from routelab.lab.grid import comparison_bundle

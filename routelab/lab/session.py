@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from routelab.caching import Exact
 from routelab.config import RouteConfig
-from routelab.core.errors import BudgetExceeded, ConfigError, suggest
+from routelab.core.errors import BudgetExceeded, ConfigError, UnavailableError, suggest
 from routelab.core.ports import Embedder, Scorer, Strategy
 from routelab.engine import SystemClock, shared
 from routelab.fleet import Fleet
@@ -318,6 +318,13 @@ class Lab:
         """Return the rows of a read-only query over the log (tables runs, events, calls, scores, …) as a pandas frame."""
         frame: pd.DataFrame = self.log.frame(text, parameters)
         return frame
+
+    def panel(self) -> None:
+        """Refuse: the panels come with a later version; UnavailableError says what there is instead."""
+        raise UnavailableError(
+            "lab.panel(): panels are not in this version of routelab yet",
+            hint="%%route compares arms in a cell, %routeplot draws, %routelab log and lab.sql show the log",
+        )
 
     def close(self) -> None:
         """Write what is pending and let go of the log."""

@@ -173,17 +173,13 @@ class Bench:
         return list(dict.fromkeys([*self._arms, *DEFAULTS, *self.fleet.names]))
 
     def default(self) -> tuple[str, RouteConfig]:
-        """Return the arm that answers when none is named."""
+        """Return the arm that answers when none is named: the setting's, else the first model of a fleet that the rules do not fit."""
         try:
             return self.arm(self.settings.arm)
-        except ConfigError as trouble:
+        except ConfigError:
             if self.settings.arm != "rules" or "rules" in self._arms:
                 raise
-            models = ", ".join(self.fleet.names)
-            raise ConfigError(
-                f"no arm is named, and {trouble.message}",
-                hint=f"`%routelab use NAME` sets the arm that answers by default; models: {models}",
-            ) from None
+            return self.arm(self.fleet.names[0])
 
     # Telling
 

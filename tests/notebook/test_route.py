@@ -391,12 +391,15 @@ def test_an_empty_body_is_answered_by_ipythons_own_hint(cells: Cells, capsys: py
     assert "Did you mean the line magic %route (single %)?" in capsys.readouterr().err
 
 
-def test_the_default_arm_of_a_fleet_without_it_says_how_to_choose_one(cells: Cells) -> None:
+def test_a_fleet_that_the_default_rules_do_not_fit_answers_with_its_first_model(cells: Cells) -> None:
     cells.bench.settings.arm = "rules"
-    with pytest.raises(ConfigError) as raised:
-        cells.run("%route hi")
-    assert raised.value.message.startswith("no arm is named, and the default 'rules' arm asks ")
-    assert raised.value.hint == "`%routelab use NAME` sets the arm that answers by default; models: cheap, good"
+    answer = cells.run("%route hi")
+    assert (answer.model, answer.run.arm) == ("cheap", "cheap")
+
+
+def test_the_rules_by_name_say_what_this_fleet_lacks(cells: Cells) -> None:
+    with pytest.raises(ConfigError, match="the default 'rules' arm asks "):
+        cells.run("%%route rules\nhi")
 
 
 def test_a_group_of_exceptions_leaves_as_one(cells: Cells) -> None:
