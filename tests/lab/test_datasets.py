@@ -188,8 +188,12 @@ def test_what_is_wrong_with_a_csv_file_is_said_with_line_and_key(text: str, said
     ("name", "content", "said"),
     [
         ("d.jsonl.gz", b"not gzip", "d.jsonl.gz: cannot be read (Not a gzipped file"),
-        ("d.jsonl.gz", gzip.compress(line().encode())[:-9], "d.jsonl.gz: cannot be read ("),
-        ("d.jsonl.gz", gzip.compress(line().encode() * 50)[:12] + b"\xff" * 30, "d.jsonl.gz: cannot be read ("),
+        ("d.jsonl.gz", gzip.compress(line().encode(), mtime=0)[:-9], "d.jsonl.gz: cannot be read ("),
+        (
+            "d.jsonl.gz",
+            gzip.compress(line().encode() * 50, mtime=0)[:12] + b"\xff" * 30,
+            "d.jsonl.gz: cannot be read (",
+        ),
         ("d.txt", b"x", "d.txt: is neither .jsonl nor .csv"),
         ("d.parquet", b"x", "d.parquet: is neither .jsonl nor .csv"),
     ],

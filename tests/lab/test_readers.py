@@ -185,7 +185,7 @@ def test_a_complaint_names_file_line_and_column(tmp_path: Path, outcomes: str, m
         ("o.jsonl", b"[" * 100_000 + b"\n", "o.jsonl, line 1: is not JSON"),
         ("o.csv", b"prompt_id,model\n\xff\xfe,x\n", "o.csv: is not UTF-8"),
         ("o.csv.gz", b"not gzip", "o.csv.gz: cannot be read"),
-        ("o.csv.gz", gzip.compress(b"prompt_id\n" * 999)[:-9], "o.csv.gz: cannot be read"),
+        ("o.csv.gz", gzip.compress(b"prompt_id\n" * 999, mtime=0)[:-9], "o.csv.gz: cannot be read"),
         ("o.parquet", b"not parquet", "o.parquet: is not parquet"),
         ("o.xlsx", b"", "o.xlsx: unknown format"),
     ],
