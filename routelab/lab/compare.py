@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from routelab.lab.charts import Chart
     from routelab.lab.controls import Controls
+    from routelab.present import Table
 
 ALPHA = 0.025
 """One-sided; the same as a two-sided 95 % interval that lies above −margin."""
@@ -185,6 +186,13 @@ class Comparison:
                 hint=f"export(..., arm=NAME) writes one of {', '.join(a.name for a in self.arms)}, stamped unconfirmed",
             )
         return written
+
+    def report(self, arm: str | None = None) -> Table:
+        """Return the reporting block of an arm (default: the winner, else the first that is not the baseline) as a table."""
+        from routelab.lab.block import table
+
+        others = [a for a in self.arms if a.name != self.baseline.name] or [self.baseline]
+        return table(self, self[arm] if arm is not None else self.winner() or others[0])
 
     def view(self) -> None:
         """Refuse: the panel comes with a later version; UnavailableError says what there is instead."""

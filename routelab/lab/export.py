@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError, suggest
 from routelab.core.ports import Strategy
 from routelab.fleet import Fleet
+from routelab.lab.block import block
 from routelab.lab.compare import Arm, Comparison
-from routelab.lab.report import result
 from routelab.lab.targets import export
 
 TARGETS = ("routelab", "litellm", "vllm-sr")
@@ -59,37 +58,14 @@ def evidence(comparison: Comparison, arm: Arm) -> dict[str, Any]:
 
     `status` is "confirmed" only for the winner of a comparison that could name one, else "unconfirmed".
     """
-    values = result(comparison)
     winner = comparison.winner()
-    figures: Mapping[str, Any] = next((a for a in values["arms"] if a["name"] == arm.name), {})
-    kept = (
-        "n",
-        "failures",
-        "quality",
-        "quality_ci",
-        "cost_usd",
-        "cost_known",
-        "latency_p50_s",
-        "latency_p95_s",
-        "vs_baseline",
-    )
     return {
         "status": "confirmed" if winner is not None and winner.name == arm.name else "unconfirmed",
-        "why": values["why"],
-        "simulated": values["simulated"],
-        "routelab": values["routelab"],
-        "dataset": values["dataset"],
-        "split": values["split"],
-        "seed": values["seed"],
-        "margin": values["margin"],
-        "arms_tried": values["arms_tried"],
-        "baseline": values["baseline_model"] or values["baseline"],
-        "cost_kinds": values["cost_kinds"],
-        "prices_as_of": _prices(comparison),
-        **{key: figures.get(key) for key in kept},
+        "why": comparison.why,
+        "dataset": comparison.terms.dataset,
+        **block(comparison, arm),
         "config": runnable(arm).fingerprint,
-        "confirm_uses": values["confirm_uses"],
-        "notes": values["notes"],
+        "notes": list(comparison.terms.notes),
     }
 
 
@@ -108,17 +84,6 @@ def runnable(arm: Arm) -> RouteConfig:
             hint="give it as RouteConfig(models=[...])",
         )
     return RouteConfig(name=arm.name, models=models, strategy=strategy)
-
-
-def _prices(comparison: Comparison) -> str | None:
-    dates = [
-        e.price_as_of
-        for answers in comparison.answers.values()
-        for a in answers
-        for e in a.run.attempts
-        if getattr(e, "price_as_of", None) is not None
-    ]
-    return min(dates) if dates else None
 
 
 def _target(to: str) -> None:

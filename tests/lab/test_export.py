@@ -44,8 +44,8 @@ def test_the_winner_is_confirmed_with_its_evidence(cube: Any, tmp_path: Path) ->
     assert said["split"]["tune"] + said["split"]["confirm"] == 800
     assert said["n"] == said["split"]["confirm"]
     assert said["quality_ci"][0] < said["quality"] < said["quality_ci"][1]
-    assert said["vs_baseline"]["verdict"] == "non-inferior"
-    assert said["vs_baseline"]["cost_ratio"] == pytest.approx(0.1)
+    assert said["verdict"] == "non-inferior"
+    assert said["cost_ratio"] == pytest.approx(0.1)
     assert said["config"] == RouteConfig.from_yaml(path).fingerprint
     assert said["prices_as_of"] is None
     assert said["why"] == found.why
