@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import IO, Any
 
 from routelab.store import paths, watermark
 from routelab.store.rows import Unit
+
+STALE_S = 60.0
 
 
 class Spool:
@@ -71,6 +74,11 @@ def left_behind(log: Path) -> list[Path]:
         with contextlib.suppress(OSError), path.open("r+", encoding="utf-8") as file:
             _lock(file)
             found.append(path)
+    for path in folder.glob("*.starting"):
+        # Killed between making the file and naming it: it holds nothing. A living session needs a moment for that, not a minute.
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > STALE_S:
+                path.unlink()
     return found
 
 

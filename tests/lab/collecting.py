@@ -135,8 +135,8 @@ def main(folder: Path, kills: int, seed: int) -> None:
         )
         results[name] = {"arrays": arrays(lab, outcomes), "paid": len(lines(place / "till")), "doubled": doubled[0][0]}
         lab.close()
-    left = sorted(p.name for p in broken.iterdir())
-    print(json.dumps({"rounds": rounds, "left": left, **results}))
+    waiting = sorted(p.name for p in broken.glob("*.spool/*.jsonl"))
+    print(json.dumps({"rounds": rounds, "waiting": waiting, **results}))
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def test_no_name_becomes_markup_on_any_path(kind: str, payload: str, cube: Calla
     shown = chart(kind, found)._repr_mimebundle_()
     assert tame(shown[PLOTLY_MIME])
     assert elements(shown["text/html"]) <= ELEMENTS
-    assert attributes(shown["text/html"]) <= {"class", "align"}
+    assert attributes(shown["text/html"]) <= {"class", "align", "style"}
     assert "\x1b" not in shown["text/plain"]
     assert "\u202e" not in shown["text/plain"]
 
