@@ -15,11 +15,35 @@ from routelab.lab.compare import Comparison
 from routelab.lab.datasets import Dataset
 from routelab.lab.session import Lab
 
-FACTS = (
-    "n clusters failures arms seed arms_tried looks split margin quality_delta quality_delta_ci confidence_sequence p_adjusted "
-    "cost_ratio cost_ratio_ci latency_p50_s latency_p95_s latency_p99_s latency_p50_ci latency_p95_ci latency_p99_ci cache_hits "
-    "false_hits judge_calibration prices_as_of models code"
-).split()
+FACTS = [
+    "n",
+    "clusters",
+    "failures",
+    "arms",
+    "seed",
+    "arms_tried",
+    "looks",
+    "split",
+    "margin",
+    "quality_delta",
+    "quality_delta_ci",
+    "confidence_sequence",
+    "p_adjusted",
+    "cost_ratio",
+    "cost_ratio_ci",
+    "latency_p50_s",
+    "latency_p95_s",
+    "latency_p99_s",
+    "latency_p50_ci",
+    "latency_p95_ci",
+    "latency_p99_ci",
+    "cache_hits",
+    "false_hits",
+    "judge_calibration",
+    "prices_as_of",
+    "models",
+    "code",
+]
 
 
 @pytest.fixture(scope="module")
