@@ -567,7 +567,7 @@ def test_a_session_counts_every_different_look_at_a_confirm_split(cube: Any, lab
     values = result(third)
     assert values["confirm_uses"] == 3
     assert values["notes"][-1] == told(3)
-    assert evidence(third, third["cheap"])["confirm_uses"] == 3
+    assert evidence(third, third["cheap"])["looks"] == 3
 
 
 def test_without_a_confirm_split_no_look_is_counted(cube: Any, lab: Lab) -> None:
