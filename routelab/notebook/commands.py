@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from routelab.core.errors import ConfigError, DataError, UnavailableError, suggest
-from routelab.notebook.flags import Flag, Line, anything, read_line, whole
+from routelab.notebook import exporting
+from routelab.notebook.flags import Flag, Line, read_line, whole
 from routelab.notebook.flags import usage as flags_usage
 
 if TYPE_CHECKING:
@@ -211,35 +212,7 @@ def _panel(bench: Bench, line: Line) -> Any:
 
 
 def _export(bench: Bench, line: Line) -> Any:
-    from routelab.config import RouteConfig
-    from routelab.lab.compare import Arm, Comparison
-    from routelab.lab.export import write_config, write_winner
-    from routelab.notebook.sheet import sheet
-
-    path = Path(str(_one_word(line, "export", "the path of the YAML file to write")))
-    source: Any = line.get("from")
-    if source is None:
-        source = bench.comparison if bench.comparison is not None else bench.settings.arm
-    if isinstance(source, str) and source in bench.names:
-        source = bench.names[source]
-    if isinstance(source, Comparison):
-        if write_winner(source, path) is None:
-            raise DataError(
-                f"%routelab export: there is no winner: {source.why}",
-                hint=f"--from ARM writes one of {', '.join(a.name for a in source.arms)}",
-            )
-        winner = source.winner()
-        return sheet(f"wrote {path}: {winner.name if winner else ''}; {source.why}")
-    if isinstance(source, Arm):
-        source = source.config
-    if isinstance(source, str) and bench.comparison is not None and source in [a.name for a in bench.comparison.arms]:
-        write_winner(bench.comparison, path, arm=source)
-        return sheet(f"wrote {path}: {source}")
-    name, config = bench.arm(source) if isinstance(source, (str, RouteConfig)) else (None, None)
-    if config is None:
-        raise ConfigError(f"--from: an arm or a Comparison is wanted, not a {type(source).__name__}")
-    write_config(config, path)
-    return sheet(f"wrote {path}: {name}")
+    return exporting.export(bench, Path(str(_one_word(line, "export", "the path of the YAML file to write"))), line)
 
 
 def _load(bench: Bench, line: Line) -> Any:
@@ -332,17 +305,10 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         ),
         "panel": Command(usage="panel", says="the whole bench as widgets (not in this version yet)", run=_panel),
         "export": Command(
-            usage="export PATH [--from NAME]",
-            says="write the winner of the latest comparison, or an arm, as YAML",
+            usage="export PATH [--from NAME] [--to TARGET]",
+            says="write the winner of the latest comparison, or an arm, for routelab, LiteLLM or vLLM-SR",
             run=_export,
-            flags=(
-                Flag(
-                    long="--from",
-                    value="NAME",
-                    read=anything,
-                    help="an arm, or a variable with a Comparison or a RouteConfig",
-                ),
-            ),
+            flags=exporting.FLAGS,
         ),
         "load": Command(usage="load PATH", says="make the config in a YAML file an arm", run=_load),
         "cache": Command(

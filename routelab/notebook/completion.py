@@ -11,6 +11,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from routelab.notebook.asking import FLAGS
 from routelab.notebook.bench import Bench
 from routelab.notebook.commands import COMMANDS
+from routelab.notebook.exporting import TARGETS
 from routelab.notebook.flags import Flag
 from routelab.notebook.magics import PLOT_FLAGS
 
@@ -90,6 +91,8 @@ def _lab(bench: Bench, before: list[str], kind: str) -> list[str]:
         return []
     flag = _awaited(before[1:], command.flags)
     if flag is not None:
+        if flag.name == "to":
+            return list(TARGETS)
         return [*bench.known_arms(), *_comparisons(bench)] if flag.name == "from" else []
     first = {
         "use": lambda: [*bench.known_arms(), *_configs(bench), "practice"],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 import routelab
 from routelab import notebook
@@ -236,6 +237,34 @@ def test_export_writes_an_arm_of_the_latest_comparison(cells: Cells) -> None:
     assert routelab.RouteConfig.from_yaml("cheap.yaml").models == ("cheap",)
 
 
+@pytest.mark.parametrize(("to", "key"), [("litellm", "model_list"), ("vllm-sr", "routing")])
+def test_an_arm_is_exported_for_another_router_with_what_it_cannot_say(cells: Cells, to: str, key: str) -> None:
+    cells.run("data = [{'prompt': 'a', 'answer': 'four'}, {'prompt': 'b', 'answer': 'four'}]")
+    cells.run("%%route good cheap -v data --score exact -o cmp\n{{prompt}}\n")
+    with pytest.raises(DataError, match="there is no winner"):
+        cells.run(f"%routelab export winner.yaml --to {to}")
+    assert not Path("winner.yaml").exists()
+    shown = cells.run(f"%routelab export other.yaml --from cheap --to {to}")
+    written = yaml.safe_load(Path("other.yaml").read_text())
+    assert key in written
+    assert str(shown).startswith("wrote other.yaml for ")
+    assert "cheap, unconfirmed" in str(shown).splitlines()[0]
+    lost = list(shown.frame["field"])
+    assert "limits.concurrency" in lost
+    assert all(f"{field}: " in Path("other.yaml").read_text() for field in lost)
+    assert "status: unconfirmed" in Path("other.yaml").read_text()
+
+
+def test_a_config_goes_to_another_router_without_a_comparison(cells: Cells) -> None:
+    cells.run(
+        "from routelab import RouteConfig\n"
+        "mine = RouteConfig(name='mine', models=['cheap'], strategy={'kind': 'fixed', 'model': 'cheap'})"
+    )
+    shown = cells.run("%routelab export mine.yaml --from mine --to litellm")
+    assert str(shown).startswith("wrote mine.yaml for LiteLLM's proxy: mine\n")
+    assert "model_list" in yaml.safe_load(Path("mine.yaml").read_text())
+
+
 def test_the_caches_savings_are_counted(cells: Cells) -> None:
     cells.run(
         "from routelab import RouteConfig\n"
@@ -258,6 +287,7 @@ def test_the_caches_savings_are_counted(cells: Cells) -> None:
         ("cache claer", ConfigError, "%routelab cache: unknown 'claer'; did you mean 'clear'?"),
         ("sql", ConfigError, "%routelab sql: there is no query"),
         ("export x.yaml --from xyz", ConfigError, "unknown arm 'xyz'"),
+        ("export x.yaml --to litelm", ConfigError, "--to: unknown target 'litelm'; did you mean 'litellm'?"),
     ],
 )
 def test_a_command_that_cannot_be_meant_is_refused_in_one_line(

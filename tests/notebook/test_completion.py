@@ -46,6 +46,8 @@ def complete(cells: Cells, text: str) -> list[str]:
         ("%routelab use go", ["good"]),
         ("%routelab cache ", ["stats", "clear"]),
         ("%routelab log --l", ["--last"]),
+        ("%routelab export w.yaml --t", ["--to"]),
+        ("%routelab export w.yaml --to ", ["routelab", "litellm", "vllm-sr"]),
         ("%routeplot fr", ["frontier"]),
         ("%routeplot mix lo", ["log"]),
         ("%routeplot mix --by ", ["arm", "model"]),
