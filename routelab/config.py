@@ -6,10 +6,11 @@ Keys that the format has but this version cannot honour yet raise UnavailableErr
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from routelab.core.errors import ConfigError, UnavailableError, suggest
 from routelab.core.ports import Strategy
 from routelab.core.values import digest
 from routelab.strategies import spec_of, strategy_of
+from routelab.strategies.learned import MOST_BYTES, Learned, placed, told
 
 VERSION = 1
 
@@ -137,7 +139,14 @@ class RouteConfig:
         return digest({k: _whole(v) for k, v in values.items() if k not in ("name", "routelab", "fleet")})
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the plain values that the YAML file holds; sections at their defaults are left out."""
+        """Return the plain values that the YAML file holds; sections at their defaults are left out.
+
+        Large arrays that were learned are told by shape and digest.
+        """
+        values: dict[str, Any] = told(self._values())
+        return values
+
+    def _values(self) -> dict[str, Any]:
         values: dict[str, Any] = {"routelab": VERSION, "name": self.name, "models": list(self.models)}
         values["strategy"] = spec_of(self.ranking)
         for section, cls in _SECTIONS.items():
@@ -155,32 +164,35 @@ class RouteConfig:
         return values
 
     def to_text(self, *, evidence: Mapping[str, Any] | None = None, comment: str = "") -> str:
-        """Return the YAML text."""
-        values = self.to_mapping()
-        if evidence is not None:
-            values["evidence"] = evidence
-        return strict.dump(values, comment=comment)
+        """Return the YAML text; ConfigError when the strategy learned more than a text should hold."""
+        values = self._values()
+        for key, learned in placed(values):
+            raise ConfigError(
+                f"{'.'.join(key)}: {learned.numbers:,} numbers are too many for YAML",
+                hint="to_yaml(path) writes them to a file beside it",
+            )
+        return _text(values, evidence, comment)
 
     def to_yaml(self, path: str | Path, *, evidence: Mapping[str, Any] | None = None, comment: str = "") -> Path:
-        """Write the YAML file, whole or not at all, and return its path."""
+        """Write the YAML file, whole or not at all, and return its path.
+
+        Large arrays that were learned go to an `.npz` file of the same name beside it, which the YAML names with its hash.
+        """
         path = Path(path)
-        text = self.to_text(evidence=evidence, comment=comment)
-        # Not tempfile: its files are for their owner only, and this one may be read by whoever runs production.
-        draft = path.parent / f".{uuid.uuid4().hex}.tmp"
-        try:
-            draft.write_text(text, encoding="utf-8")
-            os.replace(draft, path)
-        except OSError as trouble:
-            draft.unlink(missing_ok=True)
-            raise ConfigError(
-                f"{path}: cannot be written ({trouble.strerror})", hint="check that the folder exists"
-            ) from None
+        values = self._values()
+        for key, learned in placed(values):
+            raw = learned.to_bytes()
+            beside = path.with_name("-".join((path.stem, *key[1:-1])) + ".npz")
+            _write(beside, raw)
+            said = {"file": beside.name, "sha256": hashlib.sha256(raw).hexdigest(), "about": learned.told()["about"]}
+            values = _with(values, key, said)
+        _write(path, _text(values, evidence, comment).encode("utf-8"))
         return path
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> RouteConfig:
         """Return the config in a YAML file; ConfigError names file, line and key of the first thing that does not fit."""
-        return cls.from_document(strict.read(path))
+        return cls.from_document(_filled(strict.read(path), Path(path).parent))
 
     @classmethod
     def from_text(cls, text: str, *, name: str = "yaml") -> RouteConfig:
@@ -209,6 +221,82 @@ class RouteConfig:
             if values.get(key) is None:
                 raise ConfigError(f"{document.where()}: `{key}` is missing")
         return cls(**_checked({k: v for k, v in values.items() if v is not None}, document))
+
+
+def _text(values: Mapping[str, Any], evidence: Mapping[str, Any] | None, comment: str) -> str:
+    return strict.dump(values if evidence is None else {**values, "evidence": evidence}, comment=comment)
+
+
+def _write(path: Path, raw: bytes) -> None:
+    # Not tempfile: its files are for their owner only, and this one may be read by whoever runs production.
+    draft = path.parent / f".{uuid.uuid4().hex}.tmp"
+    try:
+        draft.write_bytes(raw)
+        os.replace(draft, path)
+    except OSError as trouble:
+        draft.unlink(missing_ok=True)
+        raise ConfigError(
+            f"{path}: cannot be written ({trouble.strerror})", hint="check that the folder exists"
+        ) from None
+
+
+def _with(values: Any, key: tuple[str, ...], new: Any) -> Any:
+    """Return nested mappings and lists with one place replaced."""
+    if not key:
+        return new
+    if isinstance(values, Mapping):
+        return {k: _with(v, key[1:], new) if k == key[0] else v for k, v in values.items()}
+    return [_with(v, key[1:], new) if str(i) == key[0] else v for i, v in enumerate(values)]
+
+
+def _filled(document: strict.Document, folder: Path) -> strict.Document:
+    """Return the document with the arrays that its strategy learned read from the files beside it."""
+    values = document.values
+    for key in list(_filed(values.get("strategy"), ("strategy",))):
+        node: Any = values
+        for name in key:
+            node = node[int(name)] if isinstance(node, list) else node[name]
+        values = _with(values, key, _read_learned(node, key, document, folder))
+    return dataclasses.replace(document, values=values)
+
+
+def _filed(values: Any, key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if isinstance(values, Mapping):
+        if key[-1] == "learned" and "file" in values:
+            yield key
+            return
+        for name, value in values.items():
+            yield from _filed(value, (*key, name))
+    elif isinstance(values, list):
+        for i, value in enumerate(values):
+            yield from _filed(value, (*key, str(i)))
+
+
+def _read_learned(said: Mapping[str, Any], key: tuple[str, ...], document: strict.Document, folder: Path) -> Learned:
+    """Return the arrays in the file that a mapping names; ConfigError, one line, when it is not the one that was written."""
+    for name in said:
+        if name not in ("file", "sha256", "about"):
+            raise ConfigError(f"{document.where(*key, name)}: unknown key", hint="keys here: file, sha256, about")
+    file, about = said["file"], said.get("about") or {}
+    where = document.where(*key, "file")
+    if not isinstance(file, str) or Path(file).name != file or "\\" in file or file in ("", ".", ".."):
+        raise ConfigError(f"{where}: must be the name of a file beside the YAML (got {file!r})")
+    if not isinstance(said.get("sha256"), str) or not isinstance(about, Mapping):
+        raise ConfigError(f"{where}: needs the file's `sha256`", hint="to_yaml writes both")
+    try:
+        if (folder / file).stat().st_size > MOST_BYTES:
+            raise ConfigError(f"{where}: {file} is larger than {MOST_BYTES:,} bytes")
+        raw = (folder / file).read_bytes()
+    except OSError as trouble:
+        raise ConfigError(
+            f"{where}: {file} cannot be read ({trouble.strerror})", hint="copy it along with the YAML"
+        ) from None
+    if hashlib.sha256(raw).hexdigest() != said["sha256"].lower():
+        raise ConfigError(f"{where}: {file} is not the file that this YAML was written with", hint="export both again")
+    try:
+        return Learned.from_bytes(raw, about)
+    except ValueError as trouble:
+        raise ConfigError(f"{where}: {file} {str(trouble).removeprefix('learned: ')}") from None
 
 
 def _paired(value: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -215,8 +215,15 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if risky else None)
 
 
+def _list(dumper: yaml.SafeDumper, values: Sequence[Any]) -> yaml.SequenceNode:
+    # Numbers that belong together stay on a line; anything else is one entry a line.
+    numbers = all(v is None or isinstance(v, (bool, int, float)) for v in values)
+    return dumper.represent_sequence(_TAG + "seq", list(values), flow_style=numbers)
+
+
 _Dumper.add_representer(str, _text)
-_Dumper.add_representer(tuple, lambda dumper, value: dumper.represent_list(list(value)))
+_Dumper.add_representer(list, _list)
+_Dumper.add_representer(tuple, _list)
 
 
 T = TypeVar("T")

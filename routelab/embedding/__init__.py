@@ -13,6 +13,7 @@ from routelab.embedding.cached import Cached, VectorStore, content_hash
 from routelab.embedding.endpoint import Endpoint
 from routelab.embedding.lexical import Lexical
 from routelab.embedding.minilm import MiniLM
+from routelab.embedding.vectors import remember, vectors
 
 __all__ = [
     "EMBEDDERS",
@@ -23,6 +24,8 @@ __all__ = [
     "VectorStore",
     "content_hash",
     "embedder_of",
+    "remember",
+    "vectors",
 ]
 
 EMBEDDERS: Mapping[str, type] = MappingProxyType({"minilm": MiniLM, "lexical": Lexical, "endpoint": Endpoint})

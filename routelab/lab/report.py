@@ -14,6 +14,7 @@ from routelab.lab.controls import LUCK, Shuffle
 from routelab.lab.statistics import Estimate
 from routelab.present import usd
 from routelab.strategies import KINDS, spec_of
+from routelab.strategies.learned import told
 from routelab.version import __version__
 
 DASH = "–"
@@ -77,7 +78,8 @@ def config_of(config: Any) -> dict[str, Any] | None:
     if hasattr(config, "to_mapping"):
         mapping: dict[str, Any] = config.to_mapping()
         return mapping
-    return {"strategy": spec_of(config) if type(config) in KINDS.values() else {"kind": type(config).__name__.lower()}}
+    known = type(config) in KINDS.values()
+    return {"strategy": told(spec_of(config)) if known else {"kind": type(config).__name__.lower()}}
 
 
 def text(comparison: Comparison) -> str:

@@ -13,6 +13,7 @@ from routelab import strict
 from routelab.core.errors import ConfigError, UnavailableError, suggest
 from routelab.core.ports import Strategy
 from routelab.strategies.fixed import Fixed
+from routelab.strategies.learned import Learned
 from routelab.strategies.random import Random
 from routelab.strategies.rules import Rules
 from routelab.strategies.split import Split
@@ -22,7 +23,19 @@ DEFAULTS: Mapping[str, type] = {"rules": Rules, "random": Random}
 """Strategies that work without parameters, so that their kind alone names an arm."""
 PLANNED = ("semantic", "arbitrage", "cascade", "agreement", "bandit")
 
-__all__ = ["DEFAULTS", "KINDS", "PLANNED", "Fixed", "Random", "Rules", "Split", "kind_of", "spec_of", "strategy_of"]
+__all__ = [
+    "DEFAULTS",
+    "KINDS",
+    "PLANNED",
+    "Fixed",
+    "Learned",
+    "Random",
+    "Rules",
+    "Split",
+    "kind_of",
+    "spec_of",
+    "strategy_of",
+]
 
 
 def strategy_of(spec: Mapping[str, Any], document: strict.Document | None = None) -> Strategy:
@@ -57,7 +70,10 @@ def kind_of(strategy: Strategy) -> str:
 
 
 def spec_of(strategy: Strategy) -> dict[str, Any]:
-    """Return the mapping that `strategy_of` turns back into an equal strategy; fields at their default are left out."""
+    """Return the mapping that `strategy_of` turns back into an equal strategy; fields at their default are left out.
+
+    What was learned is written out where it is small; else it stays the `Learned` that it is.
+    """
     if type(strategy) not in KINDS.values():
         raise ConfigError(
             f"a strategy of type {type(strategy).__name__} cannot be written to YAML",
@@ -74,6 +90,8 @@ def spec_of(strategy: Strategy) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Learned):
+        return value.inline() if value.small else value
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, tuple):
