@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from routelab.config import RouteConfig
 from routelab.core import flow
 from routelab.core.flow import Flow, Repeat, Unless, chain
+from routelab.core.plan import Gate
 from routelab.core.ports import Cache, Purse, Scorer, TokenCounter
 from routelab.core.values import Prompt, Roster
+from routelab.gates import judge_of
 from routelab.scoring import scorer_of
-from routelab.stages import Call, Endpoint, Measure, Patience, Recall, Remember, Render, Route, Sampling
+from routelab.stages import Admit, Call, Endpoint, Measure, Patience, Recall, Remember, Render, Route, Sampling
+from routelab.stages.admit import unjudged
+from routelab.stages.desk import Desk
 from routelab.stages.measure import unscorable
 from routelab.stages.recall import unworthy
 from routelab.strategies import kind_of
@@ -27,21 +31,23 @@ class Parts:
     purse: Purse | None = None
     scorer: Scorer | None = None
     stream: bool = False
+    desk: Desk | None = None
 
 
-def route_of(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Route:
-    """Return the stage that decides: shared by live runs, dry runs and replays."""
+def route_of(config: RouteConfig, endpoints: Mapping[str, Endpoint], desk: Desk | None = None) -> Route:
+    """Return the stage that decides: shared by live runs, dry runs and replays; `desk` is where a router decides."""
     return Route(
         kind=kind_of(config.ranking),
         strategy=config.ranking,
         roster=Roster(models=tuple(endpoints[name].model for name in config.names)),
         ranked=len(config.models),
         fallbacks=config.fallbacks,
+        desk=desk or Desk(config.limits.decide_s),
     )
 
 
 def flow_of(config: RouteConfig, parts: Parts) -> Flow:
-    """Return the flow of a config: render, recall, route, ask until settled, remember, measure."""
+    """Return the flow of a config: render, recall, route, ask (and let the gate judge) until settled, remember, measure."""
     call = Call(
         endpoints=parts.endpoints,
         counter=parts.counter,
@@ -54,7 +60,9 @@ def flow_of(config: RouteConfig, parts: Parts) -> Flow:
         purse=parts.purse,
     )
     times = len(config.names) * (1 + config.limits.retries)
-    ask: tuple[Flow, ...] = (route_of(config, parts.endpoints), Repeat(call, flow.settled, times))
+    gate: Gate | None = getattr(config.ranking, "accepts", None)
+    turn: Flow = call if gate is None else chain(call, Unless(unjudged, Admit(gate=gate, judge=judge_of(gate))))
+    ask: tuple[Flow, ...] = (route_of(config, parts.endpoints, parts.desk), Repeat(turn, flow.settled, times))
     if parts.cache is not None:
         recall = Recall(cache=parts.cache, scope=config.fingerprint)
         ask = (recall, Unless(flow.recalled, chain(*ask, Unless(unworthy, Remember(cache=parts.cache)))))

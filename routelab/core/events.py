@@ -96,6 +96,10 @@ class Routed:
     propensity: float = 1.0
     task: str | None = None
     considered: tuple[Candidate, ...] = ()
+    rungs: int | None = None
+    """How many of `order` the strategy itself named; a gate judges all answers but that of the last of these."""
+    error: str | None = None
+    """Why the strategy could not decide, in one line; `order` is then the default: the config's models as listed."""
     at_s: float = 0.0
 
 
@@ -155,8 +159,12 @@ class Scored:
     reason: str = ""
     accepted: bool | None = None
     at_least: float | None = None
+    judge: str = ""
+    """The model that judged, if one did."""
+    tokens: Tokens = Tokens()
     cost_usd: float | None = 0.0
     latency_s: float | None = 0.0
+    simulated: bool = False
     at_s: float = 0.0
 
 
@@ -208,7 +216,7 @@ def payload(event: Event) -> dict[str, Any]:
 def _said(event: Event, field: Field[Any]) -> bool:
     # A cost of None where the default is 0 is something to say: unknown is not zero.
     value = getattr(event, field.name)
-    return value not in (None, "", ()) or value != field.default
+    return value not in (None, "", (), Tokens()) or value != field.default
 
 
 def _plain(value: Any) -> Any:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from routelab.core.values import digest
 
 Ints = NDArray[np.intp]
 NOBODY = -1
@@ -14,10 +18,25 @@ NOBODY = -1
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """When an answer is accepted. Without a scorer: when there was no error. With one: when it gives at least `at_least`."""
+    """When an answer is accepted. Without a scorer: when there was no error. With one: when it gives at least `at_least`.
+
+    `scorer` names the kind of gate and `spec` holds its other settings (a judge's model, a pattern); `bars` replaces
+    `at_least` for the answers of some models, by name.
+    """
 
     scorer: str | None = None
     at_least: float | None = None
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    bars: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The name under which what the gate gave is logged and recorded: its scorer, and which one if it has settings."""
+        return str(self.scorer) if not self.spec else f"{self.scorer}-{digest(self.spec)[:8]}"
+
+    def bar(self, model: str) -> float:
+        """Return what an answer of the model must reach."""
+        return self.bars.get(model, self.at_least if self.at_least is not None else 0.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,7 +45,10 @@ class Plan:
 
     `order` is n × depth, positions in the roster, best first, `NOBODY` (-1) where a ranking is shorter; `propensity` (n,) is
     the chance with which that ranking was drawn (1 where nothing was drawn); `reason` (n,) indexes the texts in `reasons`;
-    `quality` (n × models) is what a strategy predicted, where it predicts.
+    `quality` (n × models) is what a strategy predicted, where it predicts. `rungs` (n,) is how many models of each
+    ranking the strategy itself named, all when None: the gate judges every answer but that of the last of these,
+    after which there is nobody better to ask; who comes later stands in when a call fails. `errors` says in one line
+    why a row holds the default in the place of what the strategy should have decided (`stages.guard`).
     """
 
     order: Ints
@@ -35,6 +57,8 @@ class Plan:
     reasons: tuple[str, ...]
     gate: Gate = Gate()
     quality: NDArray[np.float64] | None = None
+    rungs: Ints | None = None
+    errors: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.order)
@@ -43,6 +67,11 @@ class Plan:
 
     def __len__(self) -> int:
         return len(self.order)
+
+    @property
+    def ladder(self) -> Ints:
+        """How many models of each ranking the strategy named, (n,)."""
+        return (self.order != NOBODY).sum(axis=1).astype(np.intp) if self.rungs is None else self.rungs
 
     def why(self, i: int) -> str:
         """Return the reason given for prompt i."""
@@ -75,14 +104,7 @@ def with_fallbacks(plan: Plan, fallbacks: Mapping[int, Sequence[int]]) -> Plan:
     order = np.full((len(distinct), depth), NOBODY, dtype=np.intp)
     for i, ranking in enumerate(longer):
         order[i, : len(ranking)] = ranking
-    return Plan(
-        order=order[where.reshape(-1)],
-        propensity=plan.propensity,
-        reason=plan.reason,
-        reasons=plan.reasons,
-        gate=plan.gate,
-        quality=plan.quality,
-    )
+    return dataclasses.replace(plan, order=order[where.reshape(-1)], rungs=plan.ladder)
 
 
 def _extended(ranking: list[int], fallbacks: Mapping[int, Sequence[int]]) -> list[int]:

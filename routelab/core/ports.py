@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from routelab.core.events import Event
 from routelab.core.plan import Plan
 from routelab.core.run import Run
-from routelab.core.values import Message, Model, Price, Prompt, Reply, Request, Roster, Score, Tokens
+from routelab.core.values import Judgement, Message, Model, Price, Prompt, Reply, Request, Roster, Score, Tokens
 
 Floats = NDArray[np.float64]
 
@@ -99,6 +99,13 @@ class Scorer(Protocol):
 
     def __call__(self, answer: str, prompt: Prompt) -> Score:
         """Return the quality of the answer, 0 to 1; never raises for what a model may say."""
+
+
+class Judge(Protocol):
+    """Judges the latest answer of a run for a gate; it may call a model, look at earlier answers, or run a scorer."""
+
+    async def __call__(self, run: Run, world: World) -> Judgement:
+        """Return the judgement with what it cost and took; trouble is a judgement without a quality, never an error."""
 
 
 class Embedder(Protocol):

@@ -82,6 +82,12 @@ class Run:
         )
 
     @property
+    def last_rung(self) -> bool:
+        """Whether the model whose turn it is has nobody above it: a gate has no choice but to take its answer."""
+        routed = self.routed
+        return routed is None or self.position >= (len(routed.order) if routed.rungs is None else routed.rungs) - 1
+
+    @property
     def current(self) -> str | None:
         """The model whose turn it is, or None when the ranking is used up or there is none."""
         routed = self.routed

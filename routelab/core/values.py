@@ -158,6 +158,22 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What a gate's judge gave: quality from 0 to 1, None when it could not judge, and what judging cost and took.
+
+    `judge` names the model that was asked, if one was; a cost of None is not known.
+    """
+
+    quality: float | None
+    reason: str = ""
+    judge: str = ""
+    tokens: Tokens = Tokens()
+    cost_usd: float | None = 0.0
+    latency_s: float | None = 0.0
+    simulated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Roster:
     """The models that a strategy may name, in a fixed order: a plan's integers are positions in it."""
 

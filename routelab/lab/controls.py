@@ -69,6 +69,7 @@ def single(outcomes: Outcomes, column: int) -> Walked:
         latency_s=outcomes.latency_s[:, column],
         attempts=np.ones(n, dtype=np.intp),
         escalations=np.zeros(n, dtype=np.intp),
+        judging_usd=np.zeros(n),
     )
 
 
@@ -131,6 +132,7 @@ def oracle(outcomes: Outcomes) -> Walked:
         latency_s=outcomes.latency_s[rows, pick],
         attempts=np.ones(n, dtype=np.intp),
         escalations=np.zeros(n, dtype=np.intp),
+        judging_usd=np.zeros(n),
     )
 
 

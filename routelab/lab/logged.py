@@ -11,9 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from routelab.core.errors import DataError, suggest
-from routelab.core.ports import Floats
 from routelab.core.values import Message, Prompt
-from routelab.lab.outcomes import MEASURES, Cells, Outcomes, Texts, cube
+from routelab.lab.outcomes import MEASURES, Cells, Judgements, Outcomes, Texts, cube
 from routelab.store import Log
 
 Query: TypeAlias = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
@@ -45,7 +44,10 @@ _CELLS = """
     qualify row_number() over (partition by a.prompt_id, a.model order by a.at desc, a.run_id desc) = 1
     order by a.prompt_id, a.model
 """
-_GATES = "select run_id, model, scorer, arg_max(quality, seq) from scores where accepted is not null group by all"
+_GATES = (
+    "select run_id, model, scorer, arg_max_null(quality, seq), arg_max_null(cost_usd, seq), arg_max_null(latency_s, seq)"
+    " from scores where accepted is not null group by run_id, model, scorer"
+)
 _PROMPTS = "select prompt_id, arg_max(task, added_at), arg_max(content, added_at) from prompts group by prompt_id"
 _TEXTS = "select run_id, model, arg_max(text, call_id) from answers where text is not null group by run_id, model"
 
@@ -152,11 +154,19 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _gates(query: Query, runs: Mapping[tuple[str, str], tuple[int, int]], shape: tuple[int, int]) -> dict[str, Floats]:
-    gates: dict[str, Floats] = {}
-    for run_id, model, scorer, quality in query(_GATES, []):
-        if (run_id, model) in runs and quality is not None:
-            gates.setdefault(scorer, np.full(shape, np.nan))[runs[run_id, model]] = quality
+def _gates(
+    query: Query, runs: Mapping[tuple[str, str], tuple[int, int]], shape: tuple[int, int]
+) -> dict[str, Judgements]:
+    gates: dict[str, Judgements] = {}
+    for run_id, model, scorer, *values in query(_GATES, []):
+        if (run_id, model) in runs:
+            blank = np.full(shape, np.nan)
+            held = gates.setdefault(scorer, Judgements(score=blank, cost_usd=blank.copy(), latency_s=blank.copy()))
+            cell = runs[run_id, model]
+            quality, cost, latency = (np.nan if v is None else float(v) for v in values)
+            # A judge that was asked and could not say is a failure, not a gap.
+            held.score[cell] = -np.inf if np.isnan(quality) else quality
+            held.cost_usd[cell], held.latency_s[cell] = cost, latency
     return gates
 
 

@@ -30,13 +30,35 @@ COST_KINDS = ("estimated", "tokens_x_listprice", "recorded")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Judgements:
+    """What a gate's judge gave every recorded answer, prompts × models.
+
+    `score` is NaN where nothing was recorded and -inf where the judge failed; `cost_usd` and `latency_s` are what
+    judging cost and took, NaN where that is not known.
+    """
+
+    score: Floats
+    cost_usd: Floats
+    latency_s: Floats
+
+    @staticmethod
+    def free(score: Floats) -> Judgements:
+        """Return judgements that cost nothing and took no time: those of a rule, or that came with the answer."""
+        return Judgements(score=score, cost_usd=np.zeros(score.shape), latency_s=np.zeros(score.shape))
+
+    def at(self, *index: Ints | slice) -> Judgements:
+        """Return the judgements at an index of all three arrays."""
+        return Judgements(score=self.score[index], cost_usd=self.cost_usd[index], latency_s=self.latency_s[index])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Outcomes:
     """What every model did with every prompt.
 
     `quality`, `cost_usd`, `latency_s`, `input_tokens`, `output_tokens` are float arrays, prompts × models, NaN
     where nothing was recorded; `failed` says where a failure was recorded (quality 0 there). `cost_kind` names per
     model how its costs are known: "recorded", "tokens_x_listprice", "estimated", or None when it has none. `gates`
-    holds what gate scorers gave, one array a scorer. `rejected` are the rows of the files that were not taken: rows
+    holds what gates gave, by their key. `rejected` are the rows of the files that were not taken: rows
     in = rows kept + rejected.
     """
 
@@ -52,7 +74,7 @@ class Outcomes:
     simulated: bool = False
     dataset: str | None = None
     prices: Mapping[str, Price] = field(default_factory=dict)
-    gates: Mapping[str, Floats] = field(default_factory=dict)
+    gates: Mapping[str, Judgements] = field(default_factory=dict)
     rejected: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = ()
     texts: Texts | None = None
@@ -164,7 +186,7 @@ class Outcomes:
             self,
             prompts=tuple(self.prompts[int(i)] for i in index),
             failed=self.failed[index],
-            gates={name: values[index] for name, values in self.gates.items()},
+            gates={key: given.at(index) for key, given in self.gates.items()},
             **{name: getattr(self, name)[index] for name in MEASURES},
         )
 
@@ -176,7 +198,7 @@ class Outcomes:
             models=tuple(models),
             failed=self.failed[:, columns],
             cost_kind=tuple(self.cost_kind[int(c)] for c in columns),
-            gates={name: values[:, columns] for name, values in self.gates.items()},
+            gates={key: given.at(slice(None), columns) for key, given in self.gates.items()},
             **{name: getattr(self, name)[:, columns] for name in MEASURES},
         )
 

@@ -25,6 +25,7 @@ from routelab.lab.controls import (
     zero_router,
 )
 from routelab.lab.outcomes import Bools, Outcomes
+from routelab.lab.referees import referee_of
 from routelab.lab.walk import Walked, walk
 
 Planner: TypeAlias = Callable[[Any, Sequence[Prompt], Roster], Plan]
@@ -156,15 +157,8 @@ def fit(arm: Any, tune: Outcomes) -> Any:
 def walked(name: str, arm: Any, outcomes: Outcomes, plan_for: Planner) -> Walked:
     """Return the walk of an arm over outcomes."""
     plan = plan_for(arm, outcomes.prompts, outcomes.roster)
-    gate = None
-    if plan.gate.scorer is not None:
-        gate = outcomes.gates.get(plan.gate.scorer)
-        if gate is None:
-            raise DataError(
-                f"arm '{name}': its gate needs the scores of '{plan.gate.scorer}', and none were recorded",
-                hint=f"gates recorded: {', '.join(outcomes.gates) or 'none'}",
-            )
-    return walk(plan, outcomes, np.arange(len(outcomes.models), dtype=np.intp), gate)
+    columns = np.arange(len(outcomes.models), dtype=np.intp)
+    return walk(plan, outcomes, columns, referee_of(name, plan.gate, outcomes))
 
 
 def planned(arm: Any, prompts: Sequence[Prompt], roster: Roster) -> Plan:

@@ -15,6 +15,7 @@ from routelab.core.ports import Floats
 from routelab.core.values import Price
 from routelab.lab.compare import Arm, Comparison
 from routelab.lab.outcomes import Ints, Outcomes
+from routelab.lab.referees import referee_of
 from routelab.lab.replay import Planner, planned
 from routelab.lab.spread import cost_ratio
 from routelab.lab.statistics import Estimate, NonInferiority, Verdict, mean, non_inferiority, tango
@@ -47,23 +48,24 @@ class BreakEven:
 
 
 def spend_by_model(arm: Arm, outcomes: Outcomes, *, plan_for: Planner = planned) -> Floats:
-    """Return what an arm pays each model on each prompt, USD (n × models): refused and failed attempts count.
+    """Return what an arm pays on each prompt, USD, n × (models + 1): refused and failed attempts count, judges are last.
 
     The arm's plan is walked once a model with the other models' costs at 0, so the decisions stay as they were.
     """
     n, m = outcomes.cost_usd.shape
     if isinstance(arm.config, str):
-        spent = np.zeros((n, m))
+        spent = np.zeros((n, m + 1))
         column = outcomes.column(arm.config)
         spent[:, column] = outcomes.cost_usd[:, column]
         return spent
     plan = plan_for(arm.config, outcomes.prompts, outcomes.roster)
-    gate = None if plan.gate.scorer is None else outcomes.gates.get(plan.gate.scorer)
+    referee = referee_of(arm.name, plan.gate, outcomes)
     columns = np.arange(m, dtype=np.intp)
-    spent = np.empty((n, m))
+    spent = np.empty((n, m + 1))
     for k in range(m):
         alone = np.where(columns[None, :] == k, outcomes.cost_usd, 0.0)
-        spent[:, k] = walk(plan, dataclasses.replace(outcomes, cost_usd=alone), columns, gate).cost_usd
+        found = walk(plan, dataclasses.replace(outcomes, cost_usd=alone), columns, referee)
+        spent[:, k], spent[:, m] = found.cost_usd - found.judging_usd, found.judging_usd
     return spent
 
 
@@ -108,7 +110,7 @@ def at_prices(
 ) -> Estimate | None:
     """Return the cost ratio of an arm to the baseline with some models' prices multiplied; DataError for unknown costs."""
     spend = _spends(comparison, arm, plan_for)
-    scale = np.ones(len(spend.outcomes.models))
+    scale = np.ones(len(spend.outcomes.models) + 1)
     for model, factor in factors.items():
         scale[spend.outcomes.column(model)] = factor
     return cost_ratio(spend.arm @ scale, spend.baseline @ scale, spend.outcomes.clusters)

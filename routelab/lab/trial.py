@@ -10,6 +10,7 @@ import numpy as np
 
 from routelab.answer import Answer
 from routelab.core.errors import BudgetExceeded
+from routelab.core.events import Answered, Scored, Unanswered
 from routelab.core.plan import NOBODY
 from routelab.core.values import Prompt, draw
 from routelab.lab.walk import Walked
@@ -114,8 +115,25 @@ def walked_of(answers: Sequence[Answer], models: Sequence[str]) -> Walked:
         cost_usd=np.array([np.nan if a.cost_usd is None else a.cost_usd for a in answers], dtype=float),
         latency_s=np.array([np.nan if a.latency_s is None else a.latency_s for a in answers], dtype=float),
         attempts=np.array([max(1, len(a.run.attempts)) for a in answers], dtype=np.intp),
-        escalations=np.zeros(len(answers), dtype=np.intp),
+        escalations=np.array([_escalations(a) for a in answers], dtype=np.intp),
+        judging_usd=np.array([_judging_usd(a) for a in answers], dtype=float),
     )
+
+
+def _rulings(answer: Answer) -> list[Scored]:
+    return [e for e in answer.run.events if isinstance(e, Scored) and e.accepted is not None]
+
+
+def _escalations(answer: Answer) -> int:
+    """Return how many refusals of a gate led on to another model."""
+    events = answer.run.events
+    refused = [isinstance(e, Scored) and e.accepted is False for e in events]
+    return sum(no and isinstance(then, (Answered, Unanswered)) for no, then in zip(refused, events[1:], strict=False))
+
+
+def _judging_usd(answer: Answer) -> float:
+    costs = [e.cost_usd for e in _rulings(answer)]
+    return float(sum(np.nan if c is None else c for c in costs))
 
 
 def _quality(answer: Answer) -> float:

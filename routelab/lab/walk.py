@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 
@@ -17,9 +18,9 @@ class Walked:
     """One arm over n prompts.
 
     `model` (n,) is the column that answered, NOBODY (-1) where nobody did; `quality` counts a missing answer as 0
-    and is NaN where the score was not recorded; `cost_usd` sums every attempt and `latency_s` adds them one after
-    the other, NaN as soon as one is not known; `attempts` counts the models asked; `escalations` counts how often a
-    gate's refusal led on to another model.
+    and is NaN where the score was not recorded; `cost_usd` sums every attempt and every judge, and `latency_s` adds
+    them one after the other, NaN as soon as one is not known; `judging_usd` is the judges' part of the cost;
+    `attempts` counts the models asked; `escalations` counts how often a gate's refusal led on to another model.
     """
 
     model: Ints
@@ -28,6 +29,7 @@ class Walked:
     latency_s: Floats
     attempts: Ints
     escalations: Ints
+    judging_usd: Floats
 
     def __len__(self) -> int:
         return len(self.model)
@@ -42,34 +44,54 @@ class Walked:
         return Walked(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
-def walk(plan: Plan, outcomes: Outcomes, columns: Sequence[int] | Ints, gate_quality: Floats | None = None) -> Walked:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rulings:
+    """What a gate gave k recorded answers: its score, NaN where that is not known, -inf where the judge failed; cost and wait."""
+
+    score: Floats
+    cost_usd: Floats
+    latency_s: Floats
+
+
+class Referee(Protocol):
+    """A gate over recorded answers."""
+
+    def __call__(self, rows: Ints, cells: Ints, before: Ints) -> Rulings:
+        """Return the rulings on the answers (row, column), one an entry of `rows` and `cells`.
+
+        `before` (k × steps) are the columns that answered the same prompt earlier on, NOBODY (-1) where none did.
+        """
+
+
+def walk(plan: Plan, outcomes: Outcomes, columns: Sequence[int] | Ints, referee: Referee | None = None) -> Walked:
     """Return what the plan's rankings would have brought, row i of the plan being prompt i of the outcomes.
 
     `columns` gives the outcomes' column of each roster position, -1 for a model without outcomes: its answer is not
     known, so quality, cost and wait are NaN from there on. A recorded failure passes to the next model in the
-    ranking. With a scored gate, `gate_quality` (prompts × models) decides: an answer below `at_least` passes to the
-    next one, and when all were refused the last answer counts; where the gate's score was not recorded, nothing
-    after it is known. Raises ValueError when a scored gate comes without scores.
+    ranking. With a scored gate, `referee` judges every answer that has a better one above it: below the gate's bar it
+    passes to the next one, and when all were refused the last answer counts; where the ruling is not known, nothing
+    after it is. Raises ValueError when a scored gate comes without a referee.
     """
     n = len(plan)
     if n != len(outcomes):
         raise ValueError(f"the plan is for {n} prompts and the outcomes hold {len(outcomes)}")
-    if plan.gate.scorer is not None and gate_quality is None:
-        raise ValueError(f"the gate '{plan.gate.scorer}' needs the scores that it gave")
+    if plan.gate.scorer is not None and referee is None:
+        raise ValueError(f"the gate '{plan.gate.scorer}' needs somebody who says what it gave")
     where = np.append(np.asarray(columns, dtype=np.intp), NOBODY)  # position -1 looks up the last entry: nobody
-    asked = np.where(plan.order == NOBODY, NOBODY, plan.order)
+    bars = np.array([plan.gate.bar(model) for model in outcomes.models])
+    ladder = plan.ladder
     model = np.full(n, NOBODY, dtype=np.intp)
-    quality = np.zeros(n)
-    cost, latency = np.zeros(n), np.zeros(n)
+    quality, cost, latency, judging = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
     attempts, escalations = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.intp)
     open_, refused = np.ones(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
+    before = np.full(plan.order.shape, NOBODY, dtype=np.intp)
     for step in range(plan.order.shape[1]):
-        ranked = asked[:, step] != NOBODY
+        ranked = plan.order[:, step] != NOBODY
         rows = np.flatnonzero(open_ & ranked)
         open_ &= ranked
         if len(rows) == 0:
             break
-        cells = where[asked[rows, step]]
+        cells = where[plan.order[rows, step]]
         attempts[rows] += 1
         escalations[rows] += refused[rows]
         cost[rows] += _cell(outcomes.cost_usd, rows, cells)
@@ -78,25 +100,31 @@ def walk(plan: Plan, outcomes: Outcomes, columns: Sequence[int] | Ints, gate_qua
         heard, by = rows[~lost], cells[~lost]
         model[heard] = by
         quality[heard] = _cell(outcomes.quality, heard, by)
-        accepted, unknown = _judged(plan, heard, by, gate_quality)
-        unknown |= by == NOBODY
-        for values in (quality, cost, latency):
+        accepted, unknown = np.ones(len(heard), dtype=np.bool_), by == NOBODY
+        judged = np.flatnonzero(~unknown & (step < ladder[heard] - 1))
+        if referee is not None and plan.gate.scorer is not None and len(judged):
+            asked, of = heard[judged], by[judged]
+            given = referee(asked, of, before[asked, :step])
+            judging[asked] += given.cost_usd
+            latency[asked] += given.latency_s
+            accepted[judged] = given.score >= bars[of]
+            unknown[judged] = np.isnan(given.score)
+        before[heard, step] = by
+        for values in (quality, cost, latency, judging):
             values[heard[unknown]] = np.nan
         open_[heard[accepted | unknown]] = False
         refused[rows] = False
         refused[heard[~accepted & ~unknown]] = True
     return Walked(
-        model=model, quality=quality, cost_usd=cost, latency_s=latency, attempts=attempts, escalations=escalations
+        model=model,
+        quality=quality,
+        cost_usd=cost + judging,
+        latency_s=latency,
+        attempts=attempts,
+        escalations=escalations,
+        judging_usd=judging,
     )
 
 
 def _cell(values: Floats, rows: Ints, cells: Ints) -> Floats:
     return np.where(cells == NOBODY, np.nan, values[rows, cells])
-
-
-def _judged(plan: Plan, rows: Ints, cells: Ints, gate_quality: Floats | None) -> tuple[Bools, Bools]:
-    """Return which answers the gate accepts, and for which its judgement is not known."""
-    if plan.gate.scorer is None or gate_quality is None:
-        return np.ones(len(rows), dtype=np.bool_), np.zeros(len(rows), dtype=np.bool_)
-    given = _cell(gate_quality, rows, cells)
-    return given >= (plan.gate.at_least or 0.0), np.isnan(given)

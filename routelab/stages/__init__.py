@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from routelab.stages.admit import Admit
 from routelab.stages.call import Call, Endpoint, Patience, Sampling
 from routelab.stages.measure import Measure
 from routelab.stages.purse import Budget
@@ -9,4 +10,16 @@ from routelab.stages.recall import Recall, Remember
 from routelab.stages.render import Render
 from routelab.stages.route import Route
 
-__all__ = ["Budget", "Call", "Endpoint", "Measure", "Patience", "Recall", "Remember", "Render", "Route", "Sampling"]
+__all__ = [
+    "Admit",
+    "Budget",
+    "Call",
+    "Endpoint",
+    "Measure",
+    "Patience",
+    "Recall",
+    "Remember",
+    "Render",
+    "Route",
+    "Sampling",
+]

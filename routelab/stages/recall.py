@@ -36,5 +36,8 @@ class Remember:
 
 
 def unworthy(run: Run) -> bool:
-    """Say that the answer must not be remembered: there is none, or it is cut off, refused or filtered."""
+    """Say that the answer must not be remembered: there is none, it is cut off, refused or filtered, or the default's."""
+    if run.routed is not None and run.routed.error is not None:
+        # The strategy may well decide next time, and for somebody else.
+        return True
     return run.text is None or run.answered is None or run.answered.finish != "stop"

@@ -3,41 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from routelab.core.errors import ConfigError
+from routelab.core.errors import TimedOut
 from routelab.core.events import Candidate, Routed
 from routelab.core.plan import NOBODY, Plan, with_fallbacks
 from routelab.core.ports import Strategy, World
 from routelab.core.run import Run
 from routelab.core.values import Prompt, Roster
+from routelab.stages.desk import Desk
+from routelab.stages.guard import default, guarded
 
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """Rank the models for the prompt; `roster` also holds those that only fallbacks name, after the first `ranked` ones."""
+    """Rank the models for the prompt; `roster` also holds those that only fallbacks name, after the first `ranked` ones.
+
+    Where the strategy raises, returns what cannot be used or is late at the `desk`, the default decides (`stages.guard`)
+    and `Routed.error` says why. A strategy whose attribute `instant` is true is asked without a thread.
+    """
 
     kind: str
     strategy: Strategy
     roster: Roster
     ranked: int
     fallbacks: Mapping[str, Sequence[str]]
+    desk: Desk = field(default_factory=Desk, compare=False)
 
-    def plan(self, prompts: Sequence[Prompt]) -> Plan:
-        """Return the plan for many prompts: the one definition that live calls and replays share."""
+    def plan(self, prompts: Sequence[Prompt], *, strict: bool = False) -> Plan:
+        """Return the plan for many prompts: the one definition that live calls and replays share.
+
+        With `strict`, what the strategy raised is raised when not one prompt could be planned.
+        """
+        return self._extended(guarded(self.kind, self.strategy, prompts, self._own, strict=strict))
+
+    @property
+    def _own(self) -> Roster:
+        return Roster(models=self.roster.models[: self.ranked])
+
+    def _extended(self, plan: Plan) -> Plan:
         names = self.roster.names
         rows = {names.index(m): [names.index(f) for f in row] for m, row in self.fallbacks.items() if m in names}
-        return with_fallbacks(self.strategy.plan(prompts, Roster(models=self.roster.models[: self.ranked])), rows)
+        return with_fallbacks(plan, rows)
+
+    async def _decided(self, prompt: Prompt, world: World) -> Plan:
+        if getattr(self.strategy, "instant", False):
+            return self.plan([prompt])
+        left_s = None if world.deadline is None else max(0.0, world.deadline - world.clock.monotonic())
+        try:
+            return await self.desk.decide(lambda: self.plan([prompt]), left_s=left_s)
+        except TimedOut as late:
+            return self._extended(default(f"strategy {self.kind} {late.message}", self._own))
 
     async def __call__(self, run: Run, world: World) -> Routed:
         """Return the decision for one prompt, with what was considered and why."""
-        plan = self.plan([run.prompt])
+        plan = await self._decided(run.prompt, world)
         names = self.roster.names
         order = tuple(names[m] for m in plan.order[0] if m != NOBODY)
-        if not order:
-            raise ConfigError(f"strategy {self.kind}: ranked no model for prompt {run.prompt.id}")
         return Routed(
             strategy=self.kind,
             order=order,
@@ -45,6 +69,8 @@ class Route:
             propensity=float(plan.propensity[0]),
             task=run.prompt.task,
             considered=tuple(Candidate(model=m, quality=self._predicted(plan, m)) for m in names),
+            rungs=None if plan.rungs is None else int(plan.rungs[0]),
+            error=plan.errors.get(0),
         )
 
     def _predicted(self, plan: Plan, model: str) -> float | None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from routelab.core.values import Message, Prompt
-from routelab.lab.outcomes import Outcomes
+from routelab.lab.outcomes import Judgements, Outcomes
 
 # A busy machine is not a wrong program: no test here is about time.
 settings.register_profile("untimed", deadline=None)
@@ -31,6 +31,7 @@ def outcomes(quality: Any, **given: Any) -> Outcomes:
     }
     failed = np.array(given.pop("failed", np.zeros_like(q)), dtype=bool)
     q[failed] = 0.0
+    gates = {key: Judgements.free(np.array(score, dtype=float)) for key, score in given.pop("gates", {}).items()}
     known = ~np.isnan(arrays["cost_usd"]).all(axis=0)
     return Outcomes(
         prompts=tuple(
@@ -43,6 +44,7 @@ def outcomes(quality: Any, **given: Any) -> Outcomes:
         quality=q,
         failed=failed,
         cost_kind=given.pop("cost_kind", tuple("recorded" if k else None for k in known)),
+        gates=gates,
         **arrays,
         **given,
     )

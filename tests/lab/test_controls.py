@@ -33,6 +33,7 @@ def asked(outcomes: Outcomes, columns: list[int]) -> Arm:
         latency_s=outcomes.latency_s[rows, picked],
         attempts=np.ones(len(rows), dtype=np.intp),
         escalations=np.zeros(len(rows), dtype=np.intp),
+        judging_usd=np.zeros(len(rows)),
     )
     figures = figures_from(walked.quality, walked.cost_usd, walked.latency_s)
     return Arm(name="arm", config=None, walked=walked, figures=figures)

@@ -91,14 +91,15 @@ def test_a_cascade_gives_its_gate_scores_and_the_measure_of_the_answer_that_coun
         PROMPTS[0],
         "r0",
         answered("a"),
-        Scored(scorer="judge", quality=0.2, model="a", accepted=False, at_least=0.5),
+        Scored(scorer="judge", quality=0.2, model="a", accepted=False, at_least=0.5, cost_usd=0.5),
         answered("b"),
         Scored(scorer="judge", quality=0.9, model="b", accepted=True, at_least=0.5),
         scored("b", 1.0),
     )
     found = Outcomes.read(outcomes=logged(tmp_path / "log.duckdb", cascade))
     assert found.quality == pytest.approx(np.array([[np.nan, 1.0]]), nan_ok=True)
-    assert found.gates["judge"].tolist() == [[0.2, 0.9]]
+    assert found.gates["judge"].score.tolist() == [[0.2, 0.9]]
+    assert found.gates["judge"].cost_usd.tolist() == [[0.5, 0.0]]
 
 
 def test_the_latest_run_counts_and_a_recalled_answer_is_nobodys(tmp_path: Path) -> None:

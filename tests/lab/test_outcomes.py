@@ -36,7 +36,7 @@ def test_taking_prompts_and_models_takes_the_same_cells_of_every_array(
     assert [p.id for p in part.prompts] == [f"p{i}" for i in rows]
     assert part.quality.tolist() == whole.quality[np.ix_(rows, columns)].tolist()
     assert part.cost_usd.tolist() == whole.cost_usd[np.ix_(rows, columns)].tolist()
-    assert part.gates["j"].shape == part.quality.shape
+    assert part.gates["j"].score.shape == part.quality.shape
 
 
 def test_rows_can_be_taken_by_number_in_any_order(cube: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,12 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routelab.core.events import Answered, Routed, Scored, Unanswered
-from routelab.core.plan import NOBODY, Gate, Plan, plan_of
+from routelab.core.events import Answered, Routed, Unanswered
+from routelab.core.flow import play
+from routelab.core.plan import NOBODY, Gate, Plan, plan_of, with_fallbacks
+from routelab.core.ports import World
 from routelab.core.run import Run
-from routelab.core.values import Prompt
-from routelab.lab.outcomes import Outcomes
+from routelab.core.values import Judgement, Prompt
+from routelab.lab.outcomes import Judgements, Outcomes
+from routelab.lab.referees import Recorded
 from routelab.lab.walk import walk
+from routelab.stages.admit import Admit, unjudged
 
 NAN = float("nan")
 
@@ -35,8 +41,12 @@ def cases(draw: Any, *, known: bool = False) -> tuple[list[list[int]], dict[str,
         "latency_s": grid([0.5, 3.0, *holes]),
         "failed": grid([False, False, True]),
     }
-    gate = draw(st.sampled_from([Gate(), Gate(scorer="judge", at_least=0.5)]))
-    scores = np.array(grid([0.0, 0.5, 0.9, *holes]))
+    gate = draw(st.sampled_from([Gate(), Gate(scorer="judge", at_least=0.5), Gate(scorer="judge", bars={"a": 0.9})]))
+    scores = Judgements(
+        score=np.array(grid([0.0, 0.5, 0.9, -np.inf, *holes])),
+        cost_usd=np.array(grid([0.0, 0.25, *holes])),
+        latency_s=np.array(grid([0.0, 0.125])),
+    )
     columns = list(range(m)) if known else draw(st.permutations([*range(m - 1), draw(st.sampled_from([m - 1, -1]))]))
     orders = [draw(st.permutations(range(m)))[: draw(st.integers(0, m))] for _ in range(n)]
     return orders, cube, gate, scores, columns
@@ -48,12 +58,12 @@ def plan(orders: list[list[int]], gate: Gate) -> Plan:
 
 
 def plainly(
-    order: list[int], row: dict[str, list[Any]], gate: Gate, scores: Any, columns: list[int]
+    order: list[int], row: dict[str, list[Any]], gate: Gate, scores: Judgements, columns: list[int]
 ) -> tuple[Any, ...]:
     """Return what the walk should find for one prompt, one step after the other."""
     model, quality, cost, wait, attempts, escalations = NOBODY, 0.0, 0.0, 0.0, 0, 0
     refused = False
-    for position in order:
+    for step, position in enumerate(order):
         column = columns[position]
         attempts, escalations = attempts + 1, escalations + refused
         refused = False
@@ -63,9 +73,12 @@ def plainly(
         if row["failed"][column]:
             continue
         model, quality = column, row["quality"][column]
-        if gate.scorer is None or scores[column] >= (gate.at_least or 0):
+        if gate.scorer is None or step == len(order) - 1:
             break
-        if np.isnan(scores[column]):
+        cost, wait = cost + scores.cost_usd[column], wait + scores.latency_s[column]
+        if scores.score[column] >= gate.bar(row["models"][column]):
+            break
+        if np.isnan(scores.score[column]):
             return model, NAN, NAN, NAN, attempts, escalations
         refused = True
     return model, quality, cost, wait, attempts, escalations
@@ -75,9 +88,11 @@ def plainly(
 def test_a_walk_over_all_prompts_is_a_walk_over_each(cube: Any, case: Any) -> None:
     orders, values, gate, scores, columns = case
     outcomes = cube(**values)
-    found = walk(plan(orders, gate), outcomes, columns, scores)
-    rows = [{k: list(getattr(outcomes, k)[i]) for k in values} for i in range(len(orders))]
-    wanted = [plainly(o, row, gate, s, columns) for o, row, s in zip(orders, rows, scores, strict=True)]
+    found = walk(plan(orders, gate), outcomes, columns, Recorded(given=scores))
+    rows = [
+        {k: list(getattr(outcomes, k)[i]) for k in values} | {"models": outcomes.models} for i in range(len(orders))
+    ]
+    wanted = [plainly(o, row, gate, scores.at(i), columns) for i, (o, row) in enumerate(zip(orders, rows, strict=True))]
     got = zip(
         found.model, found.quality, found.cost_usd, found.latency_s, found.attempts, found.escalations, strict=True
     )
@@ -85,7 +100,7 @@ def test_a_walk_over_all_prompts_is_a_walk_over_each(cube: Any, case: Any) -> No
         assert list(ours) == pytest.approx(list(theirs), nan_ok=True)
 
 
-def live(order: list[int], i: int, outcomes: Outcomes, gate: Gate, scores: Any) -> Run:
+def live(order: list[int], i: int, outcomes: Outcomes, gate: Gate, scores: Judgements) -> Run:
     """Return the run that asking these models live would have left behind."""
     run = Run(id=str(i), prompt=Prompt(id=str(i), messages=()), started_at=datetime(2026, 1, 1))
     run = run.then(Routed(strategy="x", order=tuple(outcomes.models[m] for m in order), reason=""))
@@ -100,18 +115,45 @@ def live(order: list[int], i: int, outcomes: Outcomes, gate: Gate, scores: Any) 
             continue
         asked = run.current
         run = run.then(Answered(model=asked, served_model=asked, provider="", text="x", **paid))
-        if gate.scorer is not None:
-            given_ = float(scores[i][column])
-            accepted = given_ >= (gate.at_least or 0)
-            run = run.then(Scored(scorer=gate.scorer, quality=given_, model=asked, accepted=accepted))
+        if gate.scorer is not None and not unjudged(run):
+            stage = Admit(gate=gate, judge=Replayed(given=scores.at(i, column)))
+            run = asyncio.run(play(stage, run, World(clock=Stopped())))
     return run
+
+
+class Stopped:
+    """A clock that stands still."""
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1)
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """A judge that gives what was recorded; minus infinity stands for a judge that could not say."""
+
+    given: Any
+
+    async def __call__(self, run: Run, world: World) -> Judgement:
+        score = float(self.given.score)
+        return Judgement(
+            quality=None if np.isinf(score) else score,
+            cost_usd=float(self.given.cost_usd),
+            latency_s=float(self.given.latency_s),
+        )
 
 
 @given(cases(known=True))
 def test_a_replay_finds_what_a_live_run_would_have_recorded(cube: Any, case: Any) -> None:
     orders, values, gate, scores, _ = case
     outcomes = cube(**values)
-    found = walk(plan(orders, gate), outcomes, list(range(len(outcomes.models))), scores)
+    found = walk(plan(orders, gate), outcomes, list(range(len(outcomes.models))), Recorded(given=scores))
     for i, order in enumerate(orders):
         run = live(order, i, outcomes, gate, scores)
         answered = None if run.answered is None else outcomes.models.index(run.answered.model)
@@ -131,7 +173,25 @@ def test_a_prompt_that_nobody_answered_counts_as_a_failure_of_quality_0(cube: An
 
 def test_a_gate_without_scores_and_a_plan_for_other_prompts_are_mistakes(cube: Any) -> None:
     outcomes = cube([[1.0]])
-    with pytest.raises(ValueError, match="needs the scores"):
+    with pytest.raises(ValueError, match="needs somebody"):
         walk(plan([[0]], Gate(scorer="judge", at_least=0.5)), outcomes, [0])
     with pytest.raises(ValueError, match="2 prompts"):
         walk(plan_of([[0], [0]], ["r", "r"]), outcomes, [0])
+
+
+def test_who_only_stands_in_for_failures_is_no_rung_of_the_ladder(cube: Any) -> None:
+    """The gate refuses everything: the strong model's answer is taken all the same, and the fallback is not asked."""
+    outcomes = cube([[0.0, 1.0, 0.0]] * 2, cost_usd=[[1, 10, 5]] * 2, failed=[[0, 0, 0], [0, 1, 0]])
+    refusing = Recorded(given=Judgements.free(np.zeros((2, 3))))
+    ladder = with_fallbacks(plan([[0, 1]] * 2, Gate(scorer="judge", at_least=0.5)), {1: [2]})
+    found = walk(ladder, outcomes, [0, 1, 2], refusing)
+    assert (found.model.tolist(), found.cost_usd.tolist(), found.attempts.tolist()) == ([1, 2], [11.0, 16.0], [2, 3])
+
+
+def test_a_judges_spend_is_part_of_the_cost_and_is_known_apart(cube: Any) -> None:
+    outcomes = cube([[0.0, 1.0]] * 2, cost_usd=[[1, 10]] * 2)
+    given = Judgements(
+        score=np.array([[0.0, 0], [1, 0]]), cost_usd=np.full((2, 2), 0.5), latency_s=np.full((2, 2), 2.0)
+    )
+    found = walk(plan([[0, 1]] * 2, Gate(scorer="judge", at_least=0.5)), outcomes, [0, 1], Recorded(given=given))
+    assert (found.cost_usd.tolist(), found.judging_usd.tolist()) == ([11.5, 1.5], [0.5, 0.5])

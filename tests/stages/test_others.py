@@ -92,6 +92,7 @@ def test_route_says_who_was_considered_and_why() -> None:
         reason="always b",
         task="t",
         considered=(Candidate(model="a"), Candidate(model="b"), Candidate(model="c")),
+        rungs=1,
     )
 
 
