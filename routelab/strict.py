@@ -216,9 +216,9 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 def _list(dumper: yaml.SafeDumper, values: Sequence[Any]) -> yaml.SequenceNode:
-    # Numbers that belong together stay on a line; anything else is one entry a line.
-    numbers = all(v is None or isinstance(v, (bool, int, float)) for v in values)
-    return dumper.represent_sequence(_TAG + "seq", list(values), flow_style=numbers)
+    # Measurements that belong together stay on a line; anything else is one entry a line.
+    measured = any(type(v) is float for v in values) and all(v is None or isinstance(v, (int, float)) for v in values)
+    return dumper.represent_sequence(_TAG + "seq", list(values), flow_style=measured)
 
 
 _Dumper.add_representer(str, _text)
