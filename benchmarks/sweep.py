@@ -29,10 +29,10 @@ from routelab.core.plan import NOBODY, Plan
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt, Roster
 from routelab.lab.controls import mean_costs
-from routelab.lab.family import Thresholds, thresholds
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.sweep import sweep
 from routelab.strategies import Rules
+from routelab.strategies.thresholds import Thresholds, thresholds
 
 TAUS = np.linspace(-0.2, 1.4, 1000)
 PLAIN = 5

@@ -45,7 +45,8 @@ class Learned:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "arrays", {name: _frozen(name, array) for name, array in self.arrays.items()})
+        # Sorted, so that the order in which a strategy learned changes no hash.
+        object.__setattr__(self, "arrays", {name: _frozen(name, array) for name, array in sorted(self.arrays.items())})
         object.__setattr__(self, "about", {_key(k): _fact(v) for k, v in self.about.items()})
 
     def __getitem__(self, name: str) -> Array:
@@ -75,7 +76,7 @@ class Learned:
         """16 hexadecimal digits that depend on the content and nothing else."""
         parts = [
             [name, array.dtype.name, list(array.shape), hashlib.sha256(_little(array).tobytes()).hexdigest()]
-            for name, array in sorted(self.arrays.items())
+            for name, array in self.arrays.items()
         ]
         return digest(parts, self.about)
 
@@ -92,8 +93,7 @@ class Learned:
     def to_bytes(self) -> bytes:
         """Return the arrays as the bytes of an `.npz` file, equal for equal arrays."""
         file = io.BytesIO()
-        # Sorted, so that the order in which a strategy learned changes no hash.
-        np.savez(file, allow_pickle=False, **{name: _little(array) for name, array in sorted(self.arrays.items())})
+        np.savez(file, allow_pickle=False, **{name: _little(array) for name, array in self.arrays.items()})
         return file.getvalue()
 
     @staticmethod
@@ -167,6 +167,8 @@ def _frozen(name: str, array: Any) -> Array:
         raise ValueError(f"learned.arrays.{name}: must hold numbers, not {own.dtype}")
     if own.dtype.byteorder == ">":
         own = own.astype(own.dtype.newbyteorder("="))
+    if own.dtype.kind == "f":
+        own[np.isnan(own)] = np.nan  # there are many NaNs, and a text keeps one
     own.setflags(write=False)
     return own
 

@@ -11,7 +11,7 @@ import pytest
 from routelab.core.errors import ConfigError
 from routelab.lab.arms import read_arms
 from routelab.lab.replay import replay
-from routelab.lab.search import fixed
+from routelab.lab.sources.singles import fixed
 from routelab.strategies import Split
 
 NAMED = """

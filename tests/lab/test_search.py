@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 
 from routelab.config import RouteConfig
 from routelab.lab.outcomes import Outcomes
-from routelab.lab.search import SOURCES, Candidate, fixed, mixes, search, singles, table, task_tables
+from routelab.lab.search import search
+from routelab.lab.sources import SOURCES, Candidate
+from routelab.lab.sources.mixes import mixes
+from routelab.lab.sources.singles import fixed, singles
+from routelab.lab.sources.tasktables import table, task_tables
 from routelab.strategies import Fixed, Rules
 
 

@@ -23,7 +23,6 @@ from routelab.fleet import Fleet
 from routelab.lab import Lab
 from routelab.lab.axes import MOST, Between, axes_of
 from routelab.lab.export import evidence
-from routelab.lab.family import Thresholds, thresholds
 from routelab.lab.nomination import NOMINATED, contributions, nominate, standings
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import baseline_of, halve, planned, replay, walked
@@ -32,6 +31,7 @@ from routelab.lab.reuse import Beside, InLog, counted, split_of, told
 from routelab.lab.sweep import BATCH, fingerprint, scan, sweep
 from routelab.store import Log
 from routelab.strategies import Random, Rules, Split
+from routelab.strategies.thresholds import Thresholds, thresholds
 
 MODELS = ("cheap", "middle", "dear")
 
