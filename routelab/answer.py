@@ -91,6 +91,11 @@ class Answer:
         return reason if not passed else f"{reason}; after {', '.join(passed)}"
 
     @property
+    def defaulted(self) -> bool:
+        """Whether the strategy could not decide, so that the config's first model was asked; `why` says why."""
+        return self.run.routed is not None and self.run.routed.error is not None
+
+    @property
     def events(self) -> tuple[Event, ...]:
         """Everything that happened, in order."""
         return self.run.events
@@ -127,6 +132,8 @@ class Answer:
         parts = [name + (self.model or "no answer") + (" (simulated)" if self.simulated else "")]
         if self.swapped:
             parts[0] += f" SERVED BY {self.served_model}"
+        if self.defaulted:
+            parts.append("⚠ default")
         parts += [usd(self.cost_usd), seconds(self.latency_s)]
         # A cached answer used no tokens; that is known, and "? + ?" would say otherwise.
         parts.append("cache hit" if self.cached and self.run.answered is None else self._counted())

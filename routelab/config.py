@@ -55,14 +55,23 @@ class PromptConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How long, how often, how many at once, and for how much: seconds over all attempts, retries per model, calls, USD."""
+    """How long, how often, how many at once, and for how much: seconds over all attempts, retries per model, calls, USD.
+
+    `decide_s` is the strategy's time for one prompt; the default decides when it is over. It is a second, because a strategy
+    that embeds needs some 10 ms a prompt and now and then, on a busy machine, much more: a default that is taken early
+    changes the experiment. While the first decision still loads its model, ten times as long is allowed.
+    """
 
     deadline_s: float = 60.0
     retries: int = 2
     concurrency: int = 8
     budget_usd: float | None = None
+    decide_s: float = 1.0
 
     def __post_init__(self) -> None:
+        if not self.decide_s > 0:
+            raise ValueError(f"decide_s: must be more than 0, not {self.decide_s}")
+        _finite("decide_s", self.decide_s)
         if not self.deadline_s > 0:
             raise ValueError(f"deadline_s: must be more than 0, not {self.deadline_s}")
         if self.retries < 0:

@@ -25,6 +25,7 @@ from routelab.core.values import Message, Prompt
 from routelab.engine import Engine, SystemClock, shared
 from routelab.fleet import Fleet, fleet_of
 from routelab.stages import Budget
+from routelab.stages.desk import Desk
 
 Content = str | Sequence[Message] | Sequence[Mapping[str, str]] | Prompt
 
@@ -74,7 +75,8 @@ class Router:
         self._endpoints = {name: fleet.endpoint(name) for name in config.names}
         for endpoint in self._endpoints.values():
             self._engine.keep(endpoint.provider)
-        self._route = route_of(config, self._endpoints)
+        self._desk = Desk(config.limits.decide_s)
+        self._route = route_of(config, self._endpoints, self._desk)
         self._purse = self.setting.purse or (
             None if config.limits.budget_usd is None else Budget(config.limits.budget_usd)
         )
@@ -93,6 +95,7 @@ class Router:
                 purse=self._purse,
                 scorer=self.setting.scorer,
                 stream=stream,
+                desk=self._desk,
             ),
         )
 

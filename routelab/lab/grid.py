@@ -349,6 +349,7 @@ def said(answer: Answered, *, tell: bool = True) -> str:
         usd(answer.cost_usd),
         seconds(answer.latency_s),
         *(["cache hit"] if getattr(answer, "cached", False) else []),
+        *(["⚠ default"] if getattr(answer, "defaulted", False) else []),
     ]
     text = f"{type(error).__name__}: {getattr(error, 'message', error)}" if error is not None else answer.text
     # A narrow column breaks between facts, never inside one.

@@ -91,6 +91,8 @@ def _facts(answer: Answer) -> str:
         usd(answer.cost_usd),
         seconds(answer.latency_s),
     ]
+    if answer.defaulted:
+        parts.append("⚠ default")
     if answer.cached:
         parts.append("cache hit")
     if answer.quality is not None:

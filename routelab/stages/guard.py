@@ -7,6 +7,7 @@ this, so what a strategy raises for one prompt costs the same prompt in a replay
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,9 +22,7 @@ SHOWN = 300
 FORM = "plan(prompts, roster) returns a core.plan.Plan: order n × depth, propensity, reason, and quality n × models"
 
 
-def guarded(
-    kind: str, strategy: Strategy, prompts: Sequence[Prompt], roster: Roster, *, strict: bool = False
-) -> Plan:
+def guarded(kind: str, strategy: Strategy, prompts: Sequence[Prompt], roster: Roster, *, strict: bool = False) -> Plan:
     """Return the strategy's plan, with the default ranking wherever it raised or returned what cannot be used.
 
     `Plan.errors` says for which rows, and why, one line each. A batch that fails is halved until the prompts that make
@@ -31,24 +30,28 @@ def guarded(
     prompt could be planned: a strategy that was never fitted is no arm to compare.
     """
     parts: list[Plan] = []
-    troubles: list[BaseException] = []
+    first: BaseException | None = None
     waiting = [(0, len(prompts))]
     while waiting:
         low, high = waiting.pop()
         try:
-            some = prompts if high - low == len(prompts) else prompts[low:high]
-            parts.append(sound(kind, strategy.plan(some, roster), high - low, roster))
-        except (Exception, SystemExit) as trouble:
+            plan = strategy.plan(prompts if high - low == len(prompts) else prompts[low:high], roster)
+            wrong = _misshapen(plan, high - low, len(roster))
+            error = f"strategy {kind} returned {wrong}"
+        except (Exception, SystemExit) as trouble:  # noqa: BLE001
             # The one such place: a bug in somebody's strategy costs its decision, never the prompt.
-            if high - low > 1:
-                middle = (low + high) // 2
-                waiting += [(middle, high), (low, middle)]
-                continue
-            troubles.append(trouble)
-            parts.append(default(said(kind, trouble), roster, n=high - low))
+            wrong = error = said(kind, trouble)
+            first = first or trouble
+        if wrong is None:
+            parts.append(_mended(kind, plan, roster))
+        elif high - low > 1:
+            middle = (low + high) // 2
+            waiting += [(middle, high), (low, middle)]
+        else:
+            parts.append(default(error, roster, n=high - low))
     plan = joined(parts)
     if strict and len(plan.errors) == len(plan) > 0:
-        raise troubles[0] if troubles else ConfigError(f"{plan.errors[0]}, and so for every prompt", hint=FORM)
+        raise first or ConfigError(f"{plan.errors[0]}, and so for every prompt", hint=FORM)
     return plan
 
 
@@ -80,21 +83,15 @@ def said(kind: str, trouble: BaseException) -> str:
     return f"strategy {kind} raised {type(trouble).__name__}" + (f": {line}" if line else "")
 
 
-def sound(kind: str, plan: object, n: int, roster: Roster) -> Plan:
-    """Return the plan with the default in the place of rows that cannot be used; ConfigError when none of it can."""
-    wrong = _misshapen(plan, n, len(roster))
-    if wrong is not None or not isinstance(plan, Plan):
-        raise ConfigError(f"strategy {kind} returned {wrong}", hint=FORM)
+def _mended(kind: str, plan: Plan, roster: Roster) -> Plan:
+    """Return the plan with the default in the place of rows that cannot be used."""
     faults = _faults(plan, roster)
     if not faults:
         return plan
-    rows = [default(f"strategy {kind} {fault}", roster) for fault in faults.values()]
-    instead = dict(zip(faults, rows, strict=True))
+    instead = {i: default(f"strategy {kind} {fault}", roster) for i, fault in faults.items()}
     # Runs of sound rows stay whole.
-    ends = sorted({0, n, *faults, *(i + 1 for i in faults)})
-    return joined(
-        [instead[a] if a in instead else _rows(plan, a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
-    )
+    ends = sorted({0, len(plan), *faults, *(i + 1 for i in faults)})
+    return joined([instead[a] if a in instead else _rows(plan, a, b) for a, b in pairwise(ends)])
 
 
 def joined(parts: Sequence[Plan]) -> Plan:

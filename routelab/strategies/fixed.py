@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ class Fixed:
     """Always ask the same model."""
 
     model: str
+
+    instant: ClassVar[bool] = True
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ class Random:
     models: tuple[str, ...] = ()
     """The models to draw from; none means all of the config's."""
     seed: int = 0
+
+    instant: ClassVar[bool] = True
 
     def plan(self, prompts: Sequence[Prompt], roster: Roster) -> Plan:
         """Rank the drawn model first and log its chance, 1 / number of models."""

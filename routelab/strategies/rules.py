@@ -10,7 +10,7 @@ import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from routelab.core.plan import Plan, plan_of
 from routelab.core.values import Prompt, Roster
@@ -80,6 +80,8 @@ class Rules:
     default: tuple[str, ...] = ()
     patterns: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_PATTERNS))
     tasks: Literal["auto", "given", "detect"] = "auto"
+
+    instant: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for task, ranking in self.table.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,8 @@ class Split:
 
     weights: Mapping[str, float]
     seed: int = 0
+
+    instant: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.weights:

@@ -12,7 +12,6 @@ import pytest
 
 from routelab.caching import Exact
 from routelab.config import RouteConfig
-from routelab.core.errors import ConfigError
 from routelab.core.events import (
     Answered,
     Candidate,
@@ -122,10 +121,10 @@ def test_predictions_are_part_of_the_decision_and_unknown_ones_stay_unknown() ->
     assert (event.order, event.propensity) == (("a", "spare"), 0.5)
 
 
-def test_a_strategy_that_ranks_nobody_is_trouble_with_a_name() -> None:
+def test_a_strategy_that_ranks_nobody_leaves_it_to_the_default() -> None:
     route = Route(kind="own", strategy=Guesses(ranks=False), roster=roster("a", "b"), ranked=2, fallbacks={})
-    with pytest.raises(ConfigError, match="strategy own: ranked no model for prompt"):
-        done(route, a_run())
+    event = done(route, a_run())
+    assert (event.order, event.error) == (("a", "b"), "strategy own ranked no model")
 
 
 def test_measure_scores_with_the_prompts_scorer_or_the_given_one() -> None:
