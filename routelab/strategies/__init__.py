@@ -12,21 +12,23 @@ from typing import Any
 from routelab import strict
 from routelab.core.errors import ConfigError, UnavailableError, suggest
 from routelab.core.ports import Strategy
+from routelab.strategies.bandit import Bandit
 from routelab.strategies.fixed import Fixed
 from routelab.strategies.learned import Learned
 from routelab.strategies.random import Random
 from routelab.strategies.rules import Rules
 from routelab.strategies.split import Split
 
-KINDS: Mapping[str, type] = {"fixed": Fixed, "rules": Rules, "split": Split, "random": Random}
+KINDS: Mapping[str, type] = {"fixed": Fixed, "rules": Rules, "split": Split, "random": Random, "bandit": Bandit}
 DEFAULTS: Mapping[str, type] = {"rules": Rules, "random": Random}
 """Strategies that work without parameters, so that their kind alone names an arm."""
-PLANNED = ("semantic", "arbitrage", "cascade", "agreement", "bandit")
+PLANNED = ("semantic", "arbitrage", "cascade", "agreement")
 
 __all__ = [
     "DEFAULTS",
     "KINDS",
     "PLANNED",
+    "Bandit",
     "Fixed",
     "Learned",
     "Random",
