@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from routelab.lab.charts.dominance import Field, beaten, common
+from routelab.lab.charts.dominance import Field, beaten, common, hull_band
 
 
 def field(rates: list[float], costs: list[float], n: int = 400, seed: int = 0) -> Field:
@@ -78,3 +78,21 @@ def test_shares_are_shares_the_seed_fixes_them_and_somebody_is_never_beaten_ever
     assert ((shares >= 0) & (shares <= 1)).all()
     assert np.array_equal(shares, beaten(Field(quality=quality, cost_usd=cost), seed=seed, draws=40))
     assert shares.sum() <= 2 + 1e-9
+
+
+def test_the_band_of_the_hull_holds_the_true_line_at_95_per_cent_of_the_costs() -> None:
+    at, truth = np.array([1.0, 1.5, 2.0]) * np.exp(0.045), [0.6, 0.7, 0.8]
+    held = np.zeros(3)
+    for seed in range(60):
+        low, high = hull_band(field([0.6, 0.8], [1, 2], seed=seed), at, seed=1, draws=200)
+        held += (low <= truth) & (truth <= high)
+    assert (held >= 51).all()
+
+
+def test_the_band_of_one_model_is_level_and_of_certain_ones_a_line() -> None:
+    one = field([0.7], [1])
+    low, high = hull_band(one, np.array([0.5, 5.0]), seed=1)
+    assert low[0] == low[1] < one.quality.mean() < high[0] == high[1]
+    sure = Field(quality=np.tile([0.5, 1.0], (40, 1)), cost_usd=np.tile([1.0, 3.0], (40, 1)))
+    both = hull_band(sure, np.array([1.0, 2.0, 3.0]), seed=1)
+    np.testing.assert_allclose(both, [[0.5, 0.75, 1.0]] * 2)

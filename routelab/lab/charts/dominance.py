@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routelab.core.ports import Floats
+from routelab.lab.controls import zero_router
 from routelab.lab.outcomes import Ints
 
 DRAWS = 500
@@ -24,6 +25,27 @@ class Field:
     quality: Floats
     cost_usd: Floats
     clusters: Ints | None = None
+
+
+def hull_band(field: Field, at_usd: Floats, *, seed: int, draws: int = DRAWS) -> tuple[Floats, Floats]:
+    """Return the 95 % band of the zero router's hull over single models at the given costs a call, as (low, high).
+
+    Every draw weighs the prompts (or their clusters) as in `beaten` and makes the hull anew; left of a draw's cheapest
+    model its line is level. The band is pointwise.
+    """
+    quality, cost, sizes = _sums(field)
+    rng = np.random.default_rng(seed)
+    names = [str(k) for k in range(quality.shape[1])]
+    lines = np.empty((draws, len(at_usd)))
+    for k in range(draws):
+        weights = rng.exponential(size=len(sizes))
+        total = float(weights @ sizes)
+        hull = zero_router(names, weights @ cost / total, weights @ quality / total)
+        assert hull is not None  # the field holds no NaN
+        _, costs, qualities = zip(*hull.corners, strict=True)
+        lines[k] = np.interp(at_usd, costs, qualities)
+    low, high = np.quantile(lines, [0.025, 0.975], axis=0)
+    return low, high
 
 
 def beaten(field: Field, *, seed: int, draws: int = DRAWS) -> Floats:

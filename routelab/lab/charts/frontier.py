@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from routelab.core.ports import Floats
 from routelab.lab.charts.arms import caption, chosen, everyone, many, quality_text, titled, unlike
 from routelab.lab.charts.chart import Chart
-from routelab.lab.charts.dominance import DRAWS, settled
+from routelab.lab.charts.dominance import DRAWS, common, hull_band, settled
 from routelab.lab.charts.look import Heading, Scale, dollars, scale
-from routelab.lab.charts.plane import Plane, figure
+from routelab.lab.charts.plane import Mixing, Plane, figure
 from routelab.lab.charts.points import CONTROLS, SAYS, Point, points
 from routelab.lab.compare import Comparison, same
 from routelab.lab.controls import Hull
@@ -32,8 +35,30 @@ def frontier(comparison: Comparison, *, limit: int = 8, log: bool | None = None)
         title=title,
         caption=words,
         table=_table(rows, title, words),
-        draw=lambda: figure(rows, hull, names, plane, Heading(title=title, caption=words)),
+        draw=lambda: figure(rows, _mixing(comparison), names, plane, Heading(title=title, caption=words)),
     )
+
+
+def _mixing(comparison: Comparison) -> Mixing | None:
+    """Return the zero router with the band that resampling the prompts gives it, where every model is known on enough of them."""
+    hull = None if comparison.controls is None else comparison.controls.hull
+    if hull is None:
+        return None
+    outcomes = comparison.outcomes
+    if outcomes is None:
+        return Mixing(hull=hull)
+    columns = [outcomes.column(model) for model, _, _ in hull.corners]
+    quality = np.where(outcomes.failed, 0.0, outcomes.quality)
+    every = [k for k in range(len(outcomes.models)) if _whole(quality[:, k]) and _whole(outcomes.cost_usd[:, k])]
+    if not set(columns) <= set(every):
+        return Mixing(hull=hull)
+    field = common([quality[:, k] for k in every], [outcomes.cost_usd[:, k] for k in every], outcomes.clusters)
+    return Mixing(hull=hull, band=lambda at: hull_band(field, at, seed=comparison.terms.seed))
+
+
+def _whole(values: Floats) -> bool:
+    # The hull's corners are means over what each model was recorded on; a band over fewer prompts would not hold them.
+    return not np.isnan(values).any()
 
 
 def _named(comparison: Comparison, rows: Sequence[Point], limit: int) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ Axis: TypeAlias = Mapping[str, Any]
 
 INK = "#7a7a7a"
 """The grey with the same contrast (4.3 : 1) on white and on #111."""
+BAND = "rgba(128,128,128,0.18)"
 GRID = "rgba(128,128,128,0.22)"
 CLEAR = "rgba(0,0,0,0)"
 # Okabe and Ito's palette without black and yellow, which vanish on a dark and on a white page.

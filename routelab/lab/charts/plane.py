@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from routelab.core.ports import Floats
 from routelab.lab.charts.arms import many, quality_text
-from routelab.lab.charts.look import INK, LEGEND, Heading, Mark, Scale, hover, label, layout, marks, rupture
+from routelab.lab.charts.look import BAND, INK, LEGEND, Heading, Mark, Scale, hover, label, layout, marks, rupture
 from routelab.lab.charts.points import CONTROLS, SAYS, Part, Point
 from routelab.lab.controls import Hull
 from routelab.lab.statistics import Estimate
@@ -30,16 +32,24 @@ class Plane:
     window: tuple[float, float]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mixing:
+    """The zero router's hull, and its 95 % band where the outcomes behind it are at hand."""
+
+    hull: Hull
+    band: Callable[[Floats], tuple[Floats, Floats]] | None = None
+
+
 def figure(
-    rows: Sequence[Point], hull: Hull | None, names: Sequence[str], plane: Plane, heading: Heading
+    rows: Sequence[Point], mixing: Mixing | None, names: Sequence[str], plane: Plane, heading: Heading
 ) -> dict[str, Any]:
     """Return the plotly figure; `names` are the arms with a mark of their own, the others are grey dots."""
     at = plane.x
     arms = [p for p in rows if p.part not in CONTROLS and p.placed]
     own = marks(names)
     traces: list[dict[str, Any]] = []
-    if hull is not None and len(hull.corners) > 1:
-        traces.append(_mixing(hull, at))
+    if mixing is not None and len(mixing.hull.corners) > 1:
+        traces += _mixed(mixing, at)
     traces += _steps([p for p in arms if p.efficient], at)
     others = [p for p in arms if p.name not in own]
     if others:
@@ -63,29 +73,47 @@ def figure(
     }
 
 
-def _mixing(hull: Hull, at: Scale) -> dict[str, Any]:
-    """Return the hull's line; on a logarithmic axis its straight pieces bend, so they are drawn in small steps."""
+def _mixed(mixing: Mixing, at: Scale) -> list[dict[str, Any]]:
+    """Return the hull's line over its band; on a logarithmic axis its straight pieces bend, so they come in small steps."""
     costs: list[float] = []
-    for (_, left, _), (_, right, _) in zip(hull.corners, hull.corners[1:], strict=False):
+    corners = mixing.hull.corners
+    for (_, left, _), (_, right, _) in itertools.pairwise(corners):
         start = max(left, at.break_at or at.floor * 1.0001) if at.log else left
         costs += [left] if left == 0 and at.log else []
-        costs += [float(c) for c in (np.geomspace(start, right, 24) if at.log else (left, right))]
-    return {
+        # The band bends between corners on any axis.
+        costs += [float(c) for c in (np.geomspace(start, right, 24) if at.log else np.linspace(left, right, 12))]
+    x = [at.at(c) for c in costs]
+    line = {
         "type": "scatter",
         "mode": "lines",
-        "x": [at.at(c) for c in costs],
-        "y": [100 * (hull.quality_at(c) or 0.0) for c in costs],
+        "x": x,
+        "y": [100 * (mixing.hull.quality_at(c) or 0.0) for c in costs],
         "name": "zero router (random mixing)",
         "line": {"color": INK, "width": 1.4, "dash": "dash"},
         "hoverinfo": "text",
         "hovertext": [
             hover(
                 "zero router: mixing single models at random",
-                f"{100 * (hull.quality_at(c) or 0):.1f} % for {usd(c)} a call",
+                f"{100 * (mixing.hull.quality_at(c) or 0):.1f} % for {usd(c)} a call",
             )
             for c in costs
         ],
     }
+    if mixing.band is None:
+        return [line]
+    low, high = mixing.band(np.array(costs))
+    band = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [*x, *x[::-1]],
+        "y": [float(100 * v) for v in (*high, *low[::-1])],
+        "name": "its 95 % band",
+        "line": {"width": 0},
+        "fill": "toself",
+        "fillcolor": BAND,
+        "hoverinfo": "skip",
+    }
+    return [band, line]
 
 
 def _steps(efficient: Sequence[Point], at: Scale) -> list[dict[str, Any]]:
