@@ -20,6 +20,7 @@ from routelab.lab.significance import holm
 from routelab.lab.spread import cost_ratio, quantile
 from routelab.lab.statistics import Estimate, NonInferiority, non_inferiority, p_below, paired_difference, quality_mean
 from routelab.lab.walk import Walked
+from routelab.stages.guard import told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,13 +56,17 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Arm:
-    """A named configuration with what it did on the prompts reported, and on the tune split where there was one."""
+    """A named configuration with what it did on the prompts reported, and on the tune split where there was one.
+
+    `errors` says for which of the prompts reported (by position) its strategy could not decide, so that the default did.
+    """
 
     name: str
     config: Any
     walked: Walked
     figures: Figures
     tune: Walked | None = None
+    errors: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def tune_quality(self) -> float | None:
@@ -301,6 +306,12 @@ class Entry:
     config: Any
     walked: Walked
     tune: Walked | None = None
+    errors: Mapping[int, str] = field(default_factory=dict)
+
+
+def defaults(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Return a line for each arm whose strategy could not decide everywhere: how often the default did, and why."""
+    return tuple(f"{entry.name}: {told(entry.errors, len(entry.walked))}" for entry in entries if entry.errors)
 
 
 def assess(
@@ -341,7 +352,9 @@ def _arm(entry: Entry, baseline: Entry, margin: float, clusters: Ints | None) ->
         figures = against(
             own, (walked.quality, walked.cost_usd), (base.quality, base.cost_usd), margin=margin, clusters=clusters
         )
-    return Arm(name=entry.name, config=entry.config, walked=walked, figures=figures, tune=entry.tune)
+    return Arm(
+        name=entry.name, config=entry.config, walked=walked, figures=figures, tune=entry.tune, errors=entry.errors
+    )
 
 
 def _adjusted(arms: Sequence[Arm], family: Sequence[int]) -> dict[int, dict[str, float]]:

@@ -9,7 +9,7 @@ import numpy as np
 from routelab.answer import Answer
 from routelab.config import RouteConfig
 from routelab.core.values import Prompt
-from routelab.lab.compare import Comparison, Entry, Terms, assess
+from routelab.lab.compare import Comparison, Entry, Terms, assess, defaults
 from routelab.lab.trial import walked_of
 
 
@@ -31,7 +31,10 @@ def judged(
     trial was stopped, only prompts that every arm finished count, and nothing is called a winner.
     """
     models = tuple(dict.fromkeys(name for config in configs.values() for name in config.names))
-    entries = [Entry(name=name, config=configs[name], walked=walked_of(rows, models)) for name, rows in answers.items()]
+    entries = [
+        Entry(name=name, config=configs[name], walked=walked_of(rows, models), errors=_errors(rows))
+        for name, rows in answers.items()
+    ]
     groups = [p.group or p.id for p in prompts]
     seen = {g: k for k, g in enumerate(dict.fromkeys(groups))}
     clusters = np.array([seen[g] for g in groups], dtype=np.intp) if any(p.group for p in prompts) else None
@@ -48,7 +51,7 @@ def judged(
         dataset=dataset,
         simulated=any(a.simulated for rows in answers.values() for a in rows),
         cost_kinds=("recorded",),
-        notes=tuple(notes),
+        notes=(*notes, *defaults(entries)),
     )
     base = next(entry for entry in entries if entry.name == baseline)
     arms, judged_base = assess(entries, base, terms, clusters)
@@ -61,3 +64,8 @@ def judged(
         answers={name: tuple(rows) for name, rows in answers.items()},
         tags={"experiment": experiment},
     )
+
+
+def _errors(answers: Sequence[Answer]) -> dict[int, str]:
+    decided = [a.run.routed for a in answers]
+    return {i: routed.error for i, routed in enumerate(decided) if routed is not None and routed.error is not None}

@@ -12,7 +12,7 @@ import numpy as np
 from routelab.core.errors import ConfigError, DataError, suggest
 from routelab.core.plan import NOBODY, Plan
 from routelab.core.values import Prompt, Roster, draw
-from routelab.lab.compare import Arm, Comparison, Entry, Terms, assess
+from routelab.lab.compare import Arm, Comparison, Entry, Terms, assess, defaults
 from routelab.lab.controls import (
     Controls,
     best_single,
@@ -27,6 +27,8 @@ from routelab.lab.controls import (
 from routelab.lab.outcomes import Bools, Outcomes
 from routelab.lab.referees import referee_of
 from routelab.lab.walk import Walked, walk
+from routelab.stages.guard import guarded
+from routelab.strategies import kind_of
 
 Planner: TypeAlias = Callable[[Any, Sequence[Prompt], Roster], Plan]
 
@@ -119,11 +121,13 @@ def entry_of(name: str, arm: Any, halves: Halves, plan_for: Planner) -> Entry:
         raise ConfigError(f"arm '{name}': is the name of a control", hint=f"controls: {', '.join(CONTROL_NAMES)}")
     known_models(name, arm, halves.tune)
     fitted = fit(arm, halves.tune)
+    plan = plan_for(fitted, halves.confirm.prompts, halves.confirm.roster)
     return Entry(
         name=name,
         config=fitted,
-        walked=walked(name, fitted, halves.confirm, plan_for),
+        walked=walked(name, fitted, halves.confirm, lambda *_: plan),
         tune=walked(name, fitted, halves.tune, plan_for) if halves.held_out else None,
+        errors=plan.errors,
     )
 
 
@@ -164,7 +168,9 @@ def walked(name: str, arm: Any, outcomes: Outcomes, plan_for: Planner) -> Walked
 def planned(arm: Any, prompts: Sequence[Prompt], roster: Roster) -> Plan:
     """Return the plan of a RouteConfig or of a strategy, in positions of the roster.
 
-    A config's strategy sees the config's models only, in the config's order, as in a live run.
+    A config's strategy sees the config's models only, in the config's order, as in a live run; and as there, the default
+    decides for prompts where it raises or returns what cannot be used (`Plan.errors`). When that is every prompt, what it
+    raised is raised: an arm that never decides is none.
     """
     if not hasattr(arm, "ranking"):
         if not hasattr(arm, "plan"):
@@ -172,19 +178,18 @@ def planned(arm: Any, prompts: Sequence[Prompt], roster: Roster) -> Plan:
                 f"{type(arm).__name__} is neither a RouteConfig nor a strategy",
                 hint="a strategy has plan(prompts, roster)",
             )
-        plan: Plan = arm.plan(prompts, roster)
-        return plan
+        return guarded(kind_of(arm), arm, prompts, roster, strict=True)
     from routelab.stages.route import Route
 
     at = [roster.names.index(name) for name in arm.names]
     route = Route(
-        kind="",
+        kind=kind_of(arm.ranking),
         strategy=arm.ranking,
         roster=Roster(models=tuple(roster.models[k] for k in at)),
         ranked=len(arm.models),
         fallbacks=arm.fallbacks,
     )
-    own = route.plan(prompts)
+    own = route.plan(prompts, strict=True)
     quality = None
     if own.quality is not None:
         quality = np.full((len(own), len(roster)), np.nan)
@@ -231,6 +236,7 @@ def terms_of(outcomes: Outcomes, halves: Halves, *, margin: float, seed: int, ar
 def compare_entries(halves: Halves, entries: Sequence[Entry], baseline: Entry, terms: Terms) -> Comparison:
     """Return the comparison of walked arms on the confirm split, with every control."""
     outcomes, clusters = halves.confirm, halves.confirm.clusters
+    terms = dataclasses.replace(terms, notes=(*terms.notes, *defaults(entries)))
     best, least = best_single(halves.tune), cheapest(halves.tune)
     assert best is not None  # `baseline_of` has refused outcomes without a quality
     controls = {BEST_SINGLE: _single_entry(BEST_SINGLE, best, halves), "oracle": _oracle_entry(halves)}
