@@ -123,13 +123,13 @@ def test_the_hull_has_a_band_where_every_model_is_known_and_none_where_not(cube:
     rng = np.random.default_rng(1)
     quality = (rng.random((200, 2)) < [0.6, 0.9]).astype(float)
     drawn = chart("frontier", replay(cube(quality, cost_usd=[[1, 10]] * 200), {"a": Fixed(model="a")})).figure
-    band, line = trace(drawn, "its 95 % band"), trace(drawn, "zero router (random mixing)")
+    band, line = trace(drawn, "95 % band of random mixing"), trace(drawn, "zero router (random mixing)")
     half = len(band.x) // 2
     assert list(band.x[:half]) == list(line.x) == list(band.x[half:])[::-1]
     assert all(low <= y <= high for low, y, high in zip(list(band.y[half:])[::-1], line.y, band.y[:half], strict=True))
     quality[:5, 0] = np.nan
     holes = chart("frontier", replay(cube(quality, cost_usd=[[1, 10]] * 200), {"b": Fixed(model="b")})).figure
-    assert "its 95 % band" not in [t.name for t in holes.data]
+    assert "95 % band of random mixing" not in [t.name for t in holes.data]
 
 
 def test_the_hull_is_drawn_through_its_corners(cube: Cube) -> None:

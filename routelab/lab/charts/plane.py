@@ -107,7 +107,7 @@ def _mixed(mixing: Mixing, at: Scale) -> list[dict[str, Any]]:
         "mode": "lines",
         "x": [*x, *x[::-1]],
         "y": [float(100 * v) for v in (*high, *low[::-1])],
-        "name": "its 95 % band",
+        "name": "95 % band of random mixing",
         "line": {"width": 0},
         "fill": "toself",
         "fillcolor": BAND,
