@@ -27,6 +27,7 @@ from routelab.lab.controls import (
 from routelab.lab.outcomes import Bools, Outcomes
 from routelab.lab.referees import referee_of
 from routelab.lab.walk import Walked, walk
+from routelab.stages import Route
 from routelab.stages.guard import guarded
 from routelab.strategies import kind_of
 
@@ -179,17 +180,30 @@ def planned(arm: Any, prompts: Sequence[Prompt], roster: Roster) -> Plan:
                 hint="a strategy has plan(prompts, roster)",
             )
         return guarded(kind_of(arm), arm, prompts, roster, strict=True)
-    from routelab.stages.route import Route
+    own = _route(arm, roster).plan(prompts, strict=True)
+    return _placed(own, arm, roster)
 
-    at = [roster.names.index(name) for name in arm.names]
-    route = Route(
+
+def handed(arm: Any, plan: Plan, roster: Roster) -> Plan:
+    """Return the plan of a RouteConfig whose strategy decided `plan` (positions in the config's models), as `planned` does.
+
+    What is handed over is taken as it is: a row may rank nobody.
+    """
+    return _placed(_route(arm, roster).extended(plan), arm, roster)
+
+
+def _route(arm: Any, roster: Roster) -> Route:
+    return Route(
         kind=kind_of(arm.ranking),
         strategy=arm.ranking,
-        roster=Roster(models=tuple(roster.models[k] for k in at)),
+        roster=Roster(models=tuple(roster.models[roster.names.index(name)] for name in arm.names)),
         ranked=len(arm.models),
         fallbacks=arm.fallbacks,
     )
-    own = route.plan(prompts, strict=True)
+
+
+def _placed(own: Plan, arm: Any, roster: Roster) -> Plan:
+    at = [roster.names.index(name) for name in arm.names]
     quality = None
     if own.quality is not None:
         quality = np.full((len(own), len(roster)), np.nan)

@@ -20,7 +20,7 @@ from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError
 from routelab.core.plan import NOBODY, Plan
 from routelab.core.ports import Floats
-from routelab.core.values import Prompt, Roster
+from routelab.core.values import Roster
 from routelab.lab.axes import Axes, Between, Grid, axes_of
 from routelab.lab.compare import Comparison, Entry, same
 from routelab.lab.family import Likeness, Tunable, likeness, rankings
@@ -34,6 +34,7 @@ from routelab.lab.replay import (
     entry_of,
     fit,
     halve,
+    handed,
     known_models,
     planned,
     terms_of,
@@ -227,20 +228,9 @@ def _of_family(axes: Axes, run: Ints, knob: int, place: Field) -> tuple[Floats, 
     return sums, marks
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Given:
-    """A strategy that hands out one plan, so that a config's fallbacks and roster apply to it."""
-
-    handed: Plan
-
-    def plan(self, prompts: Sequence[Prompt], roster: Roster) -> Plan:
-        """Return the plan."""
-        return self.handed
-
-
 def _walk(config: RouteConfig, plan: Plan, part: Part) -> Floats:
     """Return what each prompt adds when a plan is in the place of the config's strategy, (5, prompts)."""
-    walk = walked(config.name, dataclasses.replace(config, strategy=Given(handed=plan)), part.rows, planned)
+    walk = walked(config.name, config, part.rows, lambda *_: handed(config, plan, part.rows.roster))
     return contributions(walk.quality, walk.cost_usd, part.baseline)
 
 

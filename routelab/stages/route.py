@@ -37,13 +37,14 @@ class Route:
 
         With `strict`, what the strategy raised is raised when not one prompt could be planned.
         """
-        return self._extended(guarded(self.kind, self.strategy, prompts, self._own, strict=strict))
+        return self.extended(guarded(self.kind, self.strategy, prompts, self._own, strict=strict))
 
     @property
     def _own(self) -> Roster:
         return Roster(models=self.roster.models[: self.ranked])
 
-    def _extended(self, plan: Plan) -> Plan:
+    def extended(self, plan: Plan) -> Plan:
+        """Return the plan with the fallbacks of each ranking's models after it."""
         names = self.roster.names
         rows = {names.index(m): [names.index(f) for f in row] for m, row in self.fallbacks.items() if m in names}
         return with_fallbacks(plan, rows)
@@ -55,7 +56,7 @@ class Route:
         try:
             return await self.desk.decide(lambda: self.plan([prompt]), left_s=left_s)
         except TimedOut as late:
-            return self._extended(default(f"strategy {self.kind} {late.message}", self._own))
+            return self.extended(default(f"strategy {self.kind} {late.message}", self._own))
 
     async def __call__(self, run: Run, world: World) -> Routed:
         """Return the decision for one prompt, with what was considered and why."""
