@@ -15,7 +15,7 @@ import numpy as np
 
 from routelab.core.ports import Floats
 from routelab.lab.compare import Comparison, same
-from routelab.lab.nomination import NOMINATED, contributions, folds, nominate, standings, whole
+from routelab.lab.nomination import NOMINATED, SUMS, contributions, folds, nominate, standings, whole
 from routelab.lab.outcomes import Bools, Outcomes
 from routelab.lab.replay import (
     CONTROL_NAMES,
@@ -58,7 +58,7 @@ def search(
     able = [c for c in candidates if not c.control]
     parts = folds(halves.tune, seed)
     tried = [_tried(c, halves.tune, on_tune, parts if c.learns else whole(halves.tune), planner) for c in able]
-    order = nominate(standings(np.reshape(tried, (-1, 5)).T), lambda i: able[i].name, margin=margin)
+    order = nominate(standings(np.reshape(tried, (-1, SUMS)).T), lambda i: able[i].name, margin=margin, confirm=len(halves.confirm))
     nominated = _distinct((able[i] for i in order), on_tune, halves.tune, planner)
     shown = [c for c in candidates if c.name in nominated or c.name in halves.tune.models]
     entries = [entry_of(c.name, c.arm(halves.tune), halves, planner) for c in shown]
@@ -83,8 +83,8 @@ def _distinct(candidates: Iterable[Candidate], baseline: Walked, tune: Outcomes,
 
 
 def _tried(candidate: Candidate, tune: Outcomes, baseline: Walked, parts: Parts, plan_for: Planner) -> Floats:
-    """Return the candidate's five sums on tune: every prompt is scored by a version that was fitted without its fold."""
-    sums = np.zeros(5)
+    """Return the candidate's sums on tune: every prompt is scored by a version that was fitted without its fold."""
+    sums = np.zeros(SUMS)
     for rows, rest in parts:
         part = walked(candidate.name, candidate.arm(rest), tune.take(rows), plan_for)
         sums += contributions(part.quality, part.cost_usd, baseline.take(rows)).sum(axis=1)

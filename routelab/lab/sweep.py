@@ -24,7 +24,7 @@ from routelab.core.values import Roster
 from routelab.lab.axes import Axes, Between, Grid, axes_of
 from routelab.lab.compare import Comparison, Entry, same
 from routelab.lab.family import Likeness, Tunable, likeness, rankings
-from routelab.lab.nomination import NOMINATED, Standings, contributions, folds, nominate, standings, whole
+from routelab.lab.nomination import NOMINATED, SUMS, Standings, contributions, folds, nominate, standings, whole
 from routelab.lab.outcomes import Bools, Ints, Outcomes
 from routelab.lab.replay import (
     Halves,
@@ -58,7 +58,7 @@ PAYS = 20_000_000
 class Scan:
     """Every config of a grid on the tune split, judged against the baseline there; nothing of confirm was looked at.
 
-    `sums` (5, configs) are those of `nomination.contributions`; `marks` (configs,) is equal for configs that decide
+    `sums` (6, configs) are those of `nomination.contributions`; `marks` (configs,) is equal for configs that decide
     every tune prompt alike; `plans` counts the plans that were evaluated.
     """
 
@@ -185,7 +185,7 @@ def _field(axes: Axes, halves: Halves, baseline: Entry, seed: int) -> Field:
 
 def _scanned(axes: Axes, place: Field, jobs: int | None) -> Scan:
     count = len(axes)
-    sums, marks = np.zeros((5, count)), np.zeros(count, dtype=np.intp)
+    sums, marks = np.zeros((SUMS, count)), np.zeros(count, dtype=np.intp)
     rest, plans = np.arange(count), 0
     if axes.knob is not None and isinstance(axes.base.ranking, Tunable):
         for run in _runs(axes, axes.knob):
@@ -216,7 +216,7 @@ def _of_family(axes: Axes, run: Ints, knob: int, place: Field) -> tuple[Floats, 
     member = axes.config(int(run[0]))
     # The others are put together when they are nominated; the two ends of the range are checked here.
     axes.config(int(run[-1]))
-    sums, marks = np.zeros((5, len(run))), np.zeros(len(run), dtype=np.intp)
+    sums, marks = np.zeros((SUMS, len(run))), np.zeros(len(run), dtype=np.intp)
     for part in place.parts(member):
         fitted = fit(member, part.rest)
         roster = part.rows.roster
@@ -229,7 +229,7 @@ def _of_family(axes: Axes, run: Ints, knob: int, place: Field) -> tuple[Floats, 
 
 
 def _walk(config: RouteConfig, plan: Plan, part: Part) -> Floats:
-    """Return what each prompt adds when a plan is in the place of the config's strategy, (5, prompts)."""
+    """Return what each prompt adds when a plan is in the place of the config's strategy, (6, prompts)."""
     walk = walked(config.name, config, part.rows, lambda *_: handed(config, plan, part.rows.roster))
     return contributions(walk.quality, walk.cost_usd, part.baseline)
 
@@ -273,13 +273,13 @@ def _of_batch(axes: Axes, which: Ints, place: Field) -> tuple[Floats, list[Hasha
 
 
 def _of_config(config: RouteConfig, place: Field) -> tuple[Floats, Hashable]:
-    """Return the five sums of one config, and a key that is equal for configs of equal plans."""
+    """Return the sums of one config, and a key that is equal for configs of equal plans."""
     known_models(config.name, config, place.all[0].rows)
     learns = hasattr(config.ranking, "fit")
     like = None if learns else likeness(config.ranking)
     if like is not None:
         return _of_classes(config, like, place)
-    total, keys = np.zeros(5), []
+    total, keys = np.zeros(SUMS), []
     for number, part in enumerate(place.parts(config)):
         fitted = fit(config, part.rest)
         plan = planned(fitted, part.rows.prompts, part.rows.roster)
@@ -304,7 +304,7 @@ def _of_classes(config: RouteConfig, like: Likeness, place: Field) -> tuple[Floa
     labels = place.labels[like.key]
     _, first = np.unique(labels, return_index=True)
     plan = planned(config, [prompts[int(i)] for i in first], part.rows.roster)
-    total, ranked = np.zeros(5), tuple(rankings(plan.order))
+    total, ranked = np.zeros(SUMS), tuple(rankings(plan.order))
     for label, ranking in enumerate(ranked):
         key = (like.key, ranking)
         if key not in place.sums:
@@ -314,7 +314,7 @@ def _of_classes(config: RouteConfig, like: Likeness, place: Field) -> tuple[Floa
 
 
 def _by_class(ranking: tuple[int, ...], labels: Ints, count: int, part: Part) -> Floats:
-    """Return the five sums of one ranking in every class, (5, classes)."""
+    """Return the sums of one ranking in every class, (5, classes)."""
     n = len(labels)
     order = np.tile(np.array(ranking or (NOBODY,), dtype=np.intp), (n, 1))
     plan = Plan(order=order, propensity=np.ones(n), reason=np.zeros(n, dtype=np.intp), reasons=("",))
@@ -336,7 +336,7 @@ def _nominated(found: Scan, halves: Halves, baseline: Entry, margin: float) -> t
     seen = [baseline.tune if baseline.tune is not None else baseline.walked]
     marks: set[int] = set()
     entries: list[Entry] = []
-    for i in nominate(found.standings, found.axes.name, margin=margin):
+    for i in nominate(found.standings, found.axes.name, margin=margin, confirm=len(halves.confirm)):
         if len(entries) == NOMINATED:
             break
         if int(found.marks[i]) in marks:

@@ -23,7 +23,7 @@ from routelab.fleet import Fleet
 from routelab.lab import Lab
 from routelab.lab.axes import MOST, Between, axes_of
 from routelab.lab.export import evidence
-from routelab.lab.nomination import NOMINATED, contributions, nominate, standings
+from routelab.lab.nomination import NOMINATED, chances, contributions, nominate, standings
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import baseline_of, halve, planned, replay, walked
 from routelab.lab.report import result, text
@@ -517,11 +517,40 @@ def test_equal_sweeps_give_equal_results(cube: Any) -> None:
 
 
 def test_equals_are_nominated_by_name_and_the_best_in_quality_is_among_the_first() -> None:
-    # scored, lead, cost, baseline's cost, unknown costs: five equally cheap ones, a dear good one, one of unknown cost
-    sums = np.array([[10, 0, 5, 10, 0]] * 6 + [[10, 3, 20, 10, 0], [10, 2, 1, 10, 1], [0, 0, 0, 0, 0]], dtype=float)
+    # scored, lead, its square, cost, baseline's cost, unknown costs: equally cheap ones, a dear good one, one of unknown cost
+    rows = [[400, 0, 1, 5, 10, 0]] * 6 + [[400, 30, 40, 20, 10, 0], [400, 20, 30, 1, 10, 1], [0, 0, 0, 0, 0, 0]]
     names = ["f", "e", "d", "c", "b", "a", "good", "unknown", "unscored"]
-    order = [names[i] for i in nominate(standings(sums.T), names.__getitem__, margin=0.02)]
-    assert order == ["good", "a", "b", "c", "d", "e", "f"]
+    held = standings(np.array(rows, dtype=float).T)
+    order = [names[i] for i in nominate(held, names.__getitem__, margin=0.02, confirm=400)]
+    assert order == ["a", "b", "c", "d", "good", "e", "f"]
+
+
+def test_what_the_confirm_split_cannot_certify_is_not_nominated_for_being_cheap() -> None:
+    # n, loss in points, ratio of costs: with a spread of .3 and 400 confirm prompts a loss of 1 point in 2 is a lost ticket
+    wanted = [("safe", 0.0, 0.6), ("bold", 0.012, 0.1), ("lost", 0.019, 0.05), ("dear", -0.01, 1.1)]
+    rows = [[600, -600 * loss, 600 * 0.04, 600 * ratio, 600, 0] for _, loss, ratio in wanted]
+    held = standings(np.array(rows, dtype=float).T)
+
+    def first(confirm: int) -> str:
+        return wanted[next(nominate(held, lambda i: wanted[i][0], margin=0.02, confirm=confirm))][0]
+
+    found = chances(held, margin=0.02, confirm=400)
+    assert found[0] > 5 * found[2]
+    assert first(400) == "safe"
+    assert first(1_000_000) == "bold"  # with enough prompts to see it, the larger saving is worth it
+    assert "dear" in [wanted[i][0] for i in nominate(held, lambda i: wanted[i][0], margin=0.02, confirm=400)]
+
+
+def test_the_chance_of_being_certified_is_what_simulated_splits_show() -> None:
+    rng = np.random.default_rng(3)
+    n, m, sd, bar = 800, 600, 0.3, 2.5758
+    tune = rng.normal(0.004, sd, n)
+    held = standings(np.array([[n, tune.sum(), (tune**2).sum(), 1, 2, 0]]).T)
+    # Whoever saw only this tune split holds its lead for the truth, up to its error.
+    truth = rng.normal(float(held.delta[0]), float(held.sd[0]) / np.sqrt(n), 4000)
+    seen = rng.normal(truth, float(held.sd[0]) / np.sqrt(m))
+    passed = (seen - bar * float(held.sd[0]) / np.sqrt(m) > -0.05).mean()
+    assert chances(held, margin=0.05, confirm=m)[0] == pytest.approx(passed, abs=0.03)
 
 
 # Looks at the confirm split
