@@ -262,6 +262,10 @@ def _scores(run: Run, content: Content) -> Iterator[Row]:
                 latency_s=_real(event.latency_s),
                 seq=seq,
                 started_at=utc(run.started_at),
+                judge=storable(event.judge),
+                input_tokens=_whole(event.tokens.input),
+                output_tokens=_whole(event.tokens.output),
+                simulated=event.simulated,
             )
 
 

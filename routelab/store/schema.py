@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-VERSION = 1
+VERSION = 2
 """The schema's number, kept in `meta`; a file with a higher one is refused, one with a lower one is upgraded."""
 
 
@@ -47,7 +47,8 @@ TABLES: Mapping[str, Table] = MappingProxyType(
         "scores": _table(
             """run_id VARCHAR, experiment VARCHAR, arm VARCHAR, prompt_id VARCHAR, task VARCHAR, model VARCHAR
             scorer VARCHAR, quality DOUBLE, accepted BOOLEAN, at_least DOUBLE, reason VARCHAR, cost_usd DOUBLE
-            latency_s DOUBLE, seq INTEGER, started_at TIMESTAMP""",
+            latency_s DOUBLE, seq INTEGER, started_at TIMESTAMP, judge VARCHAR, input_tokens BIGINT
+            output_tokens BIGINT, simulated BOOLEAN""",
         ),
         "ratings": _table(
             "run_id VARCHAR, value DOUBLE, note VARCHAR, rated_at TIMESTAMP, rating_id VARCHAR",
@@ -99,9 +100,15 @@ VIEWS: Mapping[str, str] = MappingProxyType(
                    quantile_cont(latency_s, 0.95) filter (not cached) as latency_p95_s
             from calls group by all order by task, requested_model, simulated""",
         "spend_by_day": """
+            with spent as (
+                select started_at, provider, requested_model, simulated, cost_usd from calls where not cached
+                union all
+                -- What judges cost: each judgement counts as one call of the judge, whose provider no score names.
+                select started_at, null, judge, simulated, cost_usd from scores where judge <> ''
+            )
             select cast(started_at as date) as day, provider, requested_model, simulated,
                    count(*) as calls, sum(cost_usd) as cost_usd, count(*) - count(cost_usd) as cost_unknown
-            from calls where not cached group by all order by day, provider, requested_model, simulated""",
+            from spent group by all order by day, provider, requested_model, simulated""",
         "cache_hits": """
             select c.run_id, c.experiment, c.arm, c.prompt_id, c.task, c.requested_model as model,
                    try(e.payload ->> '$.cache') as cache, try(e.payload ->> '$.key') as key,

@@ -15,8 +15,18 @@ from routelab.store.rows import Row, Unit
 from routelab.store.schema import FACTS, TABLES, VERSION, VIEWS
 from routelab.store.schema import create as ddl
 
-UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType({})
-"""By schema version, the statements that lead to the next one; version 1 is the first, so there are none yet."""
+UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType(
+    {
+        1: (
+            "alter table scores add column judge varchar",
+            "alter table scores add column input_tokens bigint",
+            "alter table scores add column output_tokens bigint",
+            "alter table scores add column simulated boolean",
+            f"create or replace view spend_by_day as {VIEWS['spend_by_day']}",
+        )
+    }
+)
+"""By schema version, the statements that lead to the next one. They name what that next version had, columns at the end."""
 
 # Which tables a unit of a table brings along, and the column that ties them to it.
 _PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType({"runs": ("events", "calls", "scores", "answers")})
@@ -104,7 +114,8 @@ def overlay(con: duckdb.DuckDBPyConnection, pending: Sequence[Unit]) -> None:
         columns = ", ".join(f"{name} {type_}" for name, type_ in TABLES[table].columns.items())
         con.execute(f"create temp table pending_{table} ({columns})")
         _insert(con, f"temp.pending_{table}", [row for unit in units for row in unit.rows.get(table, ())], like=table)
-        both = f'select * from "{home}".main.{table} union all select * from temp.pending_{table}'
+        # By name: a file of an earlier version, opened for reading only, has fewer columns.
+        both = f'select * from "{home}".main.{table} union all by name select * from temp.pending_{table}'
         con.execute(f"create temp view {table} as {both}")
     for name, sql in VIEWS.items():
         con.execute(f"create temp view {name} as {sql}")
@@ -119,13 +130,20 @@ def merge(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
         same = " and ".join(f"mine.{key} is not distinct from theirs.{key}" for key in table.key)
         # The parts go first: they are told from those that are here by the owner's key, which comes last.
         for name in (*_PARTS.get(owner, ()), owner):
-            columns = ", ".join(f"theirs.{column}" for column in TABLES[name].columns)
+            there = _columns(con, name)
+            columns = ", ".join(f"theirs.{c}" if c in there else f"null as {c}" for c in TABLES[name].columns)
             sql = (
                 f"insert into {name} select {columns} from other.main.{name} theirs "
                 f"where not exists (select 1 from {owner} mine where {same})"
             )
             taken[name] = int(con.execute(sql).fetchall()[0][0])
     return taken
+
+
+def _columns(con: duckdb.DuckDBPyConnection, table: str) -> set[str]:
+    """Return the columns that a table of the attached log has: an earlier version has fewer."""
+    sql = "select column_name from duckdb_columns() where database_name = 'other' and table_name = ?"
+    return {str(row[0]) for row in con.execute(sql, [table]).fetchall()}
 
 
 def _insert(con: duckdb.DuckDBPyConnection, name: str, rows: Sequence[Row], *, like: str | None = None) -> None:

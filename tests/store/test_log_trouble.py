@@ -19,7 +19,7 @@ from routelab.core.errors import LogBusy, LogError, LogUnreadable
 from routelab.store import Log, rows, tables, trouble
 from routelab.store.clock import SystemTime
 from routelab.store.file import LogFile
-from routelab.store.schema import VERSION
+from routelab.store.schema import TABLES, VERSION
 from routelab.store.spool import Spool
 from routelab.store.writer import Writer
 from routelab.testing.logs import a_run
@@ -97,9 +97,44 @@ def test_an_earlier_schema_is_brought_up_one_version_at_a_time(tmp_path: Path) -
     con = duckdb.connect(":memory:")
     con.execute("create table meta (key varchar, value varchar, session varchar, noted_at timestamp)")
     con.execute("insert into meta values ('schema', '0', '', null), ('log', 'x', '', null)")
-    tables.upgrade(con, 0, {0: ("create table runs (run_id varchar)",)})
-    assert tables.identify(con, tmp_path) == (1, "x")
+    later = {v: (f"create table made_by_{v} (x integer)",) for v in range(1, VERSION)}
+    tables.upgrade(con, 0, {0: ("create table runs (run_id varchar)",), **later})
+    assert tables.identify(con, tmp_path) == (VERSION, "x")
     assert con.execute("select count(*) from runs").fetchall() == [(0,)]
+
+
+def first_version(path: Path) -> None:
+    """Make a log as version 1 made it, with one run in it, whose scores did not name a judge."""
+    with Log(path) as log:
+        log.record(a_run("old"))
+    with duckdb.connect(str(path)) as con:
+        for column in ("judge", "input_tokens", "output_tokens", "simulated"):
+            con.execute(f"alter table scores drop column {column}")
+        con.execute("create or replace view spend_by_day as select 1 as day from calls")
+        con.execute("delete from meta where key = 'schema'")
+        con.execute("insert into meta values ('schema', '1', '', null)")
+
+
+def test_a_log_of_the_first_version_is_read_as_it_is_and_upgraded_when_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "log.duckdb"
+    first_version(path)
+    with Log(path, read_only=True) as log:
+        assert log.query("select count(*), count(quality) from scores") == [(1, 1)]
+    with Log(path) as log:
+        log.record(a_run("new"))
+        assert log.query("select run_id, judge from scores order by run_id") == [("new", ""), ("old", None)]
+        assert log.query("select sum(calls) > 0 from spend_by_day") == [(True,)]
+    with duckdb.connect(str(path)) as con:
+        assert tables.identify(con, path)[0] == VERSION
+        assert set(con.execute("select * from scores").fetchdf().columns) == set(TABLES["scores"].columns)
+
+
+def test_a_log_of_the_first_version_can_be_merged_into_a_new_one(tmp_path: Path) -> None:
+    first_version(tmp_path / "old.duckdb")
+    with Log(tmp_path / "log.duckdb") as log:
+        log.record(a_run("new"))
+        log.merge(tmp_path / "old.duckdb")
+        assert log.query("select run_id, judge from scores order by run_id") == [("new", ""), ("old", None)]
 
 
 @pytest.fixture
@@ -216,7 +251,9 @@ def test_a_log_whose_folder_is_deleted_under_way_keeps_its_rows_in_memory_and_sa
 def test_one_odd_row_is_kept_beside_the_log_and_holds_up_no_other(tmp_path: Path) -> None:
     path = tmp_path / "log.duckdb"
     units = [rows.of_run(a_run(f"run-{i}")) for i in range(9)]
-    odd = replace(units[4], rows={**units[4].rows, "scores": (("not", "a", "row", *range(12)),)})
+    odd = replace(
+        units[4], rows={**units[4].rows, "scores": (("not", "a", "row", *range(len(TABLES["scores"].columns) - 3)),)}
+    )
     file = LogFile(path, session="s", clock=SystemTime())
     writer = Writer(file, Spool(path, "s"), flush_s=60.0, flush_rows=1000)
     writer.owners.add("test")
