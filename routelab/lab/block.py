@@ -42,7 +42,8 @@ def block(comparison: Comparison, arm: Arm) -> dict[str, Any]:
         "arms_tried": terms.arms_tried,
         "looks": terms.confirm_uses,
         "split": {"tune": terms.tune, "confirm": terms.confirm},
-        "method": "exact replay of recorded outcomes" if comparison.outcomes is not None else "live, arms interleaved",
+        "method": comparison.how,
+        **_support(comparison, arm),
         "margin": terms.margin,
         "quality": None if quality is None else quality.value,
         "quality_ci": _ends(quality),
@@ -90,6 +91,13 @@ def code() -> str:
             total.update(path.relative_to(package).as_posix().encode())
             total.update(path.read_bytes())
     return total.hexdigest()[:16]
+
+
+def _support(comparison: Comparison, arm: Arm) -> dict[str, Any]:
+    found = comparison.estimates.get(arm.name)
+    if found is None:
+        return {}
+    return {"effective_n": found.ess, "largest_weight": found.max_weight, "refused": found.refused}
 
 
 def _sequence(comparison: Comparison, arm: Arm) -> Estimate | None:

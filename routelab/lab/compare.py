@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from routelab.lab.charts import Chart
     from routelab.lab.controls import Controls
+    from routelab.lab.offpolicy import OffPolicy
     from routelab.present import Table
 
 ALPHA = 0.025
@@ -130,7 +131,8 @@ class Comparison:
     """Arms over the same prompts with a baseline and controls; `winner()` and `why` say what to do.
 
     `models` names the columns that the arms' walks point to. A replay has `outcomes`, those of the prompts
-    reported; a live trial has `prompts` and the `answers` of each arm in their order.
+    reported; a live trial has `prompts` and the `answers` of each arm in their order; arms over logged choices have
+    `estimates`, and their walks hold doubly robust terms instead of outcomes.
     """
 
     arms: tuple[Arm, ...]
@@ -142,6 +144,14 @@ class Comparison:
     prompts: tuple[Prompt, ...] = ()
     answers: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     tags: Mapping[str, Any] = field(default_factory=dict)
+    estimates: Mapping[str, OffPolicy] = field(default_factory=dict)
+
+    @property
+    def how(self) -> str:
+        """Where the figures come from: recorded outcomes, logged choices, or answers that were asked for now."""
+        if self.estimates:
+            return "off-policy: estimated from logged choices"
+        return "exact replay of recorded outcomes" if self.outcomes is not None else "live, arms interleaved"
 
     def __repr__(self) -> str:
         from routelab.lab.report import text
@@ -178,6 +188,11 @@ class Comparison:
         """Return a chart: frontier, cost, latency, quality, mix or spend; `.figure` is a plain Plotly figure."""
         from routelab.lab.charts import chart
 
+        if self.estimates and kind in ("cost", "latency", "spend"):
+            raise UnavailableError(
+                f"chart '{kind}': off-policy, what a single prompt would have cost or taken is not known",
+                hint="cmp.chart('frontier') has the means",
+            )
         return chart(kind, self, **options)
 
     def export(self, path: str | Path, *, to: str = "routelab", arm: str | None = None) -> Path:

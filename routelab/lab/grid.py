@@ -194,6 +194,7 @@ def _caption(comparison: Comparison) -> str:
         *(["SIMULATED: no figure here says anything about a real model"] if terms.simulated else []),
         f"{terms.dataset or 'comparison'}: {many(len(comparison.arms), 'arm')}{tried}, {split}",
         f"margin {100 * terms.margin:g} points",
+        *([] if comparison.answers else [comparison.how]),
     ]
     return sentence(*parts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -12,11 +13,14 @@ import numpy as np
 
 from routelab.core.errors import DataError, suggest
 from routelab.core.values import Message, Prompt
+from routelab.lab.choices import Choices
 from routelab.lab.outcomes import MEASURES, Cells, Judgements, Outcomes, Texts, cube
 from routelab.store import Log
 
 Query: TypeAlias = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
+WHOLE = 0.95
+"""A log in which every model was asked about less than this share of the prompts is looked at for choices."""
 NOT_ASKED = ("MissingKey", "Cancelled", "BudgetExceeded")
 """Ends of a call that say nothing about the model: nothing was sent, or the asker went away."""
 
@@ -49,6 +53,18 @@ _GATES = (
     " from scores where accepted is not null group by run_id, model, scorer"
 )
 _PROMPTS = "select prompt_id, arg_max(task, added_at), arg_max(content, added_at) from prompts group by prompt_id"
+_CHOICES = """
+    with first as (
+        select run_id, requested_model as model, propensity from calls
+        where not cached and status not in (select unnest(?::varchar[]))
+          and (not ? or experiment in (select unnest(?::varchar[])))
+        qualify row_number() over (partition by run_id order by started_at, attempt) = 1
+    )
+    select r.prompt_id, f.model, f.propensity, case r.status when 'answered' then r.quality when 'failed' then 0 end, r.task,
+           r.cost_usd, coalesce(r.experiment, ''), coalesce(r.arm, '')
+    from first f join runs r using (run_id)
+    where f.propensity is not null order by r.started_at, r.run_id
+"""
 _TEXTS = "select run_id, model, arg_max(text, call_id) from answers where text is not null group by run_id, model"
 
 
@@ -89,6 +105,7 @@ def outcomes_of_query(
     )
     arrays, failed, kinds = cube(asked, models, cells)
     runs = {(row[2], row[1]): (int(i), int(k)) for row, i, k in zip(rows, *at, strict=True)}
+    sparse = len(rows) < WHOLE * len(asked) * len(models)
     return Outcomes(
         prompts=asked,
         models=models,
@@ -98,8 +115,52 @@ def outcomes_of_query(
         dataset=chosen,
         gates=_gates(query, runs, (len(asked), len(models))),
         texts=_texts(query, {(row[0], row[1]): row[2] for row in rows}),
+        choices=_choices(query, place, None if chosen is None else experiments) if sparse else None,
         **arrays,  # type: ignore[arg-type]  # the five measures by name
     )
+
+
+def choices_of_query(query: Query, *, experiments: Sequence[str] | None = None) -> tuple[Choices, tuple[str, ...]]:
+    """Return the choices in a log, and the ids of their prompts: the model that each run asked first.
+
+    The reward is the run's quality and the cost the run's, so fallbacks count as part of asking that model; a run without an
+    answer is 0. Runs without a score or a propensity are left out, and where some arms drew by chance those of all other
+    arms: a collection beside a split is no part of it. DataError when nothing is left.
+    """
+    rows = [
+        row
+        for row in query(_CHOICES, [list(NOT_ASKED), experiments is not None, list(experiments or ())])
+        if row[3] is not None
+    ]
+    drawing = {row[6:] for row in rows if row[2] < 1}
+    rows = [row for row in rows if row[6:] in drawing] or rows
+    if not rows:
+        raise DataError(
+            "the log holds no scored choice with a propensity", hint="route with a split, and score the answers"
+        )
+    models = tuple(sorted({row[1] for row in rows}))
+    tasks = {task: k for k, task in enumerate(dict.fromkeys(row[4] for row in rows))}
+    prompts = {prompt: k for k, prompt in enumerate(dict.fromkeys(row[0] for row in rows))}
+    found = Choices(
+        models=models,
+        action=np.array([models.index(row[1]) for row in rows], dtype=np.intp),
+        reward=np.array([row[3] for row in rows], dtype=float),
+        propensity=np.array([row[2] for row in rows], dtype=float),
+        cost_usd=np.array([np.nan if row[5] is None else row[5] for row in rows], dtype=float),
+        strata=np.array([tasks[row[4]] for row in rows], dtype=np.intp),
+        clusters=None if len(prompts) == len(rows) else np.array([prompts[row[0]] for row in rows], dtype=np.intp),
+    )
+    return found, tuple(row[0] for row in rows)
+
+
+def _choices(query: Query, place: Mapping[str, int], experiments: Sequence[str] | None) -> Choices | None:
+    """Return the choices with the places of their prompts in the outcomes; None where none was scored."""
+    try:
+        found, ids = choices_of_query(query, experiments=experiments)
+    except DataError:
+        return None
+    # A scored run has a call that was sent, so its prompt has a row.
+    return dataclasses.replace(found, row=np.array([place[i] for i in ids], dtype=np.intp))
 
 
 def _reader(path: Path) -> Query:

@@ -12,56 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from routelab.core.errors import DataError
+from routelab.core.plan import NOBODY
 from routelab.core.ports import Floats
 from routelab.core.values import Model, Prompt, Roster
-from routelab.lab.logged import NOT_ASKED, Query
+from routelab.lab.choices import Choices
 from routelab.lab.outcomes import Ints, Outcomes
 from routelab.lab.replay import Planner, names_of, planned
 from routelab.lab.statistics import Estimate, mean, quality_mean
+from routelab.strategies.random import Random
+from routelab.strategies.split import Split
 
 ENOUGH, TOO_FEW = 200.0, 50.0
 """Effective sample sizes: below the first the estimates warn, below the second there are none."""
+ODD = 5.0
+"""Standard errors that the mean weight may lie from 1: by chance it lies beyond once in two million logs."""
 FOLDS = 5
 EXACT, OFF_POLICY = "exact replay: every model answered every prompt", "off-policy: estimated from logged choices"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Choices:
-    """Logged choices, one a prompt: who was asked, with which chance, and what it was worth.
-
-    `action` (n,) is the position of the model in `models`, `propensity` (n,) the chance with which it was chosen,
-    `reward` (n,) the quality (a failure is 0). `chances` (n × models), where it was logged, are the chances of all
-    models; without it a model that was never chosen has no support anywhere. `strata` (n,) are what a reward model
-    may know (a task's number), `clusters` (n,) groups of prompts.
-    """
-
-    models: tuple[str, ...]
-    action: Ints
-    reward: Floats
-    propensity: Floats
-    chances: Floats | None = None
-    strata: Ints | None = None
-    clusters: Ints | None = None
-
-    def __post_init__(self) -> None:
-        n = len(self.action)
-        if self.reward.shape != (n,) or self.propensity.shape != (n,) or n == 0:
-            raise DataError(
-                "logged choices need one action, reward and propensity for each of at least one prompt",
-                hint="leave out prompts without a score",
-            )
-        if np.isnan(self.reward).any() or not ((self.propensity > 0) & (self.propensity <= 1)).all():
-            raise DataError(
-                "logged choices need a known reward and a propensity of more than 0 and at most 1",
-                hint="log the chance with which each model was drawn",
-            )
-        if ((self.action < 0) | (self.action >= len(self.models))).any():
-            raise DataError("logged choices name a model that is not in the list", hint="check `models`")
-        if self.chances is not None and self.chances.shape != (n, len(self.models)):
-            raise DataError("chances must be prompts × models", hint="one column for each name in `models`")
-
-    def __len__(self) -> int:
-        return len(self.action)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +48,11 @@ class OffPolicy:
     refused: str | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def settles(self) -> bool:
+        """Whether a verdict may rest on it: identifiable, and an effective sample that makes intervals believable."""
+        return self.refused is None and self.ess >= ENOUGH
+
     def __str__(self) -> str:
         if self.refused is not None:
             return f"refused: {self.refused}"
@@ -101,8 +72,8 @@ def evaluate(choices: Choices, target: Floats, *, predicted: Floats | None = Non
     With w = π/p: IPS = mean(w·r), SNIPS = Σwr/Σw (Swaminathan and Joachims 2015), DR = mean(Σ_a π_a·q̂_a +
     w·(r − q̂)) (Dudík, Langford and Li 2011). `predicted` (n × models) replaces q̂, which is else the mean reward of a
     model in a stratum, shrunk to the model's mean and fitted without the prompt's own fold. Refused where the target
-    asks a model that the log could not have chosen, where the log had no chance in it at all, and below an effective
-    sample size of 50; below 200 a note warns.
+    asks a model that the log could not have chosen, where the log had no chance in it at all, where the weights do not
+    average 1, as true chances make them, and below an effective sample size of 50; below 200 a note warns.
     """
     target = np.asarray(target, dtype=float)
     if target.shape != (len(choices), len(choices.models)) or not np.allclose(target.sum(axis=1), 1):
@@ -112,18 +83,14 @@ def evaluate(choices: Choices, target: Floats, *, predicted: Floats | None = Non
     total, squares = float(weight.sum()), float(weight @ weight)
     ess = total**2 / squares if squares > 0 else 0.0
     most = float(weight.max())
-    refused = _unsupported(choices, target) or (
-        None
-        if ess >= TOO_FEW
-        else f"the effective sample size is {ess:.0f}, at least {TOO_FEW:.0f} are needed; log more choices like the target's"
-    )
+    refused = _unsupported(choices, target) or _thin(ess) or _unlikely(weight, choices.clusters)
     if refused is not None:
         return OffPolicy(
             how=OFF_POLICY, n=len(choices), ips=None, snips=None, dr=None, ess=ess, max_weight=most, refused=refused
         )
     expected = crossfitted(choices, seed=seed) if predicted is None else predicted
     snips = float(weight @ choices.reward / total)
-    terms = (target * expected).sum(axis=1) + weight * (choices.reward - expected[rows, choices.action])
+    terms = robust(choices, target, expected)
     notes = () if ess >= ENOUGH else (f"effective sample size {ess:.0f} is small: intervals may be too narrow",)
     return OffPolicy(
         how=OFF_POLICY,
@@ -154,9 +121,10 @@ def exact(outcomes: Outcomes, target: Floats) -> OffPolicy:
 def target_of(arm: object, choices: Choices, prompts: Sequence[Prompt], *, plan_for: Planner = planned) -> Floats:
     """Return the chances (n × models) with which an arm asks each model first; one prompt a choice, in their order.
 
-    The arm's own draws are taken as made, so a random arm counts as the draw that it would have made. DataError for
-    an arm that names a model outside the log, or whose gate may ask a second model: what that would have answered
-    was not logged.
+    An arm that draws counts with its chances, and not with the draws that it would have made: those may come from the
+    same numbers as the log's own, and then weights do not average out. DataError for an arm that names a model outside
+    the log, that draws without saying its chances, or whose gate may ask a second model: what that would have answered was not
+    logged.
     """
     for name in names_of(arm):
         if name not in choices.models:
@@ -167,9 +135,44 @@ def target_of(arm: object, choices: Choices, prompts: Sequence[Prompt], *, plan_
         raise DataError(
             "a cascade cannot be estimated from one answer a prompt", hint="collect every model's answer and replay"
         )
+    if (plan.propensity < 1).any():
+        return _chances(arm, prompts, roster)
+    first = plan.order[:, 0]
+    if (first == NOBODY).any():
+        raise DataError(f"it asks nobody for {int((first == NOBODY).sum()):,} prompts", hint="give it a default")
     target = np.zeros((len(choices), len(choices.models)))
-    target[np.arange(len(choices)), plan.order[:, 0]] = 1.0
+    target[np.arange(len(choices)), first] = 1.0
     return target
+
+
+def _chances(arm: object, prompts: Sequence[Prompt], roster: Roster) -> Floats:
+    """Return the chances (n × models) of an arm that draws."""
+    strategy = getattr(arm, "ranking", arm)
+    own = tuple(getattr(arm, "models", ())) or roster.names
+    at = [roster.names.index(name) for name in own]
+    if isinstance(strategy, Split):
+        shares = np.array([strategy.weights.get(name, 0.0) for name in roster.names], dtype=float)
+    elif isinstance(strategy, Random):
+        named = strategy.models or own
+        shares = np.array([float(name in named) for name in roster.names])
+    elif hasattr(strategy, "chances"):
+        target = np.zeros((len(prompts), len(roster)))
+        target[:, at] = strategy.chances(prompts, Roster(models=tuple(roster.models[k] for k in at)))
+        return target
+    else:
+        raise DataError(
+            "it draws by chance and does not say the chances of all models",
+            hint="give the strategy `chances(prompts, roster)`, prompts × models",
+        )
+    return np.tile(shares / shares.sum(), (len(prompts), 1))
+
+
+def robust(choices: Choices, target: Floats, expected: Floats) -> Floats:
+    """Return each choice's doubly robust term, (n,): their mean is DR, and two targets' terms are paired."""
+    rows = np.arange(len(choices))
+    weight = target[rows, choices.action] / choices.propensity
+    terms: Floats = (target * expected).sum(axis=1) + weight * (choices.reward - expected[rows, choices.action])
+    return terms
 
 
 def crossfitted(choices: Choices, *, seed: int = 0, folds: int = FOLDS, shrinkage: float = 10.0) -> Floats:
@@ -197,43 +200,6 @@ def crossfitted(choices: Choices, *, seed: int = 0, folds: int = FOLDS, shrinkag
     return expected
 
 
-_CHOICES = """
-    with first as (
-        select run_id, requested_model as model, propensity from calls
-        where not cached and status not in (select unnest(?::varchar[]))
-        qualify row_number() over (partition by run_id order by started_at, attempt) = 1
-    )
-    select r.prompt_id, f.model, f.propensity, case r.status when 'answered' then r.quality when 'failed' then 0 end, r.task
-    from first f join runs r using (run_id)
-    where f.propensity is not null order by r.started_at, r.run_id
-"""
-
-
-def choices_of_query(query: Query) -> tuple[Choices, tuple[str, ...]]:
-    """Return the choices in a log, and the ids of their prompts: the model that each run asked first.
-
-    The reward is the run's quality, so fallbacks count as part of asking that model; a run without an answer is 0.
-    Runs without a score or a propensity are left out. DataError when nothing is left.
-    """
-    rows = [row for row in query(_CHOICES, [list(NOT_ASKED)]) if row[3] is not None]
-    if not rows:
-        raise DataError(
-            "the log holds no scored choice with a propensity", hint="route with a split, and score the answers"
-        )
-    models = tuple(sorted({row[1] for row in rows}))
-    tasks = {task: k for k, task in enumerate(dict.fromkeys(row[4] for row in rows))}
-    prompts = {prompt: k for k, prompt in enumerate(dict.fromkeys(row[0] for row in rows))}
-    found = Choices(
-        models=models,
-        action=np.array([models.index(row[1]) for row in rows], dtype=np.intp),
-        reward=np.array([row[3] for row in rows], dtype=float),
-        propensity=np.array([row[2] for row in rows], dtype=float),
-        strata=np.array([tasks[row[4]] for row in rows], dtype=np.intp),
-        clusters=None if len(prompts) == len(rows) else np.array([prompts[row[0]] for row in rows], dtype=np.intp),
-    )
-    return found, tuple(row[0] for row in rows)
-
-
 def _unsupported(choices: Choices, target: Floats) -> str | None:
     if bool((choices.propensity == 1).all()) and not _agrees(choices, target):
         return "not identifiable: the log always chose for certain; log with a chance of at least 0.05 for every model"
@@ -241,13 +207,34 @@ def _unsupported(choices: Choices, target: Floats) -> str | None:
     if choices.chances is not None:
         bad = wanted & (choices.chances <= 0)
     else:
-        bad = wanted & ~np.isin(np.arange(len(choices.models)), choices.action)[None, :]
+        columns = np.arange(len(choices.models))
+        others = (choices.propensity == 1)[:, None] & (columns[None, :] != choices.action[:, None])
+        bad = wanted & (others | ~np.isin(columns, choices.action)[None, :])
     if not bad.any():
         return None
     names = ", ".join(choices.models[int(k)] for k in np.flatnonzero(bad.any(axis=0)))
     return (
         f"no support: the target asks {names} on {int(bad.any(axis=1).sum()):,} prompts where the log could not have "
         "chosen it"
+    )
+
+
+def _thin(ess: float) -> str | None:
+    if ess >= TOO_FEW:
+        return None
+    return (
+        f"the effective sample size is {ess:.0f}, at least {TOO_FEW:.0f} are needed; log more choices like the target's"
+    )
+
+
+def _unlikely(weight: Floats, clusters: Ints | None) -> str | None:
+    """Return why the chances cannot be right: true ones make weights of mean 1."""
+    found = mean(weight, clusters)
+    if found.se is None or abs(found.value - 1) <= max(ODD * found.se, 1e-9):
+        return None
+    return (
+        f"the weights average {found.value:.2f} and not 1, so the logged chances are not those with which models were "
+        "chosen; log the chance of the draw that was made"
     )
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from routelab.core.errors import DataError, suggest
 from routelab.core.ports import Floats, TokenCounter
 from routelab.core.values import Model, Price, Prompt, Reply, Roster, Tokens
+from routelab.lab.choices import Choices
 from routelab.lab.readers import Rejected
 
 Bools: TypeAlias = NDArray[np.bool_]
@@ -58,8 +59,8 @@ class Outcomes:
     `quality`, `cost_usd`, `latency_s`, `input_tokens`, `output_tokens` are float arrays, prompts × models, NaN
     where nothing was recorded; `failed` says where a failure was recorded (quality 0 there). `cost_kind` names per
     model how its costs are known: "recorded", "tokens_x_listprice", "estimated", or None when it has none. `gates`
-    holds what gates gave, by their key. `rejected` are the rows of the files that were not taken: rows
-    in = rows kept + rejected.
+    holds what gates gave, by their key. `choices` are set where a log is too sparse to be a cube. `rejected` are the
+    rows of the files that were not taken: rows in = rows kept + rejected.
     """
 
     prompts: tuple[Prompt, ...]
@@ -78,6 +79,7 @@ class Outcomes:
     rejected: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = ()
     texts: Texts | None = None
+    choices: Choices | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.prompts), len(self.models))
@@ -146,8 +148,11 @@ class Outcomes:
 
     @property
     def single_choice(self) -> bool:
-        """No prompt was asked of two models, although there are several: choices were logged, not a cube."""
-        return len(self.models) > 1 and bool((self.asked.sum(axis=1) <= 1).all())
+        """Choices were logged, not a cube: of several models, chance or something else chose the one that each prompt met."""
+        asked = self.asked
+        if asked.any(axis=0).sum() < 2:
+            return False
+        return (self.choices is not None and self.choices.drawn) or bool((asked.sum(axis=1) <= 1).all())
 
     @property
     def roster(self) -> Roster:
@@ -187,6 +192,7 @@ class Outcomes:
             prompts=tuple(self.prompts[int(i)] for i in index),
             failed=self.failed[index],
             gates={key: given.at(index) for key, given in self.gates.items()},
+            choices=None if self.choices is None else self.choices.of_rows(index),
             **{name: getattr(self, name)[index] for name in MEASURES},
         )
 

@@ -73,9 +73,15 @@ def replay(
 
     Prompts are split by a hash of their id (clusters by their group, so they stay whole); what can be fitted is
     fitted on tune. The baseline is the single model that is best on tune, or an arm's or a model's name.
-    `confirm=0` reports on all prompts, and then nothing is called a winner. Raises DataError or ConfigError, one
+    `confirm=0` reports on all prompts, and then nothing is called a winner. Where each prompt met one model (`single_choice`),
+    arms are estimated from the logged choices; `Comparison.how` says which of the two it is. Raises DataError or ConfigError, one
     line, for an arm that cannot be replayed.
     """
+    if outcomes.single_choice:
+        from routelab.lab.counterfactual import counterfactual
+
+        terms_ = {"confirm": confirm, "margin": margin, "seed": seed, "baseline": baseline}
+        return counterfactual(outcomes, arms, plan_for=plan_for or planned, **terms_)  # type: ignore[arg-type]
     check(confirm, margin)
     halves = halve(outcomes, confirm, seed)
     entries = tuple(entry_of(name, arm, halves, plan_for or planned) for name, arm in arms.items())
@@ -250,6 +256,11 @@ def terms_of(outcomes: Outcomes, halves: Halves, *, margin: float, seed: int, ar
 def compare_entries(halves: Halves, entries: Sequence[Entry], baseline: Entry, terms: Terms) -> Comparison:
     """Return the comparison of walked arms on the confirm split, with every control."""
     outcomes, clusters = halves.confirm, halves.confirm.clusters
+    if outcomes.single_choice:
+        raise DataError(
+            "each prompt met one model only, so other choices cannot be replayed",
+            hint="replay named arms, which is off-policy then; or collect every model's answer",
+        )
     terms = dataclasses.replace(terms, notes=(*terms.notes, *defaults(entries)))
     best, least = best_single(halves.tune), cheapest(halves.tune)
     assert best is not None  # `baseline_of` has refused outcomes without a quality

@@ -27,6 +27,7 @@ def result(comparison: Comparison) -> dict[str, Any]:
     return {
         "routelab": __version__,
         "dataset": terms.dataset,
+        "method": comparison.how,
         "seed": terms.seed,
         "margin": terms.margin,
         "split": {"tune": terms.tune, "confirm": terms.confirm},
@@ -48,6 +49,7 @@ def result(comparison: Comparison) -> dict[str, Any]:
                 "tune_cost_usd": _number(arm.tune_cost_usd),
                 "optimism": _number(arm.optimism),
                 "nominated": terms.nominated is None or arm.name in terms.nominated,
+                **_off_policy(comparison, arm),
             }
             for arm in comparison.arms
         ],
@@ -96,6 +98,7 @@ def text(comparison: Comparison) -> str:
         ),
         f"baseline {_named(comparison.baseline)}; margin {100 * terms.margin:g} points; intervals 95 %; seed {terms.seed}"
         + (f"; costs {' and '.join(terms.cost_kinds)}" if terms.cost_kinds else "; no costs recorded"),
+        *([] if comparison.answers else [comparison.how]),
         *terms.notes,
         "",
     ]
@@ -142,6 +145,20 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def _off_policy(comparison: Comparison, arm: Arm) -> dict[str, Any]:
+    found = comparison.estimates.get(arm.name)
+    if found is None:
+        return {}
+    said = {
+        "snips": None if found.snips is None else _number(found.snips.value),
+        "snips_ci": _ends(found.snips),
+        "effective_n": _number(found.ess),
+        "largest_weight": _number(found.max_weight),
+        "refused": found.refused,
+    }
+    return {"off_policy": said}
 
 
 def _controls(comparison: Comparison) -> dict[str, Any]:

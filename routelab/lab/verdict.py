@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from routelab.core.plan import NOBODY
 from routelab.lab.compare import ALPHA, Arm, Comparison, same
 from routelab.lab.controls import best_single, cheapest, mean_costs, mean_qualities, zero_router
 from routelab.lab.statistics import Estimate
+
+if TYPE_CHECKING:
+    from routelab.lab.offpolicy import OffPolicy
 
 
 def decide(comparison: Comparison) -> tuple[Arm | None, str]:
@@ -42,6 +46,9 @@ def adoptable(arm: Arm) -> bool:
 
 def _decided(comparison: Comparison) -> tuple[Arm | None, str]:
     terms = comparison.terms
+    shaky = _unidentified(comparison)
+    if shaky is not None:
+        return None, f"nothing is called a winner: {shaky}"
     lone = _one_for_all(comparison)
     if not terms.final:
         advice = "" if lone is None else f"; on these figures, do not route: {lone}"
@@ -57,18 +64,41 @@ def _decided(comparison: Comparison) -> tuple[Arm | None, str]:
 
 def _unsettled(comparison: Comparison) -> str:
     terms = comparison.terms
-    if comparison.outcomes is None:
+    if comparison.outcomes is None and not comparison.estimates:
         return f"only {terms.confirm:,} prompts were finished by every arm"
     return f"there is no confirm split, the arms were looked at on all {terms.confirm:,} prompts"
 
 
+def _unidentified(comparison: Comparison) -> str | None:
+    """Return why logged choices cannot settle anything: the baseline's estimate is too weak, or every other arm's is."""
+    estimates, base = comparison.estimates, comparison.baseline.name
+    weak = {name: _weak(found) for name, found in estimates.items() if not found.settles}
+    others = [arm.name for arm in comparison.arms if arm.name != base]
+    if base in weak:
+        return f"the baseline {_label(comparison.baseline)} is {weak[base]}"
+    if not others or any(name not in weak for name in others):
+        return None
+    return f"{others[0]} is {weak[others[0]]}" + (
+        f", nor can another of the {len(others)} arms be judged" if len(others) > 1 else ""
+    )
+
+
+def _weak(found: OffPolicy) -> str:
+    if found.refused is None:
+        return f"estimated from an effective {found.ess:.0f} prompts only; log more choices like its own"
+    words = found.refused
+    return words if words.startswith("not identifiable") else f"not identifiable: {words}"
+
+
 def _contenders(comparison: Comparison) -> list[Arm]:
-    """Return the arms that may win: nominated, and not the baseline under another name."""
+    """Return the arms that may win: nominated, identifiable where choices were logged, not the baseline under another name."""
     nominated = comparison.terms.nominated
     return [
         arm
         for arm in comparison.arms
-        if (nominated is None or arm.name in nominated) and not same(arm.walked, comparison.baseline.walked)
+        if (nominated is None or arm.name in nominated)
+        and not same(arm.walked, comparison.baseline.walked)
+        and (arm.name not in comparison.estimates or comparison.estimates[arm.name].settles)
     ]
 
 

@@ -20,8 +20,9 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
+from routelab.lab.choices import Choices
 from routelab.lab.metrics import apgr, pgr
-from routelab.lab.offpolicy import Choices, evaluate
+from routelab.lab.offpolicy import evaluate
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.power import Aim, plan, prompts_needed
 from routelab.lab.replay import replay

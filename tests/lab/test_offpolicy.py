@@ -12,12 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routelab.config import RouteConfig
 from routelab.core.errors import DataError
 from routelab.core.events import Answered, Routed, Scored, Unanswered
 from routelab.core.plan import Gate
 from routelab.core.run import Run
 from routelab.core.values import Message, Prompt, Tokens
-from routelab.lab.offpolicy import EXACT, OFF_POLICY, Choices, choices_of_query, crossfitted, evaluate, exact, target_of
+from routelab.lab.choices import Choices
+from routelab.lab.logged import choices_of_query
+from routelab.lab.offpolicy import EXACT, OFF_POLICY, crossfitted, evaluate, exact, target_of
 from routelab.store import Log
 from routelab.strategies import Fixed, Random, Split
 
@@ -96,6 +99,24 @@ def test_a_prompt_on_which_the_log_had_no_chance_is_refused_even_if_it_is_one() 
     assert evaluate(dataclasses.replace(logged, chances=np.full((400, 2), 0.5)), always(logged, 0)).refused is None
 
 
+def test_a_model_has_no_support_where_another_was_chosen_for_certain() -> None:
+    rng = np.random.default_rng(12)
+    action = np.where(np.arange(400) < 100, 0, rng.integers(0, 2, 400))
+    logged = choices(rng, action=action, propensity=np.where(np.arange(400) < 100, 1.0, 0.5))
+    found = evaluate(logged, always(logged, 1))
+    assert found.refused is not None
+    assert found.refused.startswith("no support: the target asks b on 100 prompts")
+    assert evaluate(logged, always(logged, 0)).refused is None
+
+
+def test_chances_that_are_not_those_of_the_draw_are_found_out() -> None:
+    rng = np.random.default_rng(13)
+    logged = choices(rng, 2000, action=(rng.random(2000) < 0.3).astype(np.intp))
+    found = evaluate(logged, always(logged, 1))
+    assert found.refused is not None
+    assert found.refused.startswith("the weights average 0.6")
+
+
 def test_a_log_without_chance_can_say_nothing_about_another_router_and_everything_about_its_own() -> None:
     logged = choices(np.random.default_rng(4), propensity=np.ones(400))
     found = evaluate(logged, always(logged, 0))
@@ -171,10 +192,28 @@ def test_an_arms_first_choice_is_its_target() -> None:
     logged = choices(np.random.default_rng(9), 40)
     prompts = [Prompt(id=f"p{i}", messages=()) for i in range(40)]
     assert target_of(Fixed(model="b"), logged, prompts).tolist() == [[0.0, 1.0]] * 40
-    drawn = target_of(Random(models=("a", "b")), logged, prompts)
-    assert set(map(tuple, drawn.tolist())) == {(0.0, 1.0), (1.0, 0.0)}
+    # Whoever draws counts with its chances: the log may have drawn from the same numbers.
+    assert target_of(Random(models=("a", "b")), logged, prompts).tolist() == [[0.5, 0.5]] * 40
+    assert target_of(Split(weights={"b": 3, "a": 1}), logged, prompts).tolist() == [[0.25, 0.75]] * 40
+    config = RouteConfig(name="c", models=["b", "a"], strategy={"kind": "random"})
+    assert target_of(config, logged, prompts).tolist() == [[0.5, 0.5]] * 40
     with pytest.raises(DataError, match="'z' has no logged choices"):
         target_of(Split(weights={"a": 1, "z": 1}), logged, prompts)
+
+    class Says:
+        def plan(self, asked: Any, roster: Any) -> Any:
+            return Random(models=("a", "b")).plan(asked, roster)
+
+        def chances(self, asked: Any, roster: Any) -> Any:
+            return np.tile([0.9, 0.1], (len(asked), 1))
+
+    assert target_of(Says(), logged, prompts).tolist() == [[0.9, 0.1]] * 40
+
+    class Silent:
+        plan = Says.plan
+
+    with pytest.raises(DataError, match="does not say the chances"):
+        target_of(Silent(), logged, prompts)
 
     class Gated:
         def plan(self, asked: Any, roster: Any) -> Any:
