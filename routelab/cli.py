@@ -138,7 +138,9 @@ def _replay_flags(replay: argparse.ArgumentParser) -> None:
     replay.add_argument("--dataset", metavar="NAME", help="the rows with this name in the column `dataset`")
     replay.add_argument("--models", nargs="+", metavar="M", help="these models only")
     replay.add_argument(
-        "--arms", metavar="arms.yaml", help="the configs to compare; without it, configs are searched for"
+        "--arms",
+        metavar="arms.yaml",
+        help="the configs to compare; without it, configs are searched for (single models where only logged choices are there)",
     )
     replay.add_argument(
         "--confirm", type=float, default=0.4, help="share of prompts kept for the final report (0: none)"
@@ -195,6 +197,7 @@ def _replay(options: argparse.Namespace) -> int:
     from routelab.lab.report import text, write
     from routelab.lab.reuse import Beside, counted
     from routelab.lab.search import search
+    from routelab.strategies import Fixed
 
     for target in (options.out, options.export):
         if target and not Path(target).parent.is_dir():
@@ -211,6 +214,9 @@ def _replay(options: argparse.Namespace) -> int:
     )
     if options.models:
         outcomes = outcomes.only(options.models)
+    if arms is None and outcomes.single_choice:
+        # A search would have to know what every model had answered; the single models can be estimated.
+        arms = {model: Fixed(model=model) for model in outcomes.models}
     if arms is None:
         comparison = search(outcomes, confirm=options.confirm, margin=options.margin, seed=options.seed)
     else:

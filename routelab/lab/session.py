@@ -243,7 +243,11 @@ class Lab:
         seed: int = 0,
         baseline: str | None = None,
     ) -> Comparison:
-        """Return the comparison of arms over recorded outcomes, on the confirm split; no model is called."""
+        """Return the comparison of arms over recorded outcomes, on the confirm split; no model is called.
+
+        Where each prompt met one model only, chosen by chance (`outcomes.single_choice`), arms are estimated off-policy; what
+        cannot be told is refused. The comparison's `how` says which of the two it is.
+        """
         from routelab.lab.replay import replay
         from routelab.lab.reuse import InLog, counted
 
