@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from routelab import strict
@@ -17,12 +18,20 @@ from routelab.strategies.fixed import Fixed
 from routelab.strategies.learned import Learned
 from routelab.strategies.random import Random
 from routelab.strategies.rules import Rules
+from routelab.strategies.semantic import Semantic
 from routelab.strategies.split import Split
 
-KINDS: Mapping[str, type] = {"fixed": Fixed, "rules": Rules, "split": Split, "random": Random, "bandit": Bandit}
-DEFAULTS: Mapping[str, type] = {"rules": Rules, "random": Random}
+KINDS: Mapping[str, type] = {
+    "fixed": Fixed,
+    "rules": Rules,
+    "split": Split,
+    "random": Random,
+    "bandit": Bandit,
+    "semantic": Semantic,
+}
+DEFAULTS: Mapping[str, type] = {"rules": Rules, "random": Random, "semantic": Semantic}
 """Strategies that work without parameters, so that their kind alone names an arm."""
-PLANNED = ("semantic", "arbitrage", "cascade", "agreement")
+PLANNED = ("arbitrage", "cascade", "agreement")
 
 __all__ = [
     "DEFAULTS",
@@ -33,6 +42,7 @@ __all__ = [
     "Learned",
     "Random",
     "Rules",
+    "Semantic",
     "Split",
     "kind_of",
     "spec_of",
@@ -62,6 +72,10 @@ def strategy_of(spec: Mapping[str, Any], document: strict.Document | None = None
             f"{document.where('strategy', 'kind')}: unknown '{kind}'{'' if near is None else '; ' + near}",
             hint=None if near else f"kinds: {', '.join(KINDS)}",
         )
+    located = getattr(KINDS[kind], "located", None)
+    if located is not None:
+        # Files that a strategy names lie beside the config's.
+        values = dict(located(values, Path(document.name).parent))
     built: Strategy = strict.build(KINDS[kind], values, ("strategy",), document)
     return built
 
