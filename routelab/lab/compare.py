@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from routelab.lab.charts import Chart
     from routelab.lab.controls import Controls
+    from routelab.lab.evaluation import By, Evaluation
     from routelab.lab.offpolicy import OffPolicy
     from routelab.present import Table
 
@@ -59,7 +60,8 @@ class Figures:
 class Arm:
     """A named configuration with what it did on the prompts reported, and on the tune split where there was one.
 
-    `errors` says for which of the prompts reported (by position) its strategy could not decide, so that the default did.
+    `errors` says for which of the prompts reported (by position) its strategy could not decide, so that the default did;
+    `predicted` (n,) is the quality that the strategy predicted for the model that answered, NaN where it did not.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Arm:
     figures: Figures
     tune: Walked | None = None
     errors: Mapping[int, str] = field(default_factory=dict)
+    predicted: Floats | None = None
 
     @property
     def tune_quality(self) -> float | None:
@@ -141,6 +144,7 @@ class Comparison:
     terms: Terms
     controls: Controls | None = None
     outcomes: Outcomes | None = None
+    tune: Outcomes | None = None
     prompts: tuple[Prompt, ...] = ()
     answers: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     tags: Mapping[str, Any] = field(default_factory=dict)
@@ -206,6 +210,17 @@ class Comparison:
                 hint=f"export(..., arm=NAME) writes one of {', '.join(a.name for a in self.arms)}, stamped unconfirmed",
             )
         return written
+
+    def by(self, what: By = None, **options: Any) -> Evaluation:
+        """Return the arms slice by slice: `what` is "task", "difficulty", "group", a tag, a function of a prompt, or None.
+
+        Each slice has the paired difference from the baseline, corrected for the number of slices, cost and wait, and
+        beyond that F1 of labels, abstention, confidently wrong answers, calibration and selective risk where they can be had.
+        Options are those of `evaluation.evaluate`: arms, confidence, at_least, bins.
+        """
+        from routelab.lab.evaluation import evaluate
+
+        return evaluate(self, what, **options)
 
     def report(self, arm: str | None = None) -> Table:
         """Return the reporting block of an arm (default: the winner, else the first that is not the baseline) as a table."""
@@ -322,6 +337,7 @@ class Entry:
     walked: Walked
     tune: Walked | None = None
     errors: Mapping[int, str] = field(default_factory=dict)
+    predicted: Floats | None = None
 
 
 def defaults(entries: Sequence[Entry]) -> tuple[str, ...]:
@@ -368,7 +384,13 @@ def _arm(entry: Entry, baseline: Entry, margin: float, clusters: Ints | None) ->
             own, (walked.quality, walked.cost_usd), (base.quality, base.cost_usd), margin=margin, clusters=clusters
         )
     return Arm(
-        name=entry.name, config=entry.config, walked=walked, figures=figures, tune=entry.tune, errors=entry.errors
+        name=entry.name,
+        config=entry.config,
+        walked=walked,
+        figures=figures,
+        tune=entry.tune,
+        errors=entry.errors,
+        predicted=entry.predicted,
     )
 
 

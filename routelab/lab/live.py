@@ -8,6 +8,7 @@ import numpy as np
 
 from routelab.answer import Answer
 from routelab.config import RouteConfig
+from routelab.core.ports import Floats
 from routelab.core.values import Prompt
 from routelab.lab.compare import Comparison, Entry, Terms, assess, defaults
 from routelab.lab.trial import walked_of
@@ -32,7 +33,13 @@ def judged(
     """
     models = tuple(dict.fromkeys(name for config in configs.values() for name in config.names))
     entries = [
-        Entry(name=name, config=configs[name], walked=walked_of(rows, models), errors=_errors(rows))
+        Entry(
+            name=name,
+            config=configs[name],
+            walked=walked_of(rows, models),
+            errors=_errors(rows),
+            predicted=_predicted(rows),
+        )
         for name, rows in answers.items()
     ]
     groups = [p.group or p.id for p in prompts]
@@ -69,3 +76,17 @@ def judged(
 def _errors(answers: Sequence[Answer]) -> dict[int, str]:
     decided = [a.run.routed for a in answers]
     return {i: routed.error for i, routed in enumerate(decided) if routed is not None and routed.error is not None}
+
+
+def _predicted(answers: Sequence[Answer]) -> Floats | None:
+    """Return the quality that the strategy predicted for the model that answered, NaN where it did not; None without any."""
+    found = np.array([_foretold(a) for a in answers], dtype=float)
+    return None if np.isnan(found).all() else found
+
+
+def _foretold(answer: Answer) -> float:
+    routed = answer.run.routed
+    if routed is None or answer.error is not None:
+        return float("nan")
+    said = next((c.quality for c in routed.considered if c.model == answer.model), None)
+    return float("nan") if said is None else said

@@ -11,6 +11,7 @@ import numpy as np
 
 from routelab.core.errors import ConfigError, DataError, suggest
 from routelab.core.plan import NOBODY, Plan
+from routelab.core.ports import Floats
 from routelab.core.values import Prompt, Roster, draw
 from routelab.lab.compare import Arm, Comparison, Entry, Terms, assess, defaults
 from routelab.lab.controls import (
@@ -129,13 +130,22 @@ def entry_of(name: str, arm: Any, halves: Halves, plan_for: Planner) -> Entry:
     known_models(name, arm, halves.tune)
     fitted = fit(arm, halves.tune)
     plan = plan_for(fitted, halves.confirm.prompts, halves.confirm.roster)
+    walk = walked(name, fitted, halves.confirm, lambda *_: plan)
     return Entry(
         name=name,
         config=fitted,
-        walked=walked(name, fitted, halves.confirm, lambda *_: plan),
+        walked=walk,
         tune=walked(name, fitted, halves.tune, plan_for) if halves.held_out else None,
         errors=plan.errors,
+        predicted=_predicted(plan, walk),
     )
+
+
+def _predicted(plan: Plan, walk: Walked) -> Floats | None:
+    """Return what the plan predicted for the model that answered, NaN where nobody did."""
+    if plan.quality is None:
+        return None
+    return np.where(walk.model == NOBODY, np.nan, plan.quality[np.arange(len(plan)), walk.model])
 
 
 def known_models(name: str, arm: Any, outcomes: Outcomes) -> None:
@@ -269,7 +279,14 @@ def compare_entries(halves: Halves, entries: Sequence[Entry], baseline: Entry, t
         controls["cheapest"] = _single_entry("cheapest", least, halves)
     judged, base = assess(entries, baseline, terms, clusters)
     held = {arm.name: arm for arm in assess(list(controls.values()), baseline, terms, clusters)[0]}
-    comparison = Comparison(arms=judged, baseline=base, models=outcomes.models, terms=terms, outcomes=outcomes)
+    comparison = Comparison(
+        arms=judged,
+        baseline=base,
+        models=outcomes.models,
+        terms=terms,
+        outcomes=outcomes,
+        tune=halves.tune if halves.held_out else None,
+    )
     of = comparison.winner() or _most_promising(comparison) or base
     return dataclasses.replace(
         comparison,
