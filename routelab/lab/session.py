@@ -6,7 +6,7 @@ import dataclasses
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from routelab.caching import Exact
 from routelab.config import RouteConfig
@@ -23,6 +23,8 @@ from routelab.strategies import DEFAULTS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from routelab.lab.adaptation import Adaptation
+    from routelab.lab.allocation import BestArm
     from routelab.lab.axes import Grid
     from routelab.lab.collect import Headway, Retry
     from routelab.lab.compare import Comparison
@@ -232,6 +234,52 @@ class Lab:
 
         names = self.fleet.roster(models).names
         return estimate(self, Dataset.of(data), names, Order(name=name, seed=seed, retry=retry))
+
+    def adapt(
+        self,
+        data: object,
+        config: str | RouteConfig | Strategy,
+        *,
+        batch: int = 32,
+        rounds: int | None = None,
+        budget_usd: float | None = None,
+        stop: Literal["best-arm"] | BestArm | None = None,
+        jobs: int = 8,
+        seed: int = 0,
+        scorer: Scorer | None = None,
+        heard: Listener | None = None,
+    ) -> Adaptation:
+        """Let a bandit learn live: play a batch with what it knows, score it, learn, go on; return what came of it.
+
+        Ends when every prompt was played once, after `rounds` batches, when the budget is spent, when somebody interrupts (what
+        is finished is returned), or with `stop="best-arm"` as soon as the best model is known with an error of at most
+        5 % (`BestArm(delta=..., epsilon=...)` for others). The result's `config` has learned; every run is in the log with the chance
+        of its draw. Raises ConfigError for a strategy that does not learn, or prompts without a scorer.
+        """
+        from routelab.lab.adapt import Course, adapt, rule_of
+
+        course = Course(
+            batch=batch, rounds=rounds, budget_usd=budget_usd, stop=rule_of(stop), jobs=jobs, seed=seed, scorer=scorer
+        )
+        return adapt(self, Dataset.of(data), self.config(config, "bandit"), course, heard=heard)
+
+    def bandit_replay(
+        self,
+        outcomes: Outcomes,
+        config: str | RouteConfig | Strategy,
+        *,
+        batch: int = 32,
+        rounds: int | None = None,
+        stop: Literal["best-arm"] | BestArm | None = None,
+        seed: int = 0,
+    ) -> Adaptation:
+        """Let a bandit learn over recorded outcomes, of which it sees only what it drew; no model is called."""
+        from routelab.lab.adapt import Course, bandit_replay, rule_of
+
+        given = self._recorded(config, outcomes)
+        if not isinstance(given, RouteConfig):
+            given = RouteConfig(name="bandit", models=outcomes.models, strategy=given)
+        return bandit_replay(outcomes, given, Course(batch=batch, rounds=rounds, stop=rule_of(stop), seed=seed))
 
     def replay(
         self,
