@@ -31,7 +31,7 @@ from routelab.core.errors import (
 )
 from routelab.core.ports import PriceList, TokenCounter
 from routelab.core.values import Finish, Model, Prompt, Reply, Request, Tokens, TokensSource, digest, draw
-from routelab.providers import phrasing
+from routelab.providers import opinions, phrasing
 from routelab.providers.catalog import CATALOG, MAX_OUTPUT_TOKENS, Profile
 from routelab.providers.tokens import Counter
 
@@ -47,6 +47,10 @@ NEARLY = 0.6
 """How much easier, in levels, it is to get most of a `contains` prompt's points than all of them."""
 POPULAR = 0.6
 """Share of mistakes that are the prompt's most tempting one, so that wrong models tend to agree with each other."""
+STEADY = 0.6
+"""Share of a model's own luck that another sample of the same prompt has again."""
+SAMPLE = "sample"
+"""The tag of a prompt that asks for another sample; a temperature of 0 gives the same one all the same."""
 
 FRAME_TOKENS = 3
 """Input tokens that a chat format adds a message, and once more to begin the answer."""
@@ -116,21 +120,33 @@ def guessed(text: str) -> float:
     return min(max(level, 1.0), 5.0)
 
 
-def luck(prompt_key: str, profile: Profile, seed: int = 0) -> float:
-    """Return the model's luck on a prompt, uniform in (0, 1), low is good: part shared by all, part by the family."""
+def luck(prompt_key: str, profile: Profile, seed: int = 0, sample: str = "") -> float:
+    """Return the model's luck on a prompt, uniform in (0, 1), low is good: part shared by all, part by the family.
+
+    Another `sample` keeps what is shared, and most of the model's own.
+    """
     common = _gauss(draw(seed, "prompt", prompt_key))
     kin = _gauss(draw(seed, "family", profile.family, prompt_key))
     own = _gauss(draw(seed, "model", profile.name, prompt_key))
+    if sample:
+        fresh = _gauss(draw(seed, "sample", sample, profile.name, prompt_key))
+        own = math.sqrt(STEADY) * own + math.sqrt(1.0 - STEADY) * fresh
     return _NORMAL.cdf(math.sqrt(SHARED) * common + math.sqrt(KIN) * kin + math.sqrt(1.0 - SHARED - KIN) * own)
 
 
-def verdict(prompt: Prompt, profile: Profile, seed: int = 0) -> Verdict:
+def verdict(prompt: Prompt, profile: Profile, seed: int = 0, sample: str = "") -> Verdict:
     """Return how the model does on the prompt: never worse with more skill, never better with more difficulty."""
-    u = luck(key(prompt), profile, seed)
+    u = luck(key(prompt), profile, seed, sample)
     skill, level = profile.skill_at(prompt.task), difficulty(prompt, seed)
     if u < chance(skill, level):
         return "right"
     return "nearly" if u < chance(skill + NEARLY, level) else "wrong"
+
+
+def insight(prompt: Prompt, profile: Profile) -> float:
+    """Return how well the model understands what it is asked to judge, 0 to 1: judging is easier than answering."""
+    level = guessed(prompt.tags.get(opinions.QUESTION, "")) if prompt.difficulty is None else float(prompt.difficulty)
+    return chance(profile.skill_at(prompt.task) + opinions.SLACK, level)
 
 
 def practice_models(prices: PriceList) -> tuple[Model, ...]:
@@ -171,7 +187,8 @@ class Practice:
         RateLimited, ServerFailed or TimedOut.
         """
         profile = _profile(request.model)
-        prompt_key = key(request.prompt)
+        sample = _sample(request)
+        prompt_key = key(request.prompt) + (f"#{sample}" if sample else "")
         reply = self._reply(request, profile, prompt_key)
         first, seconds = reply.ttft_s or 0.0, reply.latency_s or 0.0
         trouble = self._trouble(request, profile, prompt_key)
@@ -224,10 +241,12 @@ class Practice:
         prompt, names = request.prompt, (profile.name, prompt_key)
         if draw(self.seed, "refusal", *names) < profile.refusal:
             return phrasing.REFUSAL, "refusal"
+        if opinions.wanted(prompt) is not None:
+            return opinions.opinion(prompt, prompt_key, profile, insight(prompt, profile), self.seed), "stop"
         right = phrasing.truth(prompt)
         if right is None:
             return phrasing.unscripted(request.messages, profile.name, self.seed), "stop"
-        outcome = verdict(prompt, profile, self.seed)
+        outcome = verdict(prompt, profile, self.seed, _sample(request))
         text = right if outcome == "right" else None
         if outcome == "nearly":
             text = phrasing.half(prompt, draw(self.seed, "point", *names))
@@ -239,7 +258,7 @@ class Practice:
 
     def _mistake(self, prompt: Prompt, profile: Profile, prompt_key: str) -> str:
         wrong = phrasing.mistakes(prompt)
-        tempting = int(draw(self.seed, "tempting", prompt_key) * len(wrong))
+        tempting = int(draw(self.seed, "tempting", key(prompt)) * len(wrong))
         own = int(draw(self.seed, "mistake", profile.name, prompt_key) * len(wrong))
         return wrong[tempting if draw(self.seed, "popular", profile.name, prompt_key) < POPULAR else own]
 
@@ -297,6 +316,10 @@ class Practice:
             for part in parts[start : start + step]:
                 emit(part)
             await self._wait(seconds * len(parts[start : start + step]) / len(parts))
+
+
+def _sample(request: Request) -> str:
+    return "" if request.temperature == 0 else request.prompt.tags.get(SAMPLE, "")
 
 
 def _profile(model: Model) -> Profile:
