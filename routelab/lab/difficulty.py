@@ -15,7 +15,7 @@ from routelab.core.errors import DataError
 from routelab.core.plan import NOBODY
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt
-from routelab.lab.outcomes import Bools, Ints, Outcomes
+from routelab.lab.outcomes import Ints, Outcomes
 
 BANDS = ("easy", "medium", "hard")
 UNKNOWN = "not known"
@@ -40,7 +40,7 @@ class Others:
     """Bands of prompts by what models made of them; `tune`, where there is one, says what models usually make of prompts.
 
     A prompt's ease is the mean over models of quality minus the model's own mean; the bands are the thirds of that on
-    tune, so that they mean the same for every split. Raises DataError for fewer than three models.
+    tune, with the same models left out there. Raises DataError for fewer than three models.
     """
 
     def __init__(self, reported: Outcomes, tune: Outcomes | None) -> None:
@@ -52,22 +52,23 @@ class Others:
         seen = reported if tune is None else tune
         means = np.array([_mean(column) for column in seen.quality.T])
         self.lead: Floats = reported.quality - means
-        everyone = np.ones(seen.quality.shape, dtype=np.bool_)
-        self.cuts = _cuts(_ease(seen.quality - means, everyone))
+        self.usual: Floats = seen.quality - means
         self.of_tune = tune is not None
 
-    def bands(self, *answered: Ints) -> list[str]:
-        """Return the bands (n,) without the models that answered, one array (n,) of columns an arm."""
-        allowed: Bools = np.ones(self.lead.shape, dtype=np.bool_)
-        for columns in answered:
-            rows = np.flatnonzero(columns != NOBODY)
-            allowed[rows, columns[rows]] = False
-        return _banded(_ease(self.lead, allowed), self.cuts)
+    def bands(self, answered: Sequence[Ints], usually: Sequence[Ints]) -> list[str]:
+        """Return the bands (n,) without the models that answered: `answered` the prompts reported, `usually` those of tune.
+
+        Each is one array of columns an arm; without a tune split both are the same.
+        """
+        return _banded(_ease(self.lead, answered), _cuts(_ease(self.usual, usually)))
 
 
-def _ease(lead: Floats, allowed: Bools) -> Floats:
-    """Return the mean lead over the models that are allowed and known, NaN where there are too few."""
-    counted = allowed & ~np.isnan(lead)
+def _ease(lead: Floats, answered: Sequence[Ints]) -> Floats:
+    """Return the mean lead over the models that did not answer and are known, NaN where there are too few."""
+    counted = ~np.isnan(lead)
+    for columns in answered:
+        rows = np.flatnonzero(columns != NOBODY)
+        counted[rows, columns[rows]] = False
     n = counted.sum(axis=1)
     total = np.where(counted, lead, 0.0).sum(axis=1)
     return np.where(n >= LEAST_OTHERS, total / np.maximum(n, 1), np.nan)
@@ -75,11 +76,8 @@ def _ease(lead: Floats, allowed: Bools) -> Floats:
 
 def _cuts(ease: Floats) -> Floats:
     known = ease[~np.isnan(ease)]
-    if len(known) == 0:
-        raise DataError(
-            "difficulty: no prompt was answered by two models", hint="record more models for the same prompts"
-        )
-    found: Floats = np.quantile(known, (1 / 3, 2 / 3))
+    # Where nothing is known there are no bands either, so the cuts do not matter.
+    found: Floats = np.quantile(known, (1 / 3, 2 / 3)) if len(known) else np.zeros(2)
     return found
 
 

@@ -7,6 +7,7 @@ wrong answers that came with a confidence of at least `at_least` where confidenc
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -140,13 +141,15 @@ def evaluate(
     confidence: str | None = None,
     at_least: float = 0.9,
     bins: int = BINS,
+    beyond: bool = True,
 ) -> Evaluation:
     """Return every arm (or those named) on every slice of the prompts reported, against the baseline.
 
     `by` is "task", "difficulty" (the prompts' own, else estimated from other models), "group", the name of a tag, a
     function of a prompt, or None for all prompts as one. `confidence` is "predicted" (the quality that the strategy
-    predicted for the model that answered) or the key of a gate; None takes "predicted" where a strategy predicts. Raises
-    ConfigError for a name that is not there, DataError when difficulty cannot be told.
+    predicted for the model that answered) or the key of a gate; None takes "predicted" where a strategy predicts.
+    `beyond=False` leaves it at quality, cost and wait, and reads no answer. Raises ConfigError for a name that is not
+    there, DataError when difficulty cannot be told.
     """
     shown = _shown(comparison, arms)
     prompts = comparison.outcomes.prompts if comparison.outcomes is not None else comparison.prompts
@@ -160,15 +163,17 @@ def evaluate(
             rows = slices.of(arm)[name]
             if rows.any():
                 view = _View(rows=rows, clusters=None if clusters is None else clusters[rows])
-                source, values = sources[arm.name]
-                parts.append(_part(name, arm, comparison, view, known, source, values, at_least=at_least, bins=bins))
+                part = _difference(name, arm, comparison, view)
+                if beyond and not part.small:
+                    part = _beyond(part, arm, known, view, sources[arm.name], at_least=at_least, bins=bins)
+                parts.append(part)
     return Evaluation(
         by=slices.by,
         parts=_corrected(parts),
         baseline=comparison.baseline.name,
         dataset=comparison.terms.dataset,
         simulated=comparison.terms.simulated,
-        notes=(*slices.notes, *_notes(parts, known, at_least)),
+        notes=(*slices.notes, *_notes(parts, known, at_least, beyond=beyond)),
     )
 
 
@@ -178,63 +183,48 @@ class _View:
     clusters: Ints | None
 
 
-def _part(
-    name: str,
-    arm: Arm,
-    comparison: Comparison,
-    view: _View,
-    known: _Answers,
-    source: str | None,
-    values: Floats | None,
-    *,
-    at_least: float,
-    bins: int,
-) -> Part:
+def _difference(name: str, arm: Arm, comparison: Comparison, view: _View) -> Part:
     own, base = arm.walked.take(view.rows), comparison.baseline.walked.take(view.rows)
     figures = figures_of(own, view.clusters)
-    if figures.n < ENOUGH:
-        return Part(slice=name, arm=arm.name, figures=figures, confidence=source)
-    difference = None
-    if arm.name != comparison.baseline.name and not same(own, base):
-        figures = against(
-            figures,
-            (own.quality, own.cost_usd),
-            (base.quality, base.cost_usd),
-            margin=comparison.terms.margin,
-            clusters=view.clusters,
-        )
-        difference = None if figures.against is None else figures.against.difference
+    # What gives the baseline's answers asks no question.
+    if figures.n < ENOUGH or arm.name == comparison.baseline.name or same(own, base):
+        return Part(slice=name, arm=arm.name, figures=figures)
+    figures = against(
+        figures,
+        (own.quality, own.cost_usd),
+        (base.quality, base.cost_usd),
+        margin=comparison.terms.margin,
+        clusters=view.clusters,
+    )
+    difference = None if figures.against is None else figures.against.difference
+    return Part(slice=name, arm=arm.name, figures=figures, difference=difference)
+
+
+def _beyond(
+    part: Part, arm: Arm, known: _Answers, view: _View, confidence: _Confidence, *, at_least: float, bins: int
+) -> Part:
+    """Return the part with what is known of labels, abstention and confidence."""
+    own, groups = arm.walked.take(view.rows), view.clusters
     answered = (own.model != NOBODY) & ~np.isnan(own.quality)
     wrong = (own.quality < WRONG).astype(float)
     abstains = known.abstains(arm)[view.rows]
-    groups = view.clusters
-    held = None if values is None else values[view.rows]
-    sure = answered & (np.zeros(len(own), dtype=np.bool_) if held is None else ~np.isnan(held))
-    given_ = None
-    if held is not None and sure.sum() >= ENOUGH:
-        among = None if groups is None else groups[sure]
-        given_ = confidently_wrong(held[sure], wrong[sure], among, at_least=at_least)
-    else:
-        told = answered & (wrong == 1) & ~np.isnan(abstains)
-        given_ = _share(1 - abstains, told, groups)
-    calibrated, risks = None, None
-    if held is not None and sure.sum() >= ENOUGH:
-        among = None if groups is None else groups[sure]
-        seed = comparison.terms.seed
-        calibrated = calibration(held[sure], own.quality[sure], among, bins=bins, seed=seed)
-        risks = selective(held[sure], own.quality[sure], among, seed=seed)
-    return Part(
-        slice=name,
-        arm=arm.name,
-        figures=figures,
-        difference=difference,
+    part = dataclasses.replace(
+        part,
         classified=known.classified(arm, view.rows, groups),
         token_f1=_share(own.quality, known.by_words[view.rows] & ~np.isnan(own.quality), groups),
         abstained=_share(abstains, answered & ~np.isnan(abstains), groups),
-        confidently_wrong=given_,
-        confidence=source if calibrated is not None else None,
-        calibration=calibrated,
-        selective=risks,
+        confidently_wrong=_share(1 - abstains, answered & (wrong == 1) & ~np.isnan(abstains), groups),
+    )
+    held = None if confidence.values is None else confidence.values[view.rows]
+    if held is None or (sure := answered & ~np.isnan(held)).sum() < ENOUGH:
+        return part
+    among, seed = None if groups is None else groups[sure], known.comparison.terms.seed
+    return dataclasses.replace(
+        part,
+        confidently_wrong=confidently_wrong(held[sure], wrong[sure], among, at_least=at_least),
+        confidence=confidence.source,
+        calibration=calibration(held[sure], own.quality[sure], among, bins=bins, seed=seed),
+        selective=selective(held[sure], own.quality[sure], among, seed=seed),
     )
 
 
@@ -306,14 +296,22 @@ def _abstains(text: str) -> float:
     return 1.0 if not text.strip() or refused(text) is not None else 0.0
 
 
-def _confidence(comparison: Comparison, arm: Arm, key: str | None) -> tuple[str | None, Floats | None]:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Confidence:
+    source: str | None = None
+    values: Floats | None = None
+
+
+def _confidence(comparison: Comparison, arm: Arm, key: str | None) -> _Confidence:
     """Return the name and the values (n,) of an arm's confidences, cut to 0..1; None where it has none."""
     if key is None or key == PREDICTED:
-        return (None, None) if arm.predicted is None else (PREDICTED, np.clip(arm.predicted, 0.0, 1.0))
+        held = None if arm.predicted is None else np.clip(arm.predicted, 0.0, 1.0)
+        return _Confidence() if held is None else _Confidence(source=PREDICTED, values=held)
     outcomes = comparison.outcomes
     if outcomes is None:
         values = np.array([_ruled(a, key) for a in comparison.answers.get(arm.name, ())], dtype=float)
-        return (None, None) if len(values) == 0 or np.isnan(values).all() else (key, np.clip(values, 0.0, 1.0))
+        known = len(values) > 0 and not np.isnan(values).all()
+        return _Confidence(source=key, values=np.clip(values, 0.0, 1.0)) if known else _Confidence()
     if key not in outcomes.gates:
         near = suggest(key, [PREDICTED, *outcomes.gates])
         raise ConfigError(
@@ -323,7 +321,8 @@ def _confidence(comparison: Comparison, arm: Arm, key: str | None) -> tuple[str 
     model = arm.walked.model
     score = outcomes.gates[key].score[np.arange(len(model)), np.maximum(model, 0)]
     # A judge that failed (-inf) gave no confidence.
-    return key, np.where((model == NOBODY) | ~np.isfinite(score), np.nan, np.clip(score, 0.0, 1.0))
+    given_ = np.where((model == NOBODY) | ~np.isfinite(score), np.nan, np.clip(score, 0.0, 1.0))
+    return _Confidence(source=key, values=given_)
 
 
 def _ruled(answer: Any, key: str) -> float:
@@ -396,10 +395,12 @@ def _estimated(comparison: Comparison) -> _Slices:
             hint="give the prompts a `difficulty`, or replay recorded outcomes of three models or more",
         )
     others = Others(comparison.outcomes, comparison.tune)
-    base = comparison.baseline.walked.model
+    base = comparison.baseline
 
     def of(arm: Arm) -> dict[str, Bools]:
-        bands = np.array(others.bands(base, arm.walked.model), dtype=object)
+        answered = [base.walked.model, arm.walked.model]
+        usually = [a.tune.model for a in (base, arm) if a.tune is not None] if others.of_tune else answered
+        bands = np.array(others.bands(answered, usually), dtype=object)
         return {name: np.asarray(bands == name, dtype=np.bool_) for name in names}
 
     names = ("easy", "medium", "hard", "not known")
@@ -429,36 +430,26 @@ def _two_sided(part: Part) -> float:
 
 
 def _with_p(part: Part, p: float | None) -> Part:
-    import dataclasses
-
     return part if p is None else dataclasses.replace(part, p_adjusted=p)
 
 
-def _notes(parts: Sequence[Part], known: _Answers, at_least: float) -> tuple[str, ...]:
-    asked = sum(p.p_adjusted is not None or p.difference is not None for p in parts)
-    sure = any(p.confidence is not None and not p.small for p in parts)
+def _notes(parts: Sequence[Part], known: _Answers, at_least: float, *, beyond: bool) -> tuple[str, ...]:
+    asked = sum(p.difference is not None and p.difference.interval is not None for p in parts)
+    sure = any(p.calibration is not None for p in parts)
     said = any(p.abstained is not None for p in parts)
-    wrong = (
-        f"confidently wrong: of the wrong answers (quality below {WRONG:g}), those given with confidence ≥ {at_least:g}"
-        + (", or where it is not known those that did not abstain" if said else "")
-        if sure
-        else f"confidently wrong: of the wrong answers (quality below {WRONG:g}), those that did not abstain"
-    )
+    of_wrong = f"confidently wrong: of the wrong answers (quality below {WRONG:g}), those "
+    silent = "that did not abstain (refuse, not know, say nothing)"
     labels = sum(c is not None for c in known.choices)
-    return tuple(
-        line
-        for line in (
-            f"Δ: quality minus the baseline's on the same prompts; p after Holm's correction over {asked} differences"
-            if asked > 1
-            else "",
-            f"slices of fewer than {ENOUGH} prompts are too small for more than their mean"
-            if any(p.small for p in parts)
-            else "",
-            wrong if sure or said else "",
-            "no answer's text is known, so nothing is said of abstention and labels" if not said and not sure else "",
-            f"F1: {labels:,} of {len(known.prompts):,} prompts have one right label among several"
-            if any(p.classified is not None for p in parts)
-            else "",
-        )
-        if line
-    )
+    lines = {
+        f"Δ: quality minus the baseline's on the same prompts; p: after Holm's correction over {asked} differences": asked
+        > 1,
+        f"slices of fewer than {ENOUGH} prompts are too small for more than their mean": any(p.small for p in parts),
+        of_wrong + silent: beyond and said and not sure,
+        f"{of_wrong}given with a confidence ≥ {at_least:g}"
+        + (f"; without confidences, {silent}" if said else ""): sure,
+        "no answer's text is known, so nothing is said of abstention and labels": beyond and not said and not sure,
+        f"F1: {labels:,} of {len(known.prompts):,} prompts have one right label among several": any(
+            p.classified is not None for p in parts
+        ),
+    }
+    return tuple(line for line, holds in lines.items() if holds)

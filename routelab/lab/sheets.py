@@ -106,16 +106,18 @@ def _table(
     notes: tuple[str, ...],
     evaluation: Evaluation,
 ) -> Table:
+    sliced = len(evaluation.slices) > 1
     rows, last = [], None
     for part in parts:
         # A slice's name stands once, above its arms.
-        name = part.slice if part.slice != last else ""
+        name = (part.slice if part.slice != last else "",) if sliced else ()
         last = part.slice
-        rows.append((name, part.arm, f"{part.figures.n:,}", *(say(part) or "–" for say in columns.values())))
+        rows.append((*name, part.arm, f"{part.figures.n:,}", *(say(part) or "–" for say in columns.values())))
+    first = 2 if sliced else 1
     return Table(
-        head=(evaluation.by if len(evaluation.slices) > 1 else "", "arm", "n", *columns),
+        head=(*([evaluation.by] if sliced else []), "arm", "n", *columns),
         rows=rows,
-        numbers=frozenset(range(2, 3 + len(columns))),
+        numbers=frozenset(range(first, first + 1 + len(columns))),
         caption=caption,
         notes=notes,
     )
