@@ -29,7 +29,7 @@ _WORDS = {"inf": math.inf, "-inf": -math.inf}
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Learned:
     """Named arrays of numbers and the plain facts about them; equal by content, and not to be changed.
 
@@ -41,13 +41,16 @@ class Learned:
     {'arrays': {'mean': [0.5, 0.7]}, 'about': {'models': ['a', 'b']}}
     """
 
-    arrays: Mapping[str, Array] = field(repr=False)
+    arrays: Mapping[str, Array]
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Sorted, so that the order in which a strategy learned changes no hash.
         object.__setattr__(self, "arrays", {name: _frozen(name, array) for name, array in sorted(self.arrays.items())})
         object.__setattr__(self, "about", {_key(k): _fact(v) for k, v in self.about.items()})
+
+    def __repr__(self) -> str:
+        return f"<Learned {self.digest}: {self.numbers:,} numbers in {len(self.arrays)} arrays>"
 
     def __getitem__(self, name: str) -> Array:
         return self.arrays[name]

@@ -37,14 +37,15 @@ class Thresholds:
     models: Picks
     bars: Floats
     count: int
+    after: Picks | None = None
 
     def __len__(self) -> int:
         return len(self.models)
 
     @property
     def best(self) -> Picks:
-        """Who is chosen when τ is above every prediction, and asked after every other choice, (n,)."""
-        last: Picks = self.models[:, -1]
+        """Who is predicted to be the best, and asked after every other choice, (n,)."""
+        last: Picks = self.models[:, -1] if self.after is None else self.after
         return last
 
     def picks(self, thresholds: Floats) -> Picks:
@@ -147,6 +148,49 @@ def thresholds(quality: Floats, cost: Floats) -> Thresholds:
         models[:, k] = np.where(k > top, last, models[:, k])
     # Levels are read one after the other, each for all prompts.
     return Thresholds(models=np.asfortranarray(models), bars=np.asfortranarray(bars), count=m)
+
+
+def envelope(quality: Floats, cost: Floats) -> Thresholds:
+    """Return the family of λ ≥ 0: who is worth most by predicted quality − λ · cost, for predictions as in `thresholds`.
+
+    As λ rises the choice moves along the upper envelope of the models' lines, from the best (of equals the cheaper) to
+    the cheapest: a staircase as well. Where two are worth the same, the better one is asked. A cost that is NaN is the
+    dearest: such a model is asked at λ = 0 only, unless no cost is known. The best one is asked after every other.
+    """
+    best = thresholds(quality, cost).best.astype(
+        np.intp
+    )  # refuses shapes that do not fit, and prefers the cheaper of equals
+    quality = np.asarray(quality, dtype=float)
+    n, m = quality.shape
+    costs = np.broadcast_to(np.where(np.isnan(cost), np.inf, cost), (n, m))
+    worth = np.where(np.isnan(quality), -np.inf, quality)
+    rows = np.arange(n)
+    now, reached, models, bars = best.copy(), np.full(n, -np.inf), [best], []
+    for _ in range(m - 1):
+        own_cost, own_worth = costs[rows, now][:, None], worth[rows, now][:, None]
+        cheaper = (costs < own_cost) & np.isfinite(worth) & (now >= 0)[:, None]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            meets = np.where(cheaper, (own_worth - worth) / (own_cost - costs), np.inf)
+        first = meets.min(axis=1)
+        if not np.isfinite(first).any():
+            break
+        # Of lines that meet at one point the cheapest lies above the others beyond it.
+        at_first = meets == first[:, None]
+        dear = np.where(at_first, costs, np.inf)
+        ties = at_first & (dear == dear.min(axis=1, keepdims=True))
+        nearest = np.where(ties, worth, -np.inf).argmax(axis=1)
+        moves = np.isfinite(first)
+        now = np.where(moves, nearest, now)
+        reached = np.where(moves, np.maximum(first, reached), np.inf)
+        models.append(now)
+        bars.append(reached)
+    small = np.min_scalar_type(-max(1, m))
+    return Thresholds(
+        models=np.asfortranarray(np.column_stack(models).astype(small)),
+        bars=np.asfortranarray(np.column_stack([*bars, np.full(n, np.inf)])),
+        count=m,
+        after=best.astype(small),
+    )
 
 
 def _plan(order: Ints, reason: str) -> Plan:

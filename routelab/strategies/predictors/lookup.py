@@ -1,0 +1,56 @@
+"""Quality by task: the table that needs no embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from routelab.core.plan import Ints
+from routelab.core.ports import Floats
+from routelab.core.values import Prompt
+from routelab.strategies.predictors.features import Inputs
+from routelab.strategies.predictors.lesson import Lesson, at_least, grouped, overall
+from routelab.strategies.rules import recognise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookup:
+    """Expects of a model what it did on the tune prompts of the same task, shrunk to its general standing.
+
+    `shrinkage` is the weight of the general standing in prompts. The task is the prompt's own; with `tasks: auto` it is
+    recognised by the patterns of `rules` where none is given. A task that was not seen has the general standing.
+    """
+
+    shrinkage: float = 10.0
+    tasks: Literal["auto", "given"] = "auto"
+
+    def __post_init__(self) -> None:
+        at_least("shrinkage", self.shrinkage, 0.0)
+
+    def fit(self, inputs: Inputs, quality: Floats) -> Lesson:
+        """Return the table: one row a task."""
+        found = [self.task(p) for p in inputs.prompts]
+        known = sorted({t for t in found if t is not None})
+        general = overall(quality)
+        table = grouped(_places(found, known), len(known), quality, general, self.shrinkage)
+        return Lesson(arrays={"general": general, "table": table}, about={"tasks": known})
+
+    def predict(self, lesson: Lesson, inputs: Inputs) -> Floats:
+        """Return the row of each prompt's task, or the general standing."""
+        place = _places([self.task(p) for p in inputs.prompts], lesson.about["tasks"])
+        rows = np.concatenate([lesson.arrays["table"], lesson.arrays["general"][None, :]])
+        return np.asarray(rows[place])
+
+    def task(self, prompt: Prompt) -> str | None:
+        """Return the task under which a prompt is looked up."""
+        if prompt.task is not None or self.tasks == "given":
+            return prompt.task
+        return recognise(prompt.text)[0]
+
+
+def _places(tasks: Sequence[str | None], known: Sequence[str]) -> Ints:
+    at = {task: k for k, task in enumerate(known)}
+    return np.array([at.get(t, -1) if t is not None else -1 for t in tasks], dtype=np.intp)
