@@ -22,7 +22,7 @@ from routelab.engine import SystemClock, shared
 from routelab.lab.claim import BEAT_S, Claim, doubtful
 from routelab.lab.collection import Collection, difference, latest, settled
 from routelab.lab.datasets import Dataset
-from routelab.lab.forecast import Forecast, forecast
+from routelab.lab.forecast import Forecast, forecast, waits
 from routelab.lab.journal import Journal, take_in
 from routelab.lab.kept import Kept, assembled, recorded
 from routelab.lab.outcomes import Outcomes
@@ -329,7 +329,7 @@ def _forecast(
     )
     calls = sum(len(row) for row in due.values())
     there = sum(not done.failed for (_, model), done in kept.cells.items() if model in names)
-    return forecast(
+    said = forecast(
         roster,
         due,
         log=lab.log,
@@ -338,6 +338,7 @@ def _forecast(
         errored=errored,
         missing=calls - errored,
     )
+    return replace(said, waits_s=waits(roster, lab.log))
 
 
 def _moved(now: Collection, collection: Collection) -> list[str]:

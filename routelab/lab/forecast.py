@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from routelab.core.errors import BudgetExceeded
@@ -31,6 +31,13 @@ _LENGTHS = """
     group by all
 """
 
+_WAITS = """
+    select requested_model, avg(latency_s) from calls
+    where status = 'answered' and not cached and latency_s is not null
+          and simulated = ? and requested_model in (select unnest(?::varchar[]))
+    group by all having count(*) >= ?
+"""
+
 Range = tuple[float, float, float]
 """Low end, middle, high end."""
 
@@ -52,7 +59,8 @@ class Forecast:
     """The price of a collection's calls in USD, as a 90 % range; what is in the log already costs nothing more.
 
     `kept` answers are in the log, `errored` calls and `missing` ones are to be asked. Ends add up over models, as if all were
-    wrong the same way, so the whole range is cautious. Models without a price are in `unpriced` and in no sum.
+    wrong the same way, so the whole range is cautious. Models without a price are in `unpriced` and in no sum. `waits_s` are
+    the mean waits for one answer of each model that has answers in the log.
     """
 
     shares: tuple[Share, ...]
@@ -60,6 +68,7 @@ class Forecast:
     errored: int = 0
     missing: int = 0
     simulated: bool = False
+    waits_s: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def calls(self) -> int:
@@ -85,6 +94,20 @@ class Forecast:
     def high_usd(self) -> float:
         """The high end in USD."""
         return self._sum(2)
+
+    def time_s(self, jobs: int) -> float | None:
+        """Return about how many seconds the calls take, `jobs` at a time; None unless every model's wait is known from the log."""
+        asked = [share for share in self.shares if share.calls]
+        if any(share.model not in self.waits_s for share in asked):
+            return None
+        return math.fsum(share.calls * self.waits_s[share.model] for share in asked) / max(1, jobs)
+
+    def tokens(self) -> tuple[float, float]:
+        """Return the middle of all input and all output tokens."""
+        return (
+            math.fsum(share.input_tokens[1] for share in self.shares),
+            math.fsum(share.output_tokens[1] for share in self.shares),
+        )
 
     def _sum(self, end: int) -> float:
         return math.fsum(share.usd[end] for share in self.shares if share.usd is not None)
@@ -154,6 +177,15 @@ def forecast(
         simulated=bool(models) and all(m.simulated for m in models),
         **counts,
     )
+
+
+def waits(models: Sequence[Model], log: Log) -> dict[str, float]:
+    """Return the mean wait for an answer, in seconds, of each model with at least five of them in the log."""
+    found: dict[str, float] = {}
+    for simulated in sorted({m.simulated for m in models}):
+        names = [m.name for m in models if m.simulated == simulated]
+        found |= {row[0]: float(row[1]) for row in log.query(_WAITS, [simulated, names, ENOUGH_ANSWERS])}
+    return found
 
 
 def _share(

@@ -210,9 +210,11 @@ class Lab:
         Prompts, models or a scorer other than the collection's are refused with the difference (ConfigError): `extend` adds
         prompts and models to it, `force` starts a new one. Raises BudgetExceeded before the first call when even the low end of
         the price estimate does not fit, and later with `.partial`; LogBusy while another process collects the same. `heard`
-        takes a `Headway` before the first call (with the price estimate) and after each one, on the engine's thread.
+        takes a `Headway` before the first call (with the price estimate) and after each one, on the engine's thread; without it,
+        a notebook or a terminal shows the estimate and a line that moves.
         """
         from routelab.lab.collect import Order, collect
+        from routelab.lab.headway import watched
 
         order = Order(
             name=name,
@@ -224,7 +226,23 @@ class Lab:
             force=force,
             extend=extend,
         )
-        return collect(self, Dataset.of(data), self.fleet.roster(models).names, order, heard=heard)
+        dataset, names = Dataset.of(data), self._names(models)
+        told = watched(name or dataset.name, jobs) if heard is None else None
+        note = "stopped; collect again to go on"
+        try:
+            found = collect(self, dataset, names, order, heard=heard or told)
+            note = ""
+        except BudgetExceeded:
+            note = "budget spent"
+            raise
+        finally:
+            if told is not None:
+                told.end(note)
+        return found
+
+    def _names(self, models: Sequence[str]) -> tuple[str, ...]:
+        # One model's name is a sequence too, of letters.
+        return self.fleet.roster([models] if isinstance(models, str) else models).names
 
     def estimate(
         self, data: object, models: Sequence[str] = (), *, seed: int = 0, name: str | None = None, retry: Retry = "both"
@@ -232,8 +250,7 @@ class Lab:
         """Return what `collect` would ask and what that would cost, as a 90 % range in USD; nothing is asked or written."""
         from routelab.lab.collect import Order, estimate
 
-        names = self.fleet.roster(models).names
-        return estimate(self, Dataset.of(data), names, Order(name=name, seed=seed, retry=retry))
+        return estimate(self, Dataset.of(data), self._names(models), Order(name=name, seed=seed, retry=retry))
 
     def adapt(
         self,

@@ -1,0 +1,118 @@
+"""How far a collection is, said where somebody is watching: the price before the first call, then one line that moves."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from routelab.present import tokens, usd
+from routelab.present.live import Live, Terminal
+
+if TYPE_CHECKING:
+    from routelab.lab.collect import Headway
+
+EVERY_S = 0.25
+
+
+class Line(Protocol):
+    """Something that shows a text in place of the one before."""
+
+    def put(self, text: str, *, share: float | None = None, last: bool = False) -> None:
+        """Show the text; `last` says that it stays."""
+
+
+class Told:
+    """Tells a collection's headway: `line` makes a new line of output, `name` is what is collected.
+
+    It is called with a `Headway` before the first call and after each one, on any thread; `end` leaves a line that stays.
+    """
+
+    def __init__(
+        self, name: str, jobs: int, line: Callable[[], Line], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._name, self._jobs, self._new, self._clock = name, jobs, line, clock
+        self._line: Line | None = None
+        self._began = self._shown = clock()
+        self._latest: Headway | None = None
+
+    def __call__(self, at: Headway) -> None:
+        """Say what it will cost the first time, and how far it is from then on, at most four times a second."""
+        if self._latest is None:
+            self._new().put(expected(self._name, at, self._jobs), last=True)
+            self._line, self._began = self._new(), self._clock()
+        elif self._clock() - self._shown >= EVERY_S and self._line is not None:
+            self._shown = self._clock()
+            self._line.put(moving(at), share=at.done / at.total)
+        self._latest = at
+
+    def end(self, note: str = "") -> None:
+        """Leave what was done; nothing when nothing was asked."""
+        at = self._latest
+        if at is not None and self._line is not None and at.done:
+            self._line.put(still(at, self._clock() - self._began, note), last=True)
+
+
+def watched(name: str, jobs: int) -> Told | None:
+    """Return who tells it in a notebook or in a terminal, and None where nobody is watching."""
+    # Only asked for when IPython runs already: a script has no use for it.
+    ipython = sys.modules.get("IPython")
+    shell: Any = None if ipython is None else ipython.get_ipython()
+    if shell is not None and getattr(shell, "kernel", None) is not None:
+        return Told(name, jobs, lambda: Live(shell))
+    return Told(name, jobs, lambda: Terminal(sys.stderr)) if sys.stderr.isatty() else None
+
+
+def expected(name: str, at: Headway, jobs: int) -> str:
+    """Return the estimate as a line: calls, tokens, USD, time; what is in the log already, and what was spent before."""
+    said = at.forecast
+    if not at.total:
+        return f"collect {name}: all {said.kept:,} answers are in the log"
+    into, out = said.tokens()
+    wait = said.time_s(jobs)
+    parts = [
+        f"{'simulated: ' if said.simulated else ''}collect {name}: {at.total:,} calls",
+        f"≈ {tokens(round(into))} tokens in, {tokens(round(out))} out",
+        f"≈ {said.text}",
+        *([] if wait is None else [f"≈ {span(wait)}"]),
+        *([f"{said.kept:,} answers are in the log"] if said.kept else []),
+        *([f"{usd(at.before_usd)} spent before"] if at.before_usd else []),
+    ]
+    return " · ".join(parts)
+
+
+def moving(at: Headway) -> str:
+    """Return the line while it runs: done of all, spent, errors, time left."""
+    left = [] if at.left_s is None else [f"{span(at.left_s)} left"]
+    return " · ".join([f"{at.done:,}/{at.total:,}", _spent(at), *_errors(at), *left])
+
+
+def still(at: Headway, elapsed_s: float, note: str = "") -> str:
+    """Return the line that stays."""
+    count = f"{at.done:,} answers" if at.done == at.total else f"{at.done:,} of {at.total:,} answers"
+    return " · ".join([count, _spent(at), *_errors(at), span(elapsed_s), *([note] if note else [])])
+
+
+def span(seconds: float) -> str:
+    """Return a time as a person says it.
+
+    >>> span(4.2), span(75), span(7300)
+    ('4 s', '1 min 15 s', '2 h 2 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _spent(at: Headway) -> str:
+    if at.unpriced == 0:
+        return usd(at.spent_usd)
+    return f"at least {usd(at.spent_usd)} ({at.unpriced:,} without a price)"
+
+
+def _errors(at: Headway) -> list[str]:
+    return [] if at.errors == 0 else [f"{at.errors:,} error{'s' if at.errors > 1 else ''}"]
