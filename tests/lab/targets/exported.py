@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
-from routelab import CacheConfig, Limits, PromptConfig, RouteConfig
+from routelab import CacheConfig, Dataset, Fleet, Limits, Prompt, PromptConfig, RouteConfig
+from routelab.core.values import draw
+from routelab.lab.targets import Exported, export
 
 FLEET = {
     "routelab": 1,
@@ -104,3 +108,18 @@ def configs() -> Mapping[str, RouteConfig]:
         ),
     ]
     return {config.name: config for config in given}
+
+
+def prompts() -> list[Prompt]:
+    """Return 500 prompts, every second one without a task."""
+    given = Dataset.load("workbench").prompts
+    without = [dataclasses.replace(p, id=f"{p.id}/untold", task=None) for p in given]
+    mixed = [p for pair in zip(given, without, strict=True) for p in pair]
+    assert len(mixed) >= 500
+    return sorted(mixed, key=lambda p: draw(0, p.id))[:500]
+
+
+def written(config: RouteConfig, to: str, fleet: Fleet, folder: Path) -> tuple[Exported, Path]:
+    """Return the export and where it lies."""
+    exported = export(config, to=to, fleet=fleet)
+    return exported, exported.write(folder / "out.yaml")

@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from exported import configs
+from exported import configs, prompts, written
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from routelab import Dataset, Fleet, Prompt, RouteConfig
+from routelab import Fleet, Prompt
 from routelab.core.errors import ConfigError
-from routelab.core.values import draw
 from routelab.lab.parity import Check, Disagreement, Parity, python_of, verify
-from routelab.lab.targets import Exported, endpoints_of, export
+from routelab.lab.targets import endpoints_of
 from routelab.lab.targets.agreement import clopper_pearson
 from routelab.lab.targets.ours import Question, ours
-
-
-def prompts() -> list[Prompt]:
-    """Return 500 prompts, every second one without a task."""
-    given = Dataset.load("workbench").prompts
-    without = [dataclasses.replace(p, id=f"{p.id}/untold", task=None) for p in given]
-    mixed = [p for pair in zip(given, without, strict=True) for p in pair]
-    assert len(mixed) >= 500
-    return sorted(mixed, key=lambda p: draw(0, p.id))[:500]
-
-
-def written(config: RouteConfig, to: str, fleet: Fleet, folder: Path) -> tuple[Exported, Path]:
-    """Return the export and where it lies."""
-    exported = export(config, to=to, fleet=fleet)
-    return exported, exported.write(folder / "out.yaml")
-
 
 # Our side
 
@@ -98,24 +80,7 @@ def test_a_python_without_the_program_is_said(fleet: Fleet, tmp_path: Path) -> N
             verify(config, exported, path, prompts()[:1], fleet=fleet, python=sys.executable)
 
 
-# The real programs
-
-
-@pytest.mark.parity
-@pytest.mark.parametrize("name", list(configs()))
-def test_litellm_asks_whom_routelab_asks(name: str, fleet: Fleet, real: Callable[[str], Path], tmp_path: Path) -> None:
-    config = configs()[name]
-    exported, path = written(config, "litellm", fleet, tmp_path)
-    parity = verify(config, exported, path, prompts(), fleet=fleet, python=real("litellm"))
-    assert parity.ok, parity.table().text(width=300)
-    compared = {check.name: check.n for check in parity.checks}
-    few = ("remembered the second time", "a caller without a key is refused")
-    assert min(n for check, n in compared.items() if check not in few) >= 500
-    assert not any("ignores" in note for note in parity.notes)
-    if config.cache.exact:
-        assert "remembered the second time" in compared
-    if name == "split":
-        assert "who is asked after the drawn model fails" in compared
+# The real programs; `test_proxy.py` has the ones that take long.
 
 
 @pytest.mark.parity
@@ -130,7 +95,7 @@ def test_a_changed_file_is_found_out(fleet: Fleet, real: Callable[[str], Path], 
     values["router_settings"]["num_retries"] = 0
     values["router_settings"]["typo_retries"] = 1
     path.write_text(yaml.safe_dump(values))
-    parity = verify(config, exported, path, prompts(), fleet=fleet, python=real("litellm"))
+    parity = verify(config, exported, path, prompts()[:100], fleet=fleet, python=real("litellm"))
     by_name = {check.name: check for check in parity.checks}
     wrong = {d.prompt_id.split("/")[0] for d in by_name["who is asked"].disagreements}
     assert wrong == {"translation"}
@@ -143,7 +108,7 @@ def test_wrong_shares_are_found_out(fleet: Fleet, real: Callable[[str], Path], t
     config = configs()["split"]
     exported, path = written(config, "litellm", fleet, tmp_path)
     path.write_text(exported.text.replace("weight: 0.75", "weight: 0.1"))
-    parity = verify(config, exported, path, prompts(), fleet=fleet, python=real("litellm"))
+    parity = verify(config, exported, path, prompts()[:100], fleet=fleet, python=real("litellm"))
     assert not all(check.ok for check in parity.checks if check.wanted is not None)
 
 
