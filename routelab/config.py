@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from routelab import strict
+from routelab import gates, strict
 from routelab.core.errors import ConfigError, UnavailableError, suggest
 from routelab.core.ports import Strategy
 from routelab.core.values import digest
@@ -364,11 +364,29 @@ def _checked(values: Mapping[str, Any], document: strict.Document) -> dict[str, 
                 f"{document.where('strategy')}: '{name}' is not among `models`{'' if near is None else '; ' + near}",
                 hint=f"models: {', '.join(out['models'])}",
             )
+    _gate(out["strategy"], out["models"], document)
     out["fallbacks"] = _fallbacks({} if out.get("fallbacks") is None else out["fallbacks"], out["models"], document)
     fleet = out.get("fleet")
     if fleet is not None and fleet != "practice" and not isinstance(fleet, Mapping):
         raise ConfigError(f"{document.where('fleet')}: must be `practice` or a mapping in the form of fleet.yaml")
     return out
+
+
+def _gate(strategy: Strategy, models: Sequence[str], document: strict.Document) -> None:
+    """Raise ConfigError for a gate that cannot be used, at its place in the file."""
+    spec = getattr(strategy, "gate", None)
+    if not isinstance(spec, Mapping):
+        return
+    gates.check(spec, ("strategy", "gate"), document)
+    bars = spec.get("at_least")
+    for name in bars if isinstance(bars, Mapping) else ():
+        if name not in models:
+            near = suggest(name, models)
+            raise ConfigError(
+                f"{document.where('strategy', 'gate', 'at_least', name)}: '{name}' is not among `models`"
+                + ("" if near is None else f"; {near}"),
+                hint=f"models: {', '.join(models)}",
+            )
 
 
 def _names(given: Any, key: tuple[str, ...], document: strict.Document) -> tuple[str, ...]:

@@ -208,6 +208,16 @@ class Outcomes:
             **{name: getattr(self, name)[:, columns] for name in MEASURES},
         )
 
+    def signs(self, rows: Ints, cells: Ints, before: Ints, match: str = "auto") -> Floats:
+        """Return what can be seen of recorded answers (row, column) without a reference, k × `scoring.signs.NAMES`.
+
+        `before` (k × steps) are the columns that answered earlier on, NOBODY (-1) where none did; `match` says how
+        answers are compared. Blank (NaN) where no text was recorded.
+        """
+        from routelab.lab import referees
+
+        return referees.signs(self, rows, cells, before, match)  # type: ignore[arg-type]
+
     def reply(self, prompt_id: str, model: str) -> Reply | None:
         """Return what the model answered then, or None when no text was recorded or it failed."""
         row = self.rows.get(prompt_id)

@@ -17,7 +17,12 @@ from routelab.scoring.exact import Exact
 from routelab.scoring.f1 import F1
 from routelab.scoring.function import Function, ScoreError
 from routelab.scoring.jsonform import Json
+from routelab.scoring.length import Length
+from routelab.scoring.nonempty import Nonempty
 from routelab.scoring.number import Number
+from routelab.scoring.refusal import Refusal
+from routelab.scoring.regex import Regex
+from routelab.scoring.states import States
 
 __all__ = [
     "F1",
@@ -28,16 +33,34 @@ __all__ = [
     "Exact",
     "Function",
     "Json",
+    "Length",
+    "Nonempty",
     "Number",
+    "Refusal",
+    "Regex",
     "ScoreError",
+    "States",
     "score",
     "scorer_of",
 ]
 
 KINDS: Mapping[str, type] = MappingProxyType(
-    {"exact": Exact, "choice": Choice, "number": Number, "contains": Contains, "f1": F1, "json": Json, "code": Code}
+    {
+        "exact": Exact,
+        "choice": Choice,
+        "number": Number,
+        "contains": Contains,
+        "f1": F1,
+        "json": Json,
+        "code": Code,
+        "nonempty": Nonempty,
+        "length": Length,
+        "regex": Regex,
+        "states": States,
+        "refusal": Refusal,
+    }
 )
-"""What a scorer's mapping may say for `kind`."""
+"""What a scorer's mapping may say for `kind`. From nonempty on they need no right answer: they are made for gates."""
 
 
 def scorer_of(spec: Mapping[str, Any]) -> Scorer:
@@ -46,7 +69,7 @@ def scorer_of(spec: Mapping[str, Any]) -> Scorer:
     >>> scorer_of({"kind": "exat", "answers": ["Paris"]})
     Traceback (most recent call last):
     routelab.core.errors.ConfigError: scorer.kind: unknown 'exat'; did you mean 'exact'?
-      hint: one of exact, choice, number, contains, f1, json, code
+      hint: one of exact, choice, number, contains, f1, json, code, nonempty, length, regex, states, refusal
     """
     if not isinstance(spec, Mapping):
         raise ConfigError(f"scorer: a mapping with a kind is wanted, not {type(spec).__name__}")

@@ -37,8 +37,16 @@ _SKIP = re.compile(r"\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'|[\[\](){},]", re.D
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _PLAIN = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0", "\n": ""}
 _WORDS = {
-    **{"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False},
-    **{"null": None, "None": None, "nil": None, "undefined": None},
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+    "null": None,
+    "None": None,
+    "nil": None,
+    "undefined": None,
 }
 _OPENING = re.compile(r"^[ \t]*(?=[\[{]|[^\W\d][\w.$]*\()", re.MULTILINE)
 _NAMES, _ARGUMENTS = ("name", "tool_name", "function_name"), ("arguments", "parameters", "args", "params", "input")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from routelab.core.values import Prompt
@@ -33,7 +34,9 @@ _OPTIONS = re.compile(r"^[ \t]*[*_(\[]{0,3}([A-Z])[)\].:]", re.MULTILINE)
 _LOOSE = re.compile(r"[ ,./\-_*^\"']")
 _BY_SCORER: dict[str, Match] = {"number": "number", "choice": "choice", "json": "json", "exact": "text", "f1": "text"}
 _NUMBER_TASKS = re.compile(r"math|arithmetic|gsm|calcul|mgsm|svamp|aqua|rechn", re.IGNORECASE)
-_CHOICE_TASKS = re.compile(r"mmlu|multiple.choice|arc_|hellaswag|classif|mcqa|(?:commonsense|openbook)_?qa", re.IGNORECASE)
+_CHOICE_TASKS = re.compile(
+    r"mmlu|multiple.choice|arc_|hellaswag|classif|mcqa|(?:commonsense|openbook)_?qa", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,17 +73,21 @@ def form(answer: str, prompt: Prompt, match: Match = "auto") -> Form | None:
     else by the answer itself: a value or call in JSON or Python, what follows "Answer:", "####" or stands in a box,
     or the whole of a short answer.
     """
+    wanted = wished(prompt) if match == "auto" else match
+    return _form(answer, wanted, _options(prompt) if wanted == "choice" else (), match != "text")
+
+
+# Gates, replays and fits ask for the same answers again and again, and a reading takes half a millisecond.
+@lru_cache(maxsize=1 << 15)
+def _form(answer: str, wanted: Match, options: tuple[str, ...], bound: bool) -> Form | None:
     if not answer.strip() or len(answer) > LONGEST or refused(answer) is not None:
         return None
-    wanted = wished(prompt) if match == "auto" else match
-    value = None if match == "text" else literals.read(answer)
+    value = literals.read(answer) if bound else None
     if value is not None and value[0] in literals.STRUCTURED:
-        made = _of_value(value, prompt, wanted)
+        made = _of_value(value, options, wanted)
         if made is not None or wanted == "json":
             return made
-    if wanted == "json":
-        return None
-    return _of_text(answer, prompt, wanted, bound=match != "text")
+    return None if wanted == "json" else _of_text(answer, options, wanted, bound=bound)
 
 
 def wished(prompt: Prompt) -> Match:
@@ -92,26 +99,29 @@ def wished(prompt: Prompt) -> Match:
     return "number" if _NUMBER_TASKS.search(task) else "choice" if _CHOICE_TASKS.search(task) else "auto"
 
 
-def _of_value(value: Value, prompt: Prompt, wanted: Match) -> Form | None:
+def _of_value(value: Value, options: tuple[str, ...], wanted: Match) -> Form | None:
     if (called := literals.calls(value)) is not None:
         return Form(kind="calls", key=_spelled(("list", *called)))
     if value[0] == "mapping":
         pairs = {key.casefold(): held for key, held in value[1:]}
         inner = next((pairs[k] for k in _ANSWER_KEYS if k in pairs), None)
         if inner is not None and inner[0] in ("number", "text"):
-            return _of_text(inner[1], prompt, wanted, committed=True)
+            return _of_text(inner[1], options, wanted, committed=True)
         if inner is not None:
             return Form(kind="json", key=_spelled(inner))
     return Form(kind="json", key=_spelled(value)) if wanted in ("auto", "json") else None
 
 
-def _of_text(answer: str, prompt: Prompt, wanted: Match, *, committed: bool = False, bound: bool = True) -> Form | None:
+def _of_text(
+    answer: str, options: tuple[str, ...], wanted: Match, *, committed: bool = False, bound: bool = True
+) -> Form | None:
     said = answer if committed else _commitment(answer)
     if wanted == "number":
         readings, _ = stated(answer if said is None else f"Answer: {said}")
         return Form(kind="number", key=literals.number(readings[0])[1]) if readings else None
     if wanted == "choice":
-        return _of_choice(answer if not committed else f"Answer: {answer}", prompt)
+        named = Choice(answer=options[0], options=options).named(f"Answer: {answer}" if committed else answer)
+        return Form(kind="choice", key=wording.folded(named[0])) if len(named) == 1 else None
     line = wording.first_line(answer if said is None else said)
     if said is None and bound and length(answer) > SHORT_WORDS:
         return None
@@ -136,12 +146,11 @@ def _detected(line: str) -> Form | None:
     return None
 
 
-def _of_choice(answer: str, prompt: Prompt) -> Form | None:
+def _options(prompt: Prompt) -> tuple[str, ...]:
+    """Return the options of a choice: those of the prompt's scorer, else the letters that stand in its text."""
     scorer = prompt.scorer or {}
     given = scorer.get("options") if scorer.get("kind") == "choice" else None
-    options = tuple(given) if isinstance(given, (list, tuple)) and len(given) > 1 else _listed(prompt.text)
-    named = Choice(answer=options[0], options=options).named(answer)
-    return Form(kind="choice", key=" ".join(wording.folded(named[0]).split())) if len(named) == 1 else None
+    return tuple(given) if isinstance(given, (list, tuple)) and len(given) > 1 else _listed(prompt.text)
 
 
 def _listed(question: str) -> tuple[str, ...]:

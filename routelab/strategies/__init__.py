@@ -13,7 +13,10 @@ from typing import Any
 from routelab import strict
 from routelab.core.errors import ConfigError, UnavailableError, suggest
 from routelab.core.ports import Strategy
+from routelab.strategies.agreement import Agreement
+from routelab.strategies.arbitrage import Arbitrage
 from routelab.strategies.bandit import Bandit
+from routelab.strategies.cascade import Cascade
 from routelab.strategies.fixed import Fixed
 from routelab.strategies.learned import Learned
 from routelab.strategies.random import Random
@@ -28,16 +31,22 @@ KINDS: Mapping[str, type] = {
     "random": Random,
     "bandit": Bandit,
     "semantic": Semantic,
+    "arbitrage": Arbitrage,
+    "cascade": Cascade,
+    "agreement": Agreement,
 }
 DEFAULTS: Mapping[str, type] = {"rules": Rules, "random": Random, "semantic": Semantic}
 """Strategies that work without parameters, so that their kind alone names an arm."""
-PLANNED = ("arbitrage", "cascade", "agreement")
+PLANNED: tuple[str, ...] = ()
 
 __all__ = [
     "DEFAULTS",
     "KINDS",
     "PLANNED",
+    "Agreement",
+    "Arbitrage",
     "Bandit",
+    "Cascade",
     "Fixed",
     "Learned",
     "Random",

@@ -1,0 +1,133 @@
+"""Gates: when an answer is good enough to be accepted. One file a kind, one line in `KINDS`, or in `rules.RULES` for a scorer.
+
+A kind is a dataclass of its settings, which are its keys in YAML, with `asks` (the models it asks, which must be in the fleet
+and are not ranked) and `judge(ask)` (who judges live). A kind that only looks at what was said has
+``__call__(seen) -> Judgement`` besides and is replayed over recorded texts by itself; for any other kind a replay needs
+what it gave then (`Outcomes.gates`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from routelab import strict
+from routelab.core.errors import ConfigError, suggest
+from routelab.core.plan import Gate
+from routelab.core.ports import Judge
+from routelab.gates.agreement import Agreement
+from routelab.gates.kind import Kind
+from routelab.gates.learned import Acceptance
+from routelab.gates.recorded import Recorded
+from routelab.gates.rules import RULES, Rule
+from routelab.gates.seen import Look, Looked, Seen
+from routelab.gates.several import All
+from routelab.scoring import KINDS as SCORERS
+from routelab.strategies import gated
+from routelab.strategies.gated import gate_of
+
+__all__ = [
+    "KINDS",
+    "RULES",
+    "Acceptance",
+    "Agreement",
+    "All",
+    "Kind",
+    "Look",
+    "Looked",
+    "Recorded",
+    "Rule",
+    "Seen",
+    "asked_by",
+    "check",
+    "gate_of",
+    "judge_of",
+    "kind_of",
+]
+
+KINDS: Mapping[str, type] = MappingProxyType({"agreement": Agreement, "learned": Acceptance, "recorded": Recorded})
+"""What a gate's mapping may say for `scorer` besides the rules; ``recorded: NAME`` and ``all: [...]`` say it themselves."""
+
+_HERE = strict.Document(values={}, name="config")
+
+
+def kind_of(gate: Gate) -> Kind:
+    """Return the kind of a gate with its settings; ConfigError for what is not known."""
+    return _kind(gate.scorer, gate.spec, ("gate",), _HERE)
+
+
+def judge_of(gate: Gate, ask: object = None) -> Judge:
+    """Return who judges live answers for a gate; ConfigError when nobody can."""
+    return kind_of(gate).judge(ask)
+
+
+def asked_by(gate: Gate | None) -> tuple[str, ...]:
+    """Return the models that a gate asks: they must be in the fleet, and no strategy ranks them."""
+    return () if gate is None or gate.scorer is None else kind_of(gate).asks
+
+
+def check(spec: Mapping[str, Any], key: tuple[str | int, ...] = ("gate",), document: strict.Document = _HERE) -> Kind:
+    """Return the kind that a gate's mapping in a file describes; ConfigError names file, line and key of what does not fit."""
+    try:
+        gated.check(spec)
+    except ValueError as trouble:
+        place, _, message = str(trouble).removeprefix("gate.").partition(": ")
+        raise ConfigError(f"{document.where(*key, *place.split('.'))}: {message}", hint=_hint()) from None
+    gate = gate_of(spec)
+    return _kind(gate.scorer, gate.spec, key, document)
+
+
+def _kind(scorer: object, settings: Mapping[str, Any], key: tuple[str | int, ...], document: strict.Document) -> Kind:
+    if scorer == "all":
+        return _all(settings, key, document)
+    if not isinstance(scorer, str) or (scorer not in RULES and scorer not in KINDS):
+        raise _unknown(scorer, (*key, "scorer"), document)
+    try:
+        if scorer in RULES:
+            return Rule(scorer=strict.build(RULES[scorer], settings, key, document))
+        kind: Kind = strict.build(KINDS[scorer], settings, key, document)
+        return kind
+    except ConfigError as trouble:
+        raise _placed(trouble, key, document) from None
+
+
+def _all(settings: Mapping[str, Any], key: tuple[str | int, ...], document: strict.Document) -> Kind:
+    extra = next((name for name in settings if name != "all"), None)
+    if extra is not None:
+        raise ConfigError(f"{document.where(*key, extra)}: unknown key", hint="keys here: all")
+    rows = settings["all"]
+    if not isinstance(rows, (list, tuple)) or not rows:
+        raise ConfigError(f"{document.where(*key, 'all')}: must be a list of gates", hint=_hint())
+    parts = []
+    for i, row in enumerate(rows):
+        place = (*key, "all", i)
+        if not isinstance(row, Mapping):
+            raise ConfigError(f"{document.where(*place)}: must be `key: value` lines", hint=_hint())
+        if row.get("at_least") == gated.FIT:
+            raise ConfigError(f"{document.where(*place, 'at_least')}: must be a number here")
+        kind = check(row, place, document)
+        parts.append((gate_of(row), kind))
+    return All(parts=tuple(parts))
+
+
+def _unknown(scorer: object, key: tuple[str | int, ...], document: strict.Document) -> ConfigError:
+    if isinstance(scorer, str) and scorer in SCORERS:
+        return ConfigError(
+            f"{document.where(*key)}: a gate may not look at the reference, and '{scorer}' does", hint=_hint()
+        )
+    known = (*KINDS, *RULES)
+    near = suggest(scorer, known) if isinstance(scorer, str) else None
+    return ConfigError(f"{document.where(*key)}: unknown {scorer!r}" + (f"; {near}" if near else ""), hint=_hint())
+
+
+def _placed(trouble: ConfigError, key: tuple[str | int, ...], document: strict.Document) -> ConfigError:
+    """Return what a scorer says about its fields ("scorer.schema: …") with the place in the file."""
+    if not trouble.message.startswith("scorer."):
+        return trouble
+    place, _, message = trouble.message.removeprefix("scorer.").partition(": ")
+    return ConfigError(f"{document.where(*key, *place.split('.'))}: {message}", hint=trouble.hint)
+
+
+def _hint() -> str:
+    return f"gates: {', '.join((*RULES, *KINDS))}, all"
