@@ -8,6 +8,7 @@ import queue
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,31 @@ class Router:
             if self.log is not None:
                 self.log.record(latest[0])
         return Answer(latest[0])
+
+    def refit(self, *, settle_s: float | None = None) -> Router:
+        """Return a router whose bandit has also learned from the runs that this arm logged since it last learned.
+
+        The new config has another fingerprint, and every run logs the one that decided it. Runs that began within the last
+        `settle_s` seconds (default: the deadline) wait for the next time, since an earlier one may still be under way.
+        Raises ConfigError for a strategy that does not learn from what it asked, or without a log.
+        """
+        from routelab.strategies.bandit import Bandit
+        from routelab.strategies.experience import relearned
+
+        if not isinstance(self.config.ranking, Bandit):
+            raise ConfigError(f"{self.config.name}: {self._route.kind} does not learn from a log", hint="kind: bandit")
+        wait_s = self.config.limits.deadline_s if settle_s is None else settle_s
+        learned = relearned(
+            self.config.ranking,
+            self.log,
+            arm=self.setting.arm or self.config.name,
+            experiment=self.setting.experiment,
+            before=self._clock.now() - timedelta(seconds=wait_s),
+        )
+        # What was spent stays spent: the new router goes on with the old one's purse.
+        setting = dataclasses.replace(self.setting, purse=self._purse)
+        config = dataclasses.replace(self.config, strategy=learned)
+        return Router(config, fleet=self.fleet, log=self.log, setting=setting, engine=self._engine, clock=self._clock)
 
     def __repr__(self) -> str:
         return f"Router({self.config.name}: {self._route.kind} over {', '.join(self.config.names)})"

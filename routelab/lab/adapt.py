@@ -5,6 +5,7 @@ Every run is logged under the experiment with the chance of its draw; its `confi
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import uuid
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 
 from routelab.answer import Answer
 from routelab.config import RouteConfig
-from routelab.core.errors import ConfigError, DataError, MissingKey
+from routelab.core.errors import BudgetExceeded, ConfigError, DataError, MissingKey
 from routelab.core.plan import NOBODY
 from routelab.core.ports import Floats, Scorer
 from routelab.core.values import Prompt, Roster, draw
@@ -25,7 +26,7 @@ from routelab.lab.allocation import BestArm
 from routelab.lab.datasets import Dataset
 from routelab.lab.outcomes import Bools, Ints, Outcomes
 from routelab.lab.replay import planned
-from routelab.lab.trial import Progress, Trial, walked_of
+from routelab.lab.trial import Progress
 from routelab.lab.walk import walk
 from routelab.router import Router, Setting
 from routelab.stages import Budget
@@ -70,7 +71,8 @@ class Course:
 class Came:
     """What a batch brought, one entry a prompt: who was asked first (-1: nobody was drawn), quality, cost, and whether it is whole.
 
-    `ended` says why no batch should follow, if so.
+    The quality is that of the first model's own answer: 0 when it gave none and another one stood in, whose cost counts
+    all the same. `ended` says why no batch should follow, if so.
     """
 
     first: Ints
@@ -139,8 +141,9 @@ def bandit_replay(outcomes: Outcomes, config: RouteConfig, course: Course) -> Ad
         went = walk(plan, batch, np.arange(len(batch.models), dtype=np.intp))
         first = place[plan.order[:, 0]]
         first[list(plan.errors)] = NOBODY
+        quality = np.where((went.model == plan.order[:, 0]) | np.isnan(went.quality), went.quality, 0.0)
         whole = np.ones(len(prompts), dtype=np.bool_)
-        return Came(first=first, quality=went.quality, cost_usd=went.cost_usd, whole=whole)
+        return Came(first=first, quality=quality, cost_usd=went.cost_usd, whole=whole)
 
     origin = Origin(
         dataset=outcomes.dataset or "",
@@ -273,26 +276,51 @@ class _Live:
         self._lab, self._dataset, self._course, self._origin = lab, dataset, course, origin
         self._purse = None if course.budget_usd is None else Budget(course.budget_usd)
         self._heard = heard
-        self._before = Progress(done=0, total=len(dataset), spent_usd=0.0, errors=0)
+        self._progress = Progress(done=0, total=len(dataset), spent_usd=0.0, errors=0)
         self._round = 0
         lab.log.record_prompts(dataset.prompts)
 
     def __call__(self, config: RouteConfig, prompts: Sequence[Prompt]) -> Came:
         """Play a batch with one posterior; raises MissingKey, which no further batch would mend."""
         self._describe(config)
-        trial = Trial({config.name: self._router(config)}, prompts, seed=self._course.seed)
-        interrupted = False
+        answers: list[Answer | None] = [None] * len(prompts)
+        ended: Ended | None = None
         try:
-            shared().wait(trial.play(jobs=self._course.jobs, heard=self._told))
+            if not shared().wait(self._asked(self._router(config), prompts, answers)):
+                ended = "budget"
         except KeyboardInterrupt:
-            interrupted = True
-        self._before = self._summed(trial.progress)
-        answers = trial.answers[config.name]
+            ended = "interrupted"
         for answer in answers:
             if answer is not None and isinstance(answer.error, MissingKey):
                 raise answer.error
-        ended: Ended | None = "interrupted" if interrupted else "budget" if trial.stopped is not None else None
         return _came(answers, config.models, ended)
+
+    async def _asked(self, router: Router, prompts: Sequence[Prompt], answers: list[Answer | None]) -> bool:
+        """Fill in the answers in the prompts' order, so many at a time; return False when the budget ended it."""
+        waiting, spent = iter(enumerate(prompts)), False
+
+        async def worker() -> None:
+            nonlocal spent
+            for i, prompt in waiting:
+                if spent:
+                    return
+                answer = await router.play(prompt)
+                if isinstance(answer.error, BudgetExceeded):
+                    spent = True
+                    return
+                answers[i] = answer
+                self._progress = self._progress.plus(answer)
+                if self._heard is not None:
+                    self._heard(self._progress)
+
+        workers = [asyncio.ensure_future(worker()) for _ in range(max(1, self._course.jobs))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for task in workers:
+                task.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        return not spent
 
     def _router(self, config: RouteConfig) -> Router:
         setting = Setting(
@@ -324,33 +352,24 @@ class _Live:
         )
         self._round += 1
 
-    def _told(self, progress: Progress) -> None:
-        if self._heard is not None:
-            self._heard(self._summed(progress))
-
-    def _summed(self, now: Progress) -> Progress:
-        before = self._before
-        return Progress(
-            done=before.done + now.done,
-            total=before.total,
-            spent_usd=before.spent_usd + now.spent_usd,
-            errors=before.errors + now.errors,
-            unpriced=before.unpriced + now.unpriced,
-        )
-
 
 def _came(answers: Sequence[Answer | None], models: Sequence[str], ended: Ended | None) -> Came:
     whole = np.array([answer is not None for answer in answers], dtype=np.bool_)
     there = [answer for answer in answers if answer is not None]
-    went = walked_of(there, models)
     first = np.full(len(answers), NOBODY, dtype=np.intp)
     quality, cost = np.full(len(answers), np.nan), np.full(len(answers), np.nan)
     first[whole] = [_first(answer, models) for answer in there]
-    quality[whole], cost[whole] = went.quality, went.cost_usd
-    # With a scorer of the session's own, a prompt without an answer brings nothing either.
-    lost = np.array([answer is not None and answer.error is not None for answer in answers], dtype=np.bool_)
-    quality[lost & np.isnan(quality)] = 0.0
+    cost[whole] = [np.nan if answer.cost_usd is None else answer.cost_usd for answer in there]
+    quality[whole] = [
+        _quality(answer, models[k]) if k != NOBODY else np.nan for answer, k in zip(there, first[whole], strict=True)
+    ]
     return Came(first=first, quality=quality, cost_usd=cost, whole=whole, ended=ended)
+
+
+def _quality(answer: Answer, model: str) -> float:
+    if answer.error is not None or answer.model != model:
+        return 0.0
+    return np.nan if answer.quality is None else answer.quality
 
 
 def _first(answer: Answer, models: Sequence[str]) -> int:

@@ -57,7 +57,8 @@ class Adaptation:
     """n prompts in the order in which a bandit gave them to models, and the config that it has become.
 
     `config` holds the posterior after the last batch. Arrays: `action` (n,) the model asked first, `chances` (n × models)
-    every model's chance of that, `quality`, `cost_usd` and `reward` (n,) what the run brought, fallbacks included.
+    every model's chance of that, `quality` (n,) of that model's own answer (0 when it gave none, whoever stood in), `cost_usd` (n,) of
+    the run, and `reward` (n,) of both.
     `ended` says what ended it.
     """
 

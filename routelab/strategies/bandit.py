@@ -61,7 +61,7 @@ class Bandit:
     seed: int = 0
     reward: Mapping[str, float] = field(default_factory=lambda: {"quality": 1.0, "cost_weight": 0.0})
     discount: float = 1.0
-    width: float = 0.5
+    width: float = 0.25
     minimum: float = 20.0
     embedder: str | Mapping[str, Any] | None = None
     dimensions: int = 16
