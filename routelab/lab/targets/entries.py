@@ -14,9 +14,9 @@ from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError
 from routelab.core.plan import NOBODY
 from routelab.core.ports import Strategy
-from routelab.core.values import Message, Prompt
+from routelab.core.values import Message, Model, Prompt, Roster
 from routelab.stages import Endpoint
-from routelab.strategies import Fixed, Random, Rules, Split, kind_of
+from routelab.strategies import Bandit, Fixed, Random, Rules, Split, kind_of
 
 ENTRY = "route"
 
@@ -87,6 +87,8 @@ def entries_of(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Entrie
     shares = _drawn(strategy, config.models)
     if shares is not None:
         after = {model: _order(config, endpoints, Fixed(model=model), None)[1:] for model in shares}
+        if isinstance(strategy, Bandit):
+            after = _after_drawn(config, endpoints, strategy)
         return Entries(default=Entry(name=ENTRY, shares=shares, after=after))
     tasks = _tasks(strategy)
     if tasks is None:
@@ -126,7 +128,31 @@ def _drawn(strategy: Strategy, models: Sequence[str]) -> dict[str, float] | None
     if isinstance(strategy, Split):
         total = sum(strategy.weights.values())
         return {name: weight / total for name, weight in strategy.weights.items() if weight > 0}
+    if isinstance(strategy, Bandit) and strategy.algorithm != "linucb":
+        # What was learned so far draws every prompt with the same chances.
+        chances = strategy.chances([_probe(None)], _named(models))[0]
+        return dict(zip(models, chances.tolist(), strict=True))
     return None
+
+
+def _named(models: Sequence[str]) -> Roster:
+    return Roster(models=tuple(Model(name=name, provider="", upstream=name) for name in models))
+
+
+def _after_drawn(
+    config: RouteConfig, endpoints: Mapping[str, Endpoint], strategy: Bandit
+) -> dict[str, tuple[str, ...]]:
+    """Return who is asked after each model that a bandit may draw, in its own order."""
+    # The order of the others does not depend on the chances, and even chances draw everybody soon.
+    even = dataclasses.replace(strategy, floor=min(0.5, 1 / len(config.models)))
+    route = dataclasses.replace(route_of(config, endpoints), strategy=even)
+    after: dict[str, tuple[str, ...]] = {}
+    number = 0
+    while len(after) < len(config.models):
+        order = tuple(route.roster.names[m] for m in route.plan([_probe(str(number))]).order[0] if m != NOBODY)
+        after.setdefault(order[0], order[1:])
+        number += 1
+    return after
 
 
 def _tasks(strategy: Strategy) -> tuple[str, ...] | None:
@@ -145,8 +171,11 @@ def _order(
     config: RouteConfig, endpoints: Mapping[str, Endpoint], strategy: Strategy, task: str | None
 ) -> tuple[str, ...]:
     route = dataclasses.replace(route_of(config, endpoints), strategy=strategy)
-    probe = Prompt(id=f"task:{task}", messages=(Message(role="user", content=""),), task=task)
-    return tuple(route.roster.names[m] for m in route.plan([probe]).order[0] if m != NOBODY)
+    return tuple(route.roster.names[m] for m in route.plan([_probe(task)]).order[0] if m != NOBODY)
+
+
+def _probe(task: str | None) -> Prompt:
+    return Prompt(id=f"task:{task}", messages=(Message(role="user", content=""),), task=task)
 
 
 def _entry(name: str, order: tuple[str, ...], task: str | None) -> Entry:

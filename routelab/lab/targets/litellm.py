@@ -19,6 +19,7 @@ from routelab.lab.targets.lossy import Exported, Lossy, everywhere, heading
 from routelab.lab.targets.recogniser import MAX_TIERS, recogniser_file, tiers_of
 from routelab.lab.targets.system import system_file
 from routelab.stages import Endpoint
+from routelab.strategies import Bandit
 
 VERSION = "1.106.2"
 """The release that the rules were measured on."""
@@ -291,6 +292,15 @@ def _unsaid(config: RouteConfig, entries: Entries, endpoints: Mapping[str, Endpo
                 touches="picks",
                 why="routelab draws by the prompt's id, so that a prompt always meets the same model; LiteLLM draws every call",
                 written="the same shares as weights",
+            )
+        )
+    if isinstance(config.ranking, Bandit):
+        lossy.append(
+            Lossy(
+                field="strategy.learned",
+                touches="picks",
+                why="LiteLLM learns nothing from rewards: the shares stay what the bandit had learned when this was written",
+                written=f"its chances after {config.ranking.outcomes:,} outcomes, as weights; export again after refit()",
             )
         )
     if entries.asks_callers:
