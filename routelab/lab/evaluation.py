@@ -47,7 +47,7 @@ FIELDS = ("task", "difficulty", "group")
 class Part:
     """One arm on one slice of the prompts; None is what is not known, or what too few prompts cannot say.
 
-    `difference` is paired, quality minus the baseline's on the same prompts, and `p_adjusted` its two-sided p value after
+    `alike` says that an arm gave the baseline's answers there, so that nothing is to be compared. `difference` is paired, quality minus the baseline's on the same prompts, and `p_adjusted` its two-sided p value after
     Holm's correction over all differences of the evaluation. `abstained` is a share of the answers, `confidently_wrong` one
     of the wrong answers; `confidence` names what calibration and selective risk are about.
     """
@@ -55,6 +55,7 @@ class Part:
     slice: str
     arm: str
     figures: Figures
+    alike: bool = False
     difference: Estimate | None = None
     p_adjusted: float | None = None
     classified: Classified | None = None
@@ -77,6 +78,8 @@ class Part:
             return "not scored"
         if self.small:
             return "n too small"
+        if self.alike:
+            return "the baseline's answers"
         if self.difference is None or self.p_adjusted is None:
             return ""
         if self.p_adjusted > ALPHA:
@@ -186,9 +189,11 @@ class _View:
 def _difference(name: str, arm: Arm, comparison: Comparison, view: _View) -> Part:
     own, base = arm.walked.take(view.rows), comparison.baseline.walked.take(view.rows)
     figures = figures_of(own, view.clusters)
-    # What gives the baseline's answers asks no question.
-    if figures.n < ENOUGH or arm.name == comparison.baseline.name or same(own, base):
+    if figures.n < ENOUGH or arm.name == comparison.baseline.name:
         return Part(slice=name, arm=arm.name, figures=figures)
+    if same(own, base):
+        # What gives the baseline's answers asks no question.
+        return Part(slice=name, arm=arm.name, figures=figures, alike=True)
     figures = against(
         figures,
         (own.quality, own.cost_usd),
@@ -410,8 +415,8 @@ def _estimated(comparison: Comparison) -> _Slices:
         names=names,
         of=of,
         notes=(
-            f"bands are estimated: thirds, on {where}, of how well models do on a prompt against their own mean there; "
-            "the models that answered for the arm and for the baseline have no say, so n differs a little by arm",
+            f"bands are estimated: thirds, on {where}, of how models do on a prompt against their own mean; "
+            "those that answered for the arm or the baseline have no say, so n differs by arm",
         ),
     )
 

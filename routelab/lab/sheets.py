@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS = 40
+WIDEST = 30
 SMALL = "n small"
 
 # The figures of a row of the frame, by the name of their columns: an estimate becomes three, name, name_low and name_high.
@@ -93,9 +94,10 @@ def tables_of(evaluation: Evaluation, *, limit: int = ROWS) -> tuple[Table, ...]
     beyond = {k: say for k, say in BEYOND.items() if any(say(p) for p in shown)}
     if not beyond:
         return (first,)
+    known = tuple(p for p in shown if any(say(p) for say in beyond.values()))
     return (
         _table(shown, money, caption, (), evaluation),
-        _table(shown, beyond, "beyond accuracy", notes, evaluation),
+        _table(known, beyond, "beyond accuracy", notes, evaluation),
     )
 
 
@@ -110,9 +112,9 @@ def _table(
     rows, last = [], None
     for part in parts:
         # A slice's name stands once, above its arms.
-        name = (part.slice if part.slice != last else "",) if sliced else ()
+        name = (_short(part.slice) if part.slice != last else "",) if sliced else ()
         last = part.slice
-        rows.append((*name, part.arm, f"{part.figures.n:,}", *(say(part) or "–" for say in columns.values())))
+        rows.append((*name, _short(part.arm), f"{part.figures.n:,}", *(say(part) or "–" for say in columns.values())))
     first = 2 if sliced else 1
     return Table(
         head=(*([evaluation.by] if sliced else []), "arm", "n", *columns),
@@ -121,6 +123,11 @@ def _table(
         caption=caption,
         notes=notes,
     )
+
+
+def _short(name: str) -> str:
+    # Both ends of a name tell it from others; the frame has it whole.
+    return name if len(name) <= WIDEST else f"{name[: WIDEST - 13]}…{name[-12:]}"
 
 
 def _rate(estimate: Estimate | None) -> str:
@@ -135,7 +142,9 @@ def _quality(part: Part) -> str:
 
 
 def _delta(part: Part) -> str:
-    return SMALL if part.small else "" if part.difference is None else points(part.difference).replace(" [", "\n[")
+    if part.small or part.alike:
+        return SMALL if part.small else "same answers"
+    return "" if part.difference is None else points(part.difference).replace(" [", "\n[")
 
 
 def _p(part: Part) -> str:
@@ -153,10 +162,13 @@ def _ratio(part: Part) -> str:
     return "" if part.figures.cost_ratio is None else times(part.figures.cost_ratio).replace(" [", "\n[")
 
 
-def _wait(estimate: Estimate | None, part: Part) -> str:
-    if estimate is None:
-        return SMALL if part.figures.latency_known else ""
-    return f"{seconds(estimate.value)}\n[{seconds(estimate.low)}, {seconds(estimate.high)}]"
+def _waits(part: Part) -> str:
+    """Return both quantiles, one below the other, each with the order statistics that bound it."""
+    if not part.figures.latency_known:
+        return ""
+    pair = (part.figures.latency_p50, part.figures.latency_p95)
+    said = [SMALL if q is None else f"{seconds(q.value)} [{seconds(q.low)}, {seconds(q.high)}]" for q in pair]
+    return " /\n".join(said) if said[0] != SMALL else SMALL
 
 
 def _f1(part: Part) -> str:
@@ -198,8 +210,7 @@ MONEY: Mapping[str, Callable[[Part], str]] = MappingProxyType(
         "p": _p,
         "cost / 1,000": _cost,
         "× baseline": _ratio,
-        "p50": lambda p: _wait(p.figures.latency_p50, p),
-        "p95": lambda p: _wait(p.figures.latency_p95, p),
+        "p50 / p95": _waits,
     }
 )
 BEYOND: Mapping[str, Callable[[Part], str]] = MappingProxyType(

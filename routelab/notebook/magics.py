@@ -30,7 +30,7 @@ TEMPLATES = r"""In the prompt, {{name}}, {{row.col}} and {{d['k']}} are filled i
 On the line, a bare $name is the variable's value. A comment above %%route hides the magic from IPython: put it below."""
 
 PLOT_FLAGS = (
-    Flag(long="--by", value="arm|model", help="how rows of the log are grouped"),
+    Flag(long="--by", value="arm|model", help="how rows of the log are grouped; what slices are"),
     Flag(
         long="--where",
         value="SQL",
@@ -113,7 +113,8 @@ def plot(bench: Bench, line: str) -> Any:
         data = _calls(bench, read.get("where"))
     elif data is None:
         data = bench.comparison
-    options = {"by": read.get("by")} if "by" in read.given and not isinstance(data, Comparison) else {}
+    grouped = kind == "slices" or not isinstance(data, Comparison)
+    options = {"by": read.get("by")} if "by" in read.given and grouped else {}
     return chart(kind, data, **options)
 
 

@@ -144,7 +144,8 @@ def test_an_arm_that_gives_the_baselines_answers_asks_no_question(cube: Any) -> 
         outcomes_of(cube), {"third": Fixed(model="c"), "same": Fixed(model="c")}, confirm=0, baseline="third"
     ).by("task")
     assert all(p.difference is None for p in held.parts)
-    assert {p.verdict for p in held.parts} == {""}
+    assert {(p.arm, p.verdict) for p in held.parts} == {("third", ""), ("same", "the baseline's answers")}
+    assert "same answers" in repr(held)
 
 
 # Confidence

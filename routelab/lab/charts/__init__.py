@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from routelab.core.errors import ConfigError, suggest
+from routelab.lab.charts.calibration import calibration
 from routelab.lab.charts.calls import calls_of
 from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.cost import cost, cost_of_calls
@@ -18,6 +19,7 @@ from routelab.lab.charts.frontier import frontier
 from routelab.lab.charts.latency import latency, latency_of_calls
 from routelab.lab.charts.mix import mix, mix_of_calls
 from routelab.lab.charts.quality import quality
+from routelab.lab.charts.slices import slices
 from routelab.lab.charts.spend import spend, spend_of_calls
 from routelab.lab.compare import Comparison
 
@@ -46,6 +48,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "spend": Kind(
             says="what was spent, added up", of_comparison=spend, of_calls=spend_of_calls, needs="started_at"
         ),
+        "slices": Kind(says="better or worse than the baseline, by task, difficulty or tag", of_comparison=slices),
+        "calibration": Kind(says="confidence against the quality that came of it", of_comparison=calibration),
     }
 )
 
@@ -53,7 +57,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 def chart(kind: str, source: Any, *, by: str | None = None, **options: Any) -> Chart:
     """Return a chart of a comparison, or of rows of the log's table `calls` (a list of dicts, or a pandas frame).
 
-    `by` groups rows of the log by "arm" or "model"; options are those of the kind, such as `limit` (how many arms are drawn) and
+    `by` groups rows of the log by "arm" or "model", and is what the slices of a comparison are; options are those of the kind, such as `limit` (how many arms are drawn) and
     `log` (a logarithmic axis or not). Raises ConfigError for an unknown kind or option, DataError for rows it cannot read.
     """
     found = KINDS.get(kind)
@@ -63,6 +67,7 @@ def chart(kind: str, source: Any, *, by: str | None = None, **options: Any) -> C
             f"chart: unknown kind '{kind}'" + ("" if near is None else f"; {near}"), hint=f"kinds: {', '.join(KINDS)}"
         )
     if isinstance(source, Comparison):
+        options = options if by is None else {**options, "by": by}
         _known(kind, found.of_comparison, options)
         return found.of_comparison(source, **options)
     if found.of_calls is None:
