@@ -16,6 +16,7 @@ from routelab.core.plan import NOBODY
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt
 from routelab.lab.outcomes import Ints, Outcomes
+from routelab.lab.sequential import anytime_cost_ratio, anytime_non_inferiority
 from routelab.lab.significance import holm
 from routelab.lab.spread import cost_ratio, quantile
 from routelab.lab.statistics import Estimate, NonInferiority, non_inferiority, p_below, paired_difference, quality_mean
@@ -112,7 +113,8 @@ class Terms:
 
     `final` says whether the figures may name a winner: with a confirm split, or live arms that were fixed in advance.
     `nominated` are the arms that the tune split chose; None means that all of them stand as given. `confirm_uses`
-    counts the looks at the confirm split, this one included; None when nobody counts.
+    counts the looks at the confirm split, this one included; None when nobody counts. `anytime` says that the trial was watched and
+    could stop, so that its differences and ratios are those of confidence sequences.
     """
 
     margin: float
@@ -127,6 +129,7 @@ class Terms:
     cost_kinds: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     confirm_uses: int | None = None
+    anytime: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -155,7 +158,9 @@ class Comparison:
         """Where the figures come from: recorded outcomes, logged choices, or answers that were asked for now."""
         if self.estimates:
             return "off-policy: estimated from logged choices"
-        return "exact replay of recorded outcomes" if self.outcomes is not None else "live, arms interleaved"
+        if self.outcomes is not None:
+            return "exact replay of recorded outcomes"
+        return "live, arms interleaved" + ("; anytime-valid intervals" if self.terms.anytime else "")
 
     def __repr__(self) -> str:
         from routelab.lab.report import text
@@ -189,7 +194,7 @@ class Comparison:
         return self._decision[1]
 
     def chart(self, kind: str = "frontier", **options: Any) -> Chart:
-        """Return a chart: frontier, cost, latency, quality, mix or spend; `.figure` is a plain Plotly figure."""
+        """Return a chart: frontier, cost, latency, quality, mix, spend, slices or calibration; `.figure` is a plain Plotly figure."""
         from routelab.lab.charts import chart
 
         if self.estimates and kind in ("cost", "latency", "spend"):
@@ -305,8 +310,11 @@ def against(
     *,
     margin: float,
     clusters: Ints | None = None,
+    anytime: bool = False,
 ) -> Figures:
     """Return the figures with the paired differences from the baseline; `arm` and `base` are (quality, cost_usd).
+
+    With `anytime` intervals and p values are those of a confidence sequence: for who looked before and could have stopped.
 
     Pairs are the prompts where both qualities were recorded; the cost ratio needs every cost of those pairs. When
     too few of the baseline's prompts were recorded for the arm, there is no interval and so no verdict but
@@ -325,6 +333,12 @@ def against(
     ratio = None
     if not np.isnan(costs).any() and not np.isnan(base_costs).any():
         ratio = cost_ratio(costs, base_costs, groups)
+    if anytime:
+        verdict = anytime_non_inferiority(arm[0][both] - base[0][both], margin, groups)
+        if difference.low is None:
+            verdict = non_inferiority(difference, margin)
+        ratio = None if ratio is None else anytime_cost_ratio(costs, base_costs, groups)
+        return dataclasses.replace(figures, against=verdict, cost_ratio=ratio)
     return dataclasses.replace(figures, against=non_inferiority(difference, margin), cost_ratio=ratio)
 
 
@@ -353,14 +367,14 @@ def assess(
     The family of the correction is the nominated arms, or all of them; the others are corrected over every arm. An
     arm that picks the same model as the baseline for every prompt asks no question and is not in the family.
     """
-    arms = [_arm(entry, baseline, terms.margin, clusters) for entry in entries]
+    arms = [_arm(entry, baseline, terms, clusters) for entry in entries]
     asking = [
         k for k, arm in enumerate(arms) if arm.figures.against is not None and not same(arm.walked, baseline.walked)
     ]
     family = [k for k in asking if terms.nominated is None or arms[k].name in terms.nominated]
     adjusted = {**_adjusted(arms, asking), **_adjusted(arms, family)}
     judged = tuple(dataclasses.replace(arm, figures=_with(arm.figures, adjusted.get(k))) for k, arm in enumerate(arms))
-    return judged, _arm(baseline, baseline, terms.margin, clusters)
+    return judged, _arm(baseline, baseline, terms, clusters)
 
 
 def same(one: Walked, other: Walked) -> bool:
@@ -374,14 +388,19 @@ def same(one: Walked, other: Walked) -> bool:
     )
 
 
-def _arm(entry: Entry, baseline: Entry, margin: float, clusters: Ints | None) -> Arm:
+def _arm(entry: Entry, baseline: Entry, terms: Terms, clusters: Ints | None) -> Arm:
     walked, base = entry.walked, baseline.walked
     own = figures_of(walked, clusters)
     if same(walked, base):
-        figures = _unchanged(own, margin)
+        figures = _unchanged(own, terms.margin)
     else:
         figures = against(
-            own, (walked.quality, walked.cost_usd), (base.quality, base.cost_usd), margin=margin, clusters=clusters
+            own,
+            (walked.quality, walked.cost_usd),
+            (base.quality, base.cost_usd),
+            margin=terms.margin,
+            clusters=clusters,
+            anytime=terms.anytime,
         )
     return Arm(
         name=entry.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from routelab.core.ports import Floats
 from routelab.core.values import Prompt
 from routelab.lab.compare import Comparison, Entry, Terms, assess, defaults
 from routelab.lab.trial import walked_of
+from routelab.present import usd
 
 
 def judged(
@@ -25,11 +27,13 @@ def judged(
     experiment: str,
     dataset: str,
     unfinished: int = 0,
+    looks: Looks | None = None,
 ) -> Comparison:
     """Return the comparison of live arms; answers are one list an arm, in the order of the prompts.
 
     The arms were fixed before they ran, so there is nothing to choose on a tune split and all prompts are reported. When a
-    trial was stopped, only prompts that every arm finished count, and nothing is called a winner.
+    trial was stopped, only prompts that every arm finished count, and nothing is called a winner; unless it was watched by a rule
+    (`looks`), because then its figures are valid at any time.
     """
     models = tuple(dict.fromkeys(name for config in configs.values() for name in config.names))
     entries = [
@@ -46,15 +50,20 @@ def judged(
     seen = {g: k for k, g in enumerate(dict.fromkeys(groups))}
     clusters = np.array([seen[g] for g in groups], dtype=np.intp) if any(p.group for p in prompts) else None
     notes = (
-        [f"stopped early: {unfinished} prompts are not finished by every arm and do not count"] if unfinished else []
+        [f"stopped early: {unfinished} prompts are not finished by every arm and do not count"]
+        if unfinished and not (looks is not None and looks.decided)
+        else []
     )
+    if looks is not None:
+        notes.append(_said(looks, len(prompts), unfinished, [a for rows in answers.values() for a in rows]))
     terms = Terms(
         margin=margin,
         seed=seed,
         tune=0,
         confirm=len(prompts),
         arms_tried=len(entries),
-        final=not unfinished,
+        final=not unfinished or (looks is not None and looks.decided),
+        anytime=looks is not None,
         dataset=dataset,
         simulated=any(a.simulated for rows in answers.values() for a in rows),
         cost_kinds=("recorded",),
@@ -71,6 +80,25 @@ def judged(
         answers={name: tuple(rows) for name, rows in answers.items()},
         tags={"experiment": experiment},
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """How often a trial was looked at while it ran, and whether that ended it."""
+
+    count: int
+    decided: bool
+
+
+def _said(looks: Looks, n: int, left: int, answers: Sequence[Answer]) -> str:
+    """Return what watching came to, and about how much was not spent because of it."""
+    times = f"looked at {looks.count} time{'' if looks.count == 1 else 's'}, anytime-valid"
+    if not looks.decided:
+        return f"{times}: not decided after {n:,} prompts"
+    costs = [a.cost_usd for a in answers]
+    known = [c for c in costs if c is not None]
+    saved = f"about {usd(sum(known) / n * left)}" if known and len(known) == len(costs) else "an unknown amount"
+    return f"{times}: decided after {n:,} of {n + left:,} prompts, {saved} not spent"
 
 
 def _errors(answers: Sequence[Answer]) -> dict[int, str]:

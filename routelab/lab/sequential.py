@@ -115,6 +115,24 @@ def anytime_non_inferiority(
     )
 
 
+def anytime_cost_ratio(
+    new: Floats, base: Floats, clusters: NDArray[np.intp] | None = None, *, level: float = 0.95
+) -> Estimate | None:
+    """Return R = Σ new / Σ base with a confidence sequence's interval, linearised as in `spread.cost_ratio`; None when base is free."""
+    base_mean = float(np.mean(base))
+    if not base_mean > 0:
+        return None
+    ratio = float(np.sum(new) / np.sum(base))
+    residual = anytime((new - ratio * base) / base_mean, clusters, level=level)
+    reach = None if residual.low is None or residual.high is None else (residual.high - residual.low) / 2
+    return dataclasses.replace(
+        residual,
+        value=ratio,
+        low=None if reach is None else max(0.0, ratio - reach),
+        high=None if reach is None else ratio + reach,
+    )
+
+
 def anytime_needed(
     variance: float, margin: float, *, level: float = 0.95, power: float = 0.8, tightest_at: float = TIGHTEST_AT
 ) -> int:

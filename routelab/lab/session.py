@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from routelab.caching import Exact
 from routelab.config import RouteConfig
 from routelab.core.errors import BudgetExceeded, ConfigError, UnavailableError, suggest
+from routelab.core.plan import Gate
 from routelab.core.ports import Embedder, Scorer, Strategy
 from routelab.engine import SystemClock, shared
 from routelab.fleet import Fleet
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from routelab.lab.collect import Headway, Retry
     from routelab.lab.compare import Comparison
     from routelab.lab.forecast import Forecast
+    from routelab.lab.hearings import Sat
     from routelab.lab.outcomes import Outcomes
+    from routelab.lab.stopping import Decided
     from routelab.lab.trial import Listener, Trial
 
 
@@ -130,12 +133,18 @@ class Lab:
         tags: Mapping[str, str] | None = None,
         cache: bool = True,
         heard: Listener | None = None,
+        stop: Literal["decided"] | None = None,
     ) -> Comparison:
         """Play every arm live on every prompt, interleaved, and return the comparison with its answers.
 
         The baseline is the first arm unless named. When the budget ends or somebody interrupts, the raised BudgetExceeded or
         KeyboardInterrupt carries what was finished as `.partial` (a Comparison, or None when no prompt was finished by all arms).
+
+        With `stop="decided"` the trial is watched and ends once every arm is decided against the margin; intervals are then those
+        of a confidence sequence, which hold at any look and are wider than at one planned look, and a note says what was not spent.
         """
+        if stop not in (None, "decided"):
+            raise ConfigError(f"stop: unknown '{stop}'", hint='stop="decided", or leave it out to ask every prompt')
         dataset = Dataset.of(data)
         named = {name: name for name in arms} if not isinstance(arms, Mapping) else dict(arms)
         if not named:
@@ -164,15 +173,18 @@ class Lab:
             )
             for name, config in configs.items()
         }
+        from routelab.lab.stopping import Decided
         from routelab.lab.trial import Trial
 
-        trial = Trial(routers, dataset.prompts, seed=seed)
+        trial = Trial(routers, dataset.prompts, seed=seed, together=stop is not None)
+        enough = None if stop is None else Decided(baseline=baseline or next(iter(configs)), margin=margin)
         self._describe(experiment, dataset, configs, seed)
         about = {"margin": margin, "seed": seed, "baseline": baseline or next(iter(configs)), "experiment": experiment}
+        about |= {"enough": enough}
         try:
-            shared().wait(trial.play(jobs=jobs, heard=heard))
-        except KeyboardInterrupt as stop:
-            stop.partial = self._judged(trial, dataset, configs, about)  # type: ignore[attr-defined]
+            shared().wait(trial.play(jobs=jobs, heard=heard, enough=enough))
+        except KeyboardInterrupt as interrupt:
+            interrupt.partial = self._judged(trial, dataset, configs, about)  # type: ignore[attr-defined]
             raise
         if trial.stopped is not None:
             error = BudgetExceeded(
@@ -251,6 +263,35 @@ class Lab:
         from routelab.lab.collect import Order, estimate
 
         return estimate(self, Dataset.of(data), self._names(models), Order(name=name, seed=seed, retry=retry))
+
+    def judge(
+        self,
+        outcomes: Outcomes,
+        gate: Mapping[str, Any] | Gate,
+        models: Sequence[str] = (),
+        *,
+        budget_usd: float | None = None,
+        jobs: int = 8,
+        seed: int = 0,
+        heard: Callable[[Sat], None] | None = None,
+        name: str | None = None,
+        retry: Retry = "both",
+    ) -> Outcomes:
+        """Let a gate's judge look at every recorded answer once, and return the outcomes with its verdicts, for replay.
+
+        `gate` is as in a config, ``{"scorer": "judge", "model": ..., "rubric": ...}`` (or pairwise, consistency, confidence; for
+        ``{"all": [...]}`` each part that asks somebody); its bar plays no part here. `models` are whose answers are judged (default:
+        all). Verdicts go to `outcomes.gates[key]` with what a live gate would have cost and taken, so cascades with this gate replay.
+        The log keeps them by prompt and answer: what it holds is not asked again, after a kill neither. `budget_usd` bounds what
+        judging costs over all its runs under `name`. Raises BudgetExceeded and KeyboardInterrupt with `.partial`, DataError
+        where no texts were recorded, ConfigError for a judge that the fleet does not have.
+        """
+        from routelab.lab.hearings import Hours, judge, parts
+
+        hours = Hours(models=tuple(models), budget_usd=budget_usd, jobs=jobs, seed=seed, name=name, retry=retry)
+        for part in parts(gate):
+            outcomes = judge(self, outcomes, part, hours, heard=heard)
+        return outcomes
 
     def adapt(
         self,
@@ -367,9 +408,12 @@ class Lab:
     def _judged(
         self, trial: Trial, dataset: Dataset, configs: Mapping[str, RouteConfig], about: Mapping[str, Any]
     ) -> Comparison | None:
-        from routelab.lab.live import judged
+        from routelab.lab.live import Looks, judged
 
-        which = trial.whole
+        given = dict(about)
+        enough: Decided | None = given.pop("enough")
+        decided = enough is not None and enough.decided
+        which = list(enough.prompts) if enough is not None and decided else trial.whole
         if not which:
             return None
         return judged(
@@ -378,7 +422,8 @@ class Lab:
             configs,
             unfinished=len(dataset) - len(which),
             dataset=dataset.name,
-            **about,
+            looks=None if enough is None else Looks(count=enough.looks, decided=decided),
+            **given,
         )
 
     # The log

@@ -46,7 +46,8 @@ class Trial:
     """Prompts × arms being played; `answers[arm][i]` is None until it is there.
 
     Arms are interleaved in an order drawn by the seed, so that the time of day favours none of them; `skip` names pairs of arm
-    and prompt id that need not be played.
+    and prompt id that need not be played. With `together`, a prompt is asked of all arms before the next one (in `order`, which
+    keeps groups whole), so that a beginning of the prompts is finished at any time.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Trial:
         *,
         seed: int = 0,
         skip: Collection[tuple[str, str]] = (),
+        together: bool = False,
     ) -> None:
         self.routers = routers
         self.prompts = tuple(prompts)
@@ -63,15 +65,24 @@ class Trial:
         self.stopped: BudgetExceeded | None = None
         pairs = [(arm, i) for arm in routers for i, p in enumerate(self.prompts) if (arm, p.id) not in skip]
         self._order = sorted(pairs, key=lambda pair: draw(seed, "order", pair[0], str(pair[1])))
+        drawn = {
+            i: (draw(seed, "group", p.group or p.id), draw(seed, "prompt", p.id), i) for i, p in enumerate(prompts)
+        }
+        self.order = sorted(drawn, key=lambda i: drawn[i])
+        if together:
+            place = {i: k for k, i in enumerate(self.order)}
+            self._order.sort(key=lambda pair: place[pair[1]])
         self.progress = Progress(done=0, total=len(pairs), spent_usd=0.0, errors=0)
 
-    async def play(self, *, jobs: int, heard: Listener | None = None) -> None:
-        """Play what has no answer yet, `jobs` at a time; once the budget is spent nothing more is sent."""
+    async def play(
+        self, *, jobs: int, heard: Listener | None = None, enough: Callable[[Trial], bool] | None = None
+    ) -> None:
+        """Play what has no answer yet, `jobs` at a time; once the budget is spent, or it is `enough`, nothing more is sent."""
         waiting = iter([(arm, i) for arm, i in self._order if self.answers[arm][i] is None])
 
         async def worker() -> None:
             for arm, i in waiting:
-                if self.stopped is not None:
+                if self.stopped is not None or (enough is not None and enough(self)):
                     return
                 answer = await self.routers[arm].play(self.prompts[i])
                 if isinstance(answer.error, BudgetExceeded):

@@ -24,6 +24,8 @@ def decide(comparison: Comparison) -> tuple[Arm | None, str]:
     among those whose quality is within the margin of the best one's, both taken from the tune split if there is one.
     """
     arm, sentence = _decided(comparison)
+    if comparison.terms.anytime:
+        sentence = f"{sentence}; anytime-valid: it holds although the trial was watched and could stop"
     return arm, f"simulated: {sentence}" if comparison.terms.simulated else sentence
 
 
