@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from routelab.core import flow
@@ -12,13 +13,14 @@ from routelab.core.events import Answered, Routed, Unanswered
 from routelab.core.flow import Repeat, play
 from routelab.core.ports import World
 from routelab.core.run import Run
-from routelab.core.values import Prompt, digest
-from routelab.judging import Heard, Question
-from routelab.judging.ask import both
+from routelab.core.values import Message, Prompt, digest
+from routelab.judging import Heard, Question, asking, kinds
+from routelab.judging.ask import Planned, both
 from routelab.providers import opinions
 from routelab.providers.practice import SAMPLE
 from routelab.scoring import scorer_of
 from routelab.stages import Call, Sampling
+from routelab.stages.call import ASSUMED_OUTPUT_TOKENS
 
 QUOTED = 4_000
 """Characters of the question that a simulated judge is told, to guess how hard it is."""
@@ -57,6 +59,28 @@ class Asker:
         turn = dataclasses.replace(self.call, sampling=sampling)
         run = await play(Repeat(turn, flow.settled, 1 + self.call.patience.retries), run, world)
         return _heard(run, simulated=simulated)
+
+
+def worst_usd(
+    call: Call, planned: Sequence[Planned], messages: tuple[Message, ...], answer: str | None
+) -> float | None:
+    """Return the most that a judgement can cost in USD, verdicts asked for once more included; None when a price is not known.
+
+    `messages` are the prompt's; without the `answer` it is as long as its author may make it.
+    """
+    shown = answer if answer is not None else "word " * (call.sampling.max_output_tokens or ASSUMED_OUTPUT_TOKENS)
+    total = 0.0
+    for each in planned:
+        text = (Message(role="user", content=shown),) * each.shows
+        rules = (Message(role="system", content=asking.RULES + asking.SCORE + kinds.RUBRIC),) if each.verdict else ()
+        turn = dataclasses.replace(
+            call, sampling=Sampling(max_output_tokens=each.output_tokens or call.sampling.max_output_tokens)
+        )
+        once = turn.worst_case_usd(call.endpoints[each.model].model, (*messages, *text, *rules))
+        if once is None:
+            return None
+        total += each.times * once * (2 if each.verdict else 1)
+    return total
 
 
 def _heard(run: Run, *, simulated: bool) -> Heard:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from routelab.asker import Asker
 from routelab.config import RouteConfig
 from routelab.core import flow
 from routelab.core.flow import Flow, Repeat, Unless, chain
@@ -61,7 +62,11 @@ def flow_of(config: RouteConfig, parts: Parts) -> Flow:
     )
     times = len(config.names) * (1 + config.limits.retries)
     gate: Gate | None = getattr(config.ranking, "accepts", None)
-    turn: Flow = call if gate is None else chain(call, Unless(unjudged, Admit(gate=gate, judge=judge_of(gate))))
+    turn: Flow = (
+        call
+        if gate is None
+        else chain(call, Unless(unjudged, Admit(gate=gate, judge=judge_of(gate, Asker(call=call)))))
+    )
     ask: tuple[Flow, ...] = (route_of(config, parts.endpoints, parts.desk), Repeat(turn, flow.settled, times))
     if parts.cache is not None:
         recall = Recall(cache=parts.cache, scope=config.fingerprint)

@@ -25,6 +25,7 @@ from routelab.core.run import Run
 from routelab.core.values import Message, Prompt
 from routelab.engine import Engine, SystemClock, shared
 from routelab.fleet import Fleet, fleet_of
+from routelab.gates import asked_by
 from routelab.stages import Budget
 from routelab.stages.desk import Desk
 
@@ -73,7 +74,9 @@ class Router:
         self.setting = setting or Setting()
         self._engine = engine or shared()
         self._clock = clock or SystemClock(pace=fleet.pace)
-        self._endpoints = {name: fleet.endpoint(name) for name in config.names}
+        # A gate's judges are asked too, but never ranked.
+        asked = (*config.names, *asked_by(getattr(config.ranking, "accepts", None)))
+        self._endpoints = {name: fleet.endpoint(name) for name in asked}
         for endpoint in self._endpoints.values():
             self._engine.keep(endpoint.provider)
         self._desk = Desk(config.limits.decide_s)

@@ -168,11 +168,14 @@ class Run:
 
     @property
     def status(self) -> str:
-        """One word: answered, recalled, blocked, failed, or unanswered."""
+        """One word: answered, recalled, blocked, failed, unanswered, or judged (nobody was asked, a recorded answer was judged)."""
         if self.failed is not None:
             return "failed"
         if self.blocked is not None:
             return "blocked"
         if self.recalled is not None:
             return "recalled"
-        return "unanswered" if self.answered is None else "answered"
+        if self.answered is not None:
+            return "answered"
+        judged = not self.attempts and any(isinstance(e, Scored) for e in self.events)
+        return "judged" if judged else "unanswered"

@@ -23,6 +23,8 @@ from routelab.gates.recorded import Recorded
 from routelab.gates.rules import RULES, Rule
 from routelab.gates.seen import Look, Looked, Seen
 from routelab.gates.several import All
+from routelab.judging import KINDS as JUDGES
+from routelab.judging import Ask, Rubric
 from routelab.scoring import KINDS as SCORERS
 from routelab.strategies import gated
 from routelab.strategies.gated import gate_of
@@ -46,7 +48,9 @@ __all__ = [
     "kind_of",
 ]
 
-KINDS: Mapping[str, type] = MappingProxyType({"agreement": Agreement, "learned": Acceptance, "recorded": Recorded})
+KINDS: Mapping[str, type] = MappingProxyType(
+    {"agreement": Agreement, "learned": Acceptance, "recorded": Recorded, **JUDGES}
+)
 """What a gate's mapping may say for `scorer` besides the rules; ``recorded: NAME`` and ``all: [...]`` say it themselves."""
 
 _HERE = strict.Document(values={}, name="config")
@@ -57,7 +61,7 @@ def kind_of(gate: Gate) -> Kind:
     return _kind(gate.scorer, gate.spec, ("gate",), _HERE)
 
 
-def judge_of(gate: Gate, ask: object = None) -> Judge:
+def judge_of(gate: Gate, ask: Ask | None = None) -> Judge:
     """Return who judges live answers for a gate; ConfigError when nobody can."""
     return kind_of(gate).judge(ask)
 
@@ -87,6 +91,11 @@ def _kind(scorer: object, settings: Mapping[str, Any], key: tuple[str | int, ...
         if scorer in RULES:
             return Rule(scorer=strict.build(RULES[scorer], settings, key, document))
         kind: Kind = strict.build(KINDS[scorer], settings, key, document)
+        if isinstance(kind, Rubric) and kind.reference == "given":
+            raise ConfigError(
+                f"{document.where(*key, 'reference')}: 'given' shows the judge the right answer, which live prompts do not bring",
+                hint="own (the judge answers first) or none; lab.judge measures with 'given'",
+            )
         return kind
     except ConfigError as trouble:
         raise _placed(trouble, key, document) from None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from routelab.core.ports import Judge
 from routelab.core.values import Judgement
 from routelab.gates.seen import Looked, Seen
+from routelab.judging import Ask
 from routelab.scoring.matching import MATCHES, Match, form
 
 
@@ -31,7 +32,7 @@ class Agreement:
         """No model."""
         return ()
 
-    def judge(self, ask: object = None) -> Judge:
+    def judge(self, ask: Ask | None = None) -> Judge:
         """Return the gate for live answers."""
         return Looked(look=self)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from routelab.core.ports import Judge
+from routelab.judging import Ask
 
 
 class Kind(Protocol):
@@ -14,5 +15,5 @@ class Kind(Protocol):
     def asks(self) -> tuple[str, ...]:
         """The models that judging asks, by their names in the fleet."""
 
-    def judge(self, ask: object = None) -> Judge:
+    def judge(self, ask: Ask | None = None) -> Judge:
         """Return who judges live answers; `ask` reaches models. ConfigError when nobody can."""

@@ -12,6 +12,7 @@ from routelab.core.errors import ConfigError
 from routelab.core.ports import Judge
 from routelab.core.values import Judgement, Prompt
 from routelab.gates.seen import Looked, Seen
+from routelab.judging import Ask
 from routelab.scoring.matching import Match
 from routelab.scoring.signs import NAMES, signs
 from routelab.strategies.acceptance import chances
@@ -34,7 +35,7 @@ class Acceptance:
         """No model."""
         return ()
 
-    def judge(self, ask: object = None) -> Judge:
+    def judge(self, ask: Ask | None = None) -> Judge:
         """Return the gate for live answers; ConfigError before it was fitted."""
         self.known()
         return Looked(look=self)

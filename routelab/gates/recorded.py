@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from routelab.core.errors import ConfigError
 from routelab.core.ports import Judge
+from routelab.judging import Ask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,7 @@ class Recorded:
         """No model."""
         return ()
 
-    def judge(self, ask: object = None) -> Judge:
+    def judge(self, ask: Ask | None = None) -> Judge:
         """Refuse: nobody gives that score to a new answer."""
         raise ConfigError(
             f"gate: '{self.recorded}' was recorded, and nothing gives it to new answers",

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from routelab.core.ports import Judge, Scorer
 from routelab.core.values import Judgement
 from routelab.gates.seen import Looked, Seen
+from routelab.judging import Ask
 from routelab.scoring import KINDS as SCORERS
 
 RULES: Mapping[str, type] = MappingProxyType(
@@ -28,7 +29,7 @@ class Rule:
         """No model."""
         return ()
 
-    def judge(self, ask: object = None) -> Judge:
+    def judge(self, ask: Ask | None = None) -> Judge:
         """Return the rule for live answers."""
         return Looked(look=self)
 

@@ -9,6 +9,7 @@ from routelab.core.ports import Judge, World
 from routelab.core.run import Run
 from routelab.core.values import Judgement, Tokens
 from routelab.gates.kind import Kind
+from routelab.judging import Ask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class All:
         """The models that the parts ask."""
         return tuple(dict.fromkeys(model for _, kind in self.parts for model in kind.asks))
 
-    def judge(self, ask: object = None) -> Judge:
+    def judge(self, ask: Ask | None = None) -> Judge:
         """Return the gates for live answers."""
         return InTurn(parts=tuple((gate, kind.judge(ask)) for gate, kind in self.parts))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from routelab.judging.ask import Ask, Heard, Question
+from routelab.judging.ask import Ask, Heard, Planned, Question
 from routelab.judging.hearing import Hearing, Seat
 from routelab.judging.kinds import Confidence, Consistency, Pairwise, Rubric
 
@@ -26,6 +26,7 @@ __all__ = [
     "Heard",
     "Hearing",
     "Pairwise",
+    "Planned",
     "Question",
     "Rubric",
     "Seat",

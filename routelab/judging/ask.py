@@ -47,6 +47,18 @@ class Heard:
     simulated: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """Calls that a judgement will make: so many of a model, each shown so many answers, each at most so long."""
+
+    model: str
+    times: int = 1
+    shows: int = 1
+    output_tokens: int | None = None
+    verdict: bool = True
+    """Whether a reply that cannot be read is asked for once more."""
+
+
 class Ask(Protocol):
     """Reaches models, by their names in the fleet."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +12,7 @@ from routelab.core.errors import ConfigError
 from routelab.core.ports import Judge
 from routelab.core.values import Message
 from routelab.judging import asking, verdicts
-from routelab.judging.ask import Ask, Question
+from routelab.judging.ask import Ask, Planned, Question
 from routelab.judging.hearing import Conduct, Hearing, Seat
 from routelab.scoring.matching import MATCHES, Match, alike, form
 
@@ -21,6 +23,7 @@ RUBRIC = (
     "missing part that was asked for is worth at most the lower half. What is merely worded differently loses nothing."
 )
 PREFERRING = "The better answer does what was asked, and what can be checked in it is right. If both are equally right, or equally wrong, say tie."
+_ORDERS = re.compile(r"\[(A|B|tie)\|(A|B|tie)\]")
 OUTPUT_TOKENS = 1024
 """Enough for a sentence and a verdict, and for some thinking of models that think before they answer."""
 
@@ -66,6 +69,12 @@ class Rubric:
                 hint="own (the judge answers first) or none; lab.judge measures with 'given'",
             )
         return _seated(self, self.model, ask)
+
+    def calls(self, author: str) -> tuple[Planned, ...]:
+        """Return the calls that judging an answer of the author will make."""
+        verdict = Planned(model=self.model, output_tokens=self.max_output_tokens)
+        own = Planned(model=self.model, shows=0, verdict=False)
+        return (own, dataclasses.replace(verdict, shows=2)) if self.reference == "own" else (verdict,)
 
     async def conduct(self, hearing: Hearing) -> tuple[float | None, str]:
         """Return the score as a quality, and the judge's reason."""
@@ -131,6 +140,13 @@ class Pairwise:
         """Return who judges live answers."""
         return _seated(self, self.model, ask)
 
+    def calls(self, author: str) -> tuple[Planned, ...]:
+        """Return the calls that judging an answer of the author will make; none for `against` itself."""
+        if author == self.against:
+            return ()
+        rival = Planned(model=self.against, shows=0, verdict=False)
+        return rival, Planned(model=self.model, times=2, shows=2, output_tokens=self.max_output_tokens)
+
     async def conduct(self, hearing: Hearing) -> tuple[float | None, str]:
         """Return 1, ½ or 0, and how the two orders went."""
         if hearing.author == self.against:
@@ -148,12 +164,12 @@ class Pairwise:
         if said[0] is None or said[1] is None:
             return None, trouble
         first, second = said[0][0], said[1][0]
-        told = f"first {first}, swapped {second}"
+        told = f"[{first}|{second}]"
         if (first, second) == ("A", "B"):
-            return 1.0, f"better than {self.against} in both orders: {said[0][1]}"
+            return 1.0, f"{told} better than {self.against} in both orders: {said[0][1]}"
         if (first, second) == ("B", "A"):
-            return 0.0, f"worse than {self.against} in both orders: {said[0][1]}"
-        return 0.5, f"a tie with {self.against} ({told})"
+            return 0.0, f"{told} worse than {self.against} in both orders: {said[0][1]}"
+        return 0.5, f"{told} a tie with {self.against}" + ("" if first == second == "tie" else ": the orders disagree")
 
     def _question(self, hearing: Hearing, answers: tuple[str, str], authors: tuple[str, str]) -> Question:
         values = {
@@ -205,6 +221,12 @@ class Consistency:
     def judge(self, ask: Ask | None = None) -> Judge:
         """Return who judges live answers."""
         return _seated(self, "", ask)
+
+    def calls(self, author: str) -> tuple[Planned, ...]:
+        """Return the calls that judging an answer of the author will make."""
+        return (
+            Planned(model=author, times=self.samples - 1, shows=0, output_tokens=self.max_output_tokens, verdict=False),
+        )
 
     async def conduct(self, hearing: Hearing) -> tuple[float | None, str]:
         """Return the share of samples, the answer included, that say what it says."""
@@ -258,6 +280,10 @@ class Confidence:
         """Return who judges live answers."""
         return _seated(self, self.model or "", ask)
 
+    def calls(self, author: str) -> tuple[Planned, ...]:
+        """Return the calls that judging an answer of the author will make."""
+        return (Planned(model=self.model or author, output_tokens=self.max_output_tokens),)
+
     async def conduct(self, hearing: Hearing) -> tuple[float | None, str]:
         """Return the stated confidence as a share."""
         if self.model is None or self.model == hearing.author:
@@ -289,6 +315,22 @@ class Confidence:
         )
         (said,), trouble = await hearing.read([question], verdicts.confidence, asking.CONFIDENCE_FORM)
         return (None, trouble) if said is None else (said.value, said.reason or "stated")
+
+
+def orders(reason: str) -> tuple[verdicts.Preferred, verdicts.Preferred] | None:
+    """Return what a pairwise judgement's reason says of its two orders: who won as it came, and with the answers swapped.
+
+    In the first order the judged answer is A, in the second B.
+
+    >>> orders("[A|tie] a tie with gpt-5: the orders disagree")
+    ('A', 'tie')
+    """
+    match = _ORDERS.match(reason)
+    return None if match is None else (_preferred(match[1]), _preferred(match[2]))
+
+
+def _preferred(word: str) -> verdicts.Preferred:
+    return "tie" if word == "tie" else "A" if word == "A" else "B"
 
 
 def _answering(

@@ -103,7 +103,7 @@ def collect(
     clock = clock or SystemClock()
     roster = lab.fleet.roster(models).models
     now = Collection.of(dataset, roster, name=order.name, seed=order.seed, scorer=order.scorer)
-    with _claimed(lab, now.experiment, clock) as claim:
+    with claimed(lab, now.experiment, clock) as claim:
         take_in(lab.log)
         collection = settled(lab.log, now, force=order.force, extend=order.extend)
         kept = recorded(lab.log, collection.experiment)
@@ -279,7 +279,7 @@ def _sat(sitting: _Sitting, due: Mapping[str, Sequence[Prompt]], outcomes: Calla
 
 
 @contextlib.contextmanager
-def _claimed(lab: Lab, experiment: str, clock: Clock) -> Iterator[Claim]:
+def claimed(lab: Lab, experiment: str, clock: Clock) -> Iterator[Claim]:
     """Hold the collection against every other collector: threads of this session, and processes that share the log."""
     on_disk = str(lab.log.path) != MEMORY
     folder = lab.log.path.with_name(lab.log.path.name + ".collect") if on_disk else None
