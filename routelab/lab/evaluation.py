@@ -200,6 +200,7 @@ def _difference(name: str, arm: Arm, comparison: Comparison, view: _View) -> Par
         (base.quality, base.cost_usd),
         margin=comparison.terms.margin,
         clusters=view.clusters,
+        anytime=comparison.terms.anytime,
     )
     difference = None if figures.against is None else figures.against.difference
     return Part(slice=name, arm=arm.name, figures=figures, difference=difference)

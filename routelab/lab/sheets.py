@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -109,12 +109,13 @@ def _table(
     evaluation: Evaluation,
 ) -> Table:
     sliced = len(evaluation.slices) > 1
+    slices, arms = _shortened(evaluation.slices), _shortened(evaluation.arms)
     rows, last = [], None
     for part in parts:
         # A slice's name stands once, above its arms.
-        name = (_short(part.slice) if part.slice != last else "",) if sliced else ()
+        name = (slices[part.slice] if part.slice != last else "",) if sliced else ()
         last = part.slice
-        rows.append((*name, _short(part.arm), f"{part.figures.n:,}", *(say(part) or "–" for say in columns.values())))
+        rows.append((*name, arms[part.arm], f"{part.figures.n:,}", *(say(part) or "–" for say in columns.values())))
     first = 2 if sliced else 1
     return Table(
         head=(*([evaluation.by] if sliced else []), "arm", "n", *columns),
@@ -125,9 +126,11 @@ def _table(
     )
 
 
-def _short(name: str) -> str:
-    # Both ends of a name tell it from others; the frame has it whole.
-    return name if len(name) <= WIDEST else f"{name[: WIDEST - 13]}…{name[-12:]}"
+def _shortened(names: Sequence[str]) -> dict[str, str]:
+    """Return names without their middle where they are long, unless two would then read alike."""
+    short = {n: n if len(n) <= WIDEST else f"{n[: WIDEST - 13]}…{n[-12:]}" for n in names}
+    taken = list(short.values())
+    return {name: name if taken.count(text) > 1 else text for name, text in short.items()}
 
 
 def _rate(estimate: Estimate | None) -> str:

@@ -346,6 +346,19 @@ def test_hostile_names_stay_text(cube: Any) -> None:
     assert "\x1b" not in shown["text/plain"]
 
 
+def test_long_names_lose_their_middle_unless_two_would_read_alike(cube: Any) -> None:
+    long = ("first_of_all/" + "x" * 30 + "/the_end", "first_of_all_x/" + "y" * 30 + "/the_end", "z" * 60)
+    text = repr(compared(cube, tasks=[long[i % 3] for i in range(400)]).by("task"))
+    assert "zzzzzzzzzzzzzzzzz…zzzzzzzzzzzz" in text
+    assert "z" * 31 not in text
+    twins = (
+        "same_beginning_of_it/" + "x" * 9 + "/same_end_of_it",
+        "same_beginning_of_it/" + "y" * 9 + "/same_end_of_it",
+    )
+    text = repr(compared(cube, tasks=[twins[i % 2] for i in range(400)]).by("task"))
+    assert all(name in text for name in twins)
+
+
 def test_long_tables_are_cut_and_say_so(cube: Any) -> None:
     held = compared(cube, tasks=[f"t{i % 30}" for i in range(400)]).by("task")
     assert "20 more rows; .frame has all" in repr(held)
