@@ -131,13 +131,15 @@ def counterfactual(
     base, of_base = _baseline(baseline, made, (final, tune), halves, plan_for)
     estimates = {name: found for name, (_, found) in made.items()}
     entries = [entry for entry, _ in made.values()]
-    told = {**estimates, **({} if of_base is None else {base.name: of_base})}
+    lines = {name: _told(found) for name, found in estimates.items()}
+    if of_base is not None and _told(of_base) not in lines.values():
+        lines[base.name] = _told(of_base)
     terms = terms_of(outcomes, halves, margin=margin, seed=seed, arms_tried=len(entries))
     terms = dataclasses.replace(
         terms,
         tune=len(tune.choices) if halves.held_out else 0,
         confirm=len(final.choices),
-        notes=(*terms.notes, *(f"{name}: {_told(found)}" for name, found in told.items())),
+        notes=(*terms.notes, *(f"{name}: {line}" for name, line in lines.items())),
     )
     judged, held = assess(entries, base, terms, final.choices.clusters)
     return Comparison(
@@ -148,7 +150,7 @@ def counterfactual(
         prompts=tuple(final.outcomes.prompts[int(k)] for k in final.choices.row)
         if final.choices.row is not None
         else (),
-        estimates=told,
+        estimates={**estimates, **({} if of_base is None else {base.name: of_base})},
     )
 
 

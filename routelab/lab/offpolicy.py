@@ -91,7 +91,7 @@ def evaluate(choices: Choices, target: Floats, *, predicted: Floats | None = Non
     expected = crossfitted(choices, seed=seed) if predicted is None else predicted
     snips = float(weight @ choices.reward / total)
     terms = robust(choices, target, expected)
-    notes = () if ess >= ENOUGH else (f"effective sample size {ess:.0f} is small: intervals may be too narrow",)
+    notes = () if ess >= ENOUGH else ("few: intervals may be too narrow",)
     return OffPolicy(
         how=OFF_POLICY,
         n=len(choices),

@@ -10,8 +10,8 @@ from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.look import GRID, INK, LEGEND, Heading, Mark, hover, label, layout, marks
 from routelab.lab.compare import Comparison, same
 from routelab.lab.evaluation import ALPHA, ENOUGH, By, Evaluation, Part
-from routelab.lab.grid import points
-from routelab.present import Table
+from routelab.lab.statistics import Estimate
+from routelab.present import Table, signed
 
 ARMS, SLICES = 5, 12
 
@@ -48,6 +48,11 @@ def _of(held: Evaluation, name: str) -> list[Part]:
     return [p for p in held.parts if p.slice == name and p.arm != held.baseline]
 
 
+def _points(difference: Estimate) -> str:
+    ends = "" if difference.low is None else f" [{signed(difference.low)}, {signed(difference.high)}]"
+    return signed(difference.value) + ends
+
+
 def _asked(held: Evaluation) -> int:
     return sum(p.p_adjusted is not None for p in held.parts)
 
@@ -58,7 +63,7 @@ def _table(held: Evaluation, names: Sequence[str], title: str, words: str) -> Ta
             p.slice,
             p.arm,
             f"{p.figures.n:,}",
-            "–" if p.difference is None else points(p.difference),
+            "–" if p.difference is None else __points(p.difference),
             "–" if p.p_adjusted is None else f"{p.p_adjusted:.3f}",
             p.verdict,
         )
@@ -176,10 +181,17 @@ def _trace(name: str, mark: Mark, seen: Sequence[tuple[float, Part]]) -> dict[st
             hover(
                 name,
                 p.slice,
-                f"Δ {points(d)} points",
+                f"Δ {_points(d)} points",
                 "" if p.p_adjusted is None else f"p = {p.p_adjusted:.3f} after correction: {p.verdict}",
                 f"n = {p.figures.n:,}",
             )
             for _, p, d in found
         ],
     }
+
+
+def _points(difference: Estimate) -> str:
+    # The grid draws on the charts, so it cannot be asked for while they are loaded.
+    from routelab.lab.statistics import Estimate
+
+    return points(difference)
