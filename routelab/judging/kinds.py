@@ -23,7 +23,7 @@ RUBRIC = (
     "missing part that was asked for is worth at most the lower half. What is merely worded differently loses nothing."
 )
 PREFERRING = "The better answer does what was asked, and what can be checked in it is right. If both are equally right, or equally wrong, say tie."
-_ORDERS = re.compile(r"\[(A|B|tie)\|(A|B|tie)\]")
+_ORDERS = re.compile(r"\[(A|B|tie)\|(A|B|tie) against ([^\]]+)\]")
 OUTPUT_TOKENS = 1024
 """Enough for a sentence and a verdict, and for some thinking of models that think before they answer."""
 
@@ -164,12 +164,12 @@ class Pairwise:
         if said[0] is None or said[1] is None:
             return None, trouble
         first, second = said[0][0], said[1][0]
-        told = f"[{first}|{second}]"
+        told = f"[{first}|{second} against {self.against}]"
         if (first, second) == ("A", "B"):
-            return 1.0, f"{told} better than {self.against} in both orders: {said[0][1]}"
+            return 1.0, f"{told} better in both orders: {said[0][1]}"
         if (first, second) == ("B", "A"):
-            return 0.0, f"{told} worse than {self.against} in both orders: {said[0][1]}"
-        return 0.5, f"{told} a tie with {self.against}" + ("" if first == second == "tie" else ": the orders disagree")
+            return 0.0, f"{told} worse in both orders: {said[0][1]}"
+        return 0.5, f"{told} a tie" + ("" if first == second == "tie" else ": the orders disagree")
 
     def _question(self, hearing: Hearing, answers: tuple[str, str], authors: tuple[str, str]) -> Question:
         values = {
@@ -317,16 +317,25 @@ class Confidence:
         return (None, trouble) if said is None else (said.value, said.reason or "stated")
 
 
-def orders(reason: str) -> tuple[verdicts.Preferred, verdicts.Preferred] | None:
-    """Return what a pairwise judgement's reason says of its two orders: who won as it came, and with the answers swapped.
+@dataclass(frozen=True, kw_only=True)
+class Orders:
+    """How a pairwise judgement went: who won as the answers came (the judged one is A), who won swapped (it is B), and against whom."""
 
-    In the first order the judged answer is A, in the second B.
+    first: verdicts.Preferred
+    swapped: verdicts.Preferred
+    against: str
 
-    >>> orders("[A|tie] a tie with gpt-5: the orders disagree")
-    ('A', 'tie')
+
+def orders(reason: str) -> Orders | None:
+    """Return what the reason of a pairwise judgement says of its two orders, None for any other reason.
+
+    >>> orders("[A|tie against gpt-5] a tie: the orders disagree")
+    Orders(first='A', swapped='tie', against='gpt-5')
     """
     match = _ORDERS.match(reason)
-    return None if match is None else (_preferred(match[1]), _preferred(match[2]))
+    if match is None:
+        return None
+    return Orders(first=_preferred(match[1]), swapped=_preferred(match[2]), against=match[3])
 
 
 def _preferred(word: str) -> verdicts.Preferred:

@@ -137,7 +137,7 @@ class Judged:
                 judge=judge,
                 quality=_readable(given.score[i, k]),
                 truth=known(outcomes.quality[i, k]),
-                chars=_length(outcomes, prompt.id, model),
+                chars=length(outcomes, prompt.id, model),
                 group=prompt.group,
             )
             for given, judge in ((outcomes.gates[key], judge) for key, judge in chosen.items())
@@ -215,6 +215,7 @@ def _readable(score: float) -> float | None:
     return float(score) if np.isfinite(score) else None
 
 
-def _length(outcomes: Outcomes, prompt_id: str, model: str) -> int | None:
+def length(outcomes: Outcomes, prompt_id: str, model: str) -> int | None:
+    """Return the characters of a recorded answer, or None when its text was not recorded."""
     text = None if outcomes.texts is None else outcomes.texts(prompt_id, model)
     return None if text is None else len(text)
