@@ -63,7 +63,7 @@ def _table(held: Evaluation, names: Sequence[str], title: str, words: str) -> Ta
             p.slice,
             p.arm,
             f"{p.figures.n:,}",
-            "–" if p.difference is None else __points(p.difference),
+            "–" if p.difference is None else _points(p.difference),
             "–" if p.p_adjusted is None else f"{p.p_adjusted:.3f}",
             p.verdict,
         )
@@ -188,10 +188,3 @@ def _trace(name: str, mark: Mark, seen: Sequence[tuple[float, Part]]) -> dict[st
             for _, p, d in found
         ],
     }
-
-
-def _points(difference: Estimate) -> str:
-    # The grid draws on the charts, so it cannot be asked for while they are loaded.
-    from routelab.lab.statistics import Estimate
-
-    return points(difference)
