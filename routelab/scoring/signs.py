@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from routelab.core.values import Prompt
 from routelab.scoring import wording
@@ -38,18 +39,23 @@ _LOOKED_AT = 20_000
 def signs(answer: str, prompt: Prompt, earlier: Sequence[str | None], match: Match = "auto") -> tuple[float, ...]:
     """Return the signs of an answer, one a name in `NAMES`; `earlier` are the answers before it, None where none came."""
     stated = form(answer, prompt, match)
-    said = wording.folded(answer[:_LOOKED_AT])
     same = [0.0 if e is None else _compared(stated, e, prompt, match) for e in earlier]
     return (
         math.log1p(len(answer)),
         *(float(stated is not None and stated.kind == kind) for kind in KINDS),
-        float(refused(answer) is not None),
-        math.log1p(len(_HEDGES.findall(said))),
+        *_doubts(answer),
         float("```" in answer),
         float(same.count(1.0)),
         float(same.count(-1.0)),
         *(same + [0.0] * EARLIER)[:EARLIER],
     )
+
+
+# A fit compares the same answers in many chains of models.
+@lru_cache(maxsize=1 << 15)
+def _doubts(answer: str) -> tuple[float, float]:
+    said = wording.folded(answer[:_LOOKED_AT])
+    return float(refused(answer) is not None), math.log1p(len(_HEDGES.findall(said)))
 
 
 def _compared(stated: object, other: str, prompt: Prompt, match: Match) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ FOLDS = 5
 LEVELS = 24
 """Quantiles of a gate's scores that are tried as bars."""
 PASSES = 4
+CARE = 1.0
+"""Standard errors by which a chain's lead on tune must pass what is wanted: the best of many is there by luck, too."""
 CHAINS = 24
 """Choices of models that are tried when not all of them are to be kept."""
 
@@ -35,18 +38,35 @@ class Tuned:
     models: tuple[str, ...]
     bars: tuple[float, ...]
     learned: Learned | None
-    quality: float
-    cost_usd: float
+    worth: Worth
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rungs:
-    """A chain of models on the prompts where everything is known: arrays n × rungs, `score` and `judging` n × (rungs - 1)."""
+    """A chain of models on the prompts where everything is known: arrays n × rungs, `score` and `judging` n × (rungs - 1).
+
+    `best` (n,) is the quality of the best single model there.
+    """
 
     quality: Floats
     cost: Floats
     score: Floats
     judging: Floats
+    best: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worth:
+    """What a chain with bars brings on tune: its lead over the best single model with its standard error, and its cost."""
+
+    lead: float
+    error: float
+    cost_usd: float
+
+    def rank(self, tolerance: float) -> tuple[float, float]:
+        """Return what is least for the best: the cheapest of those that reach the quality wanted, else who is nearest to it."""
+        short = -tolerance - (self.lead - CARE * self.error)
+        return (0.0, self.cost_usd) if short <= 1e-12 else (short, self.cost_usd)
 
 
 def by_cost(outcomes: Outcomes, models: Sequence[str]) -> tuple[str, ...]:
@@ -59,17 +79,15 @@ def by_cost(outcomes: Outcomes, models: Sequence[str]) -> tuple[str, ...]:
 def tuned(cascade: Cascade, outcomes: Outcomes, order: Sequence[str]) -> Tuned:
     """Return the chain and the bars of least cost whose quality reaches the best single model's minus the tolerance.
 
-    Where none does, the best quality counts. Among equals the chain that comes first, which is the shorter one.
+    Where none does, the one that comes nearest. Among equals the chain that comes first, which is the shorter one.
     """
-    floor = float(np.nanmax(_means(outcomes.quality))) - cascade.tolerance
-    found = [_fitted(cascade, outcomes, chain, floor) for chain in _chains(cascade, outcomes, order)]
-    reach = [f for f in found if f.quality >= floor - 1e-12]
-    best = min(reach, key=lambda f: f.cost_usd) if reach else max(found, key=lambda f: (f.quality, -f.cost_usd))
+    found = [_fitted(cascade, outcomes, chain) for chain in _chains(cascade, outcomes, order)]
+    best = min(found, key=lambda f: f.worth.rank(cascade.tolerance))
     if cascade.gate.get("scorer") != "learned":
         return best
     signs, quality = _signs(cascade, outcomes, best.models)
     whole = acceptance.learn(signs[:-1], quality, [p.task for p in outcomes.prompts], best.models)
-    return Tuned(models=best.models, bars=best.bars, learned=whole, quality=best.quality, cost_usd=best.cost_usd)
+    return dataclasses.replace(best, learned=whole)
 
 
 def _chains(cascade: Cascade, outcomes: Outcomes, order: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -97,16 +115,15 @@ def _chains(cascade: Cascade, outcomes: Outcomes, order: Sequence[str]) -> Itera
     yield from chains[:CHAINS] or [tuple(order)]
 
 
-def _fitted(cascade: Cascade, outcomes: Outcomes, chain: tuple[str, ...], floor: float) -> Tuned:
+def _fitted(cascade: Cascade, outcomes: Outcomes, chain: tuple[str, ...]) -> Tuned:
     rungs = _rungs(cascade, outcomes, chain)
     if len(rungs.quality) == 0:
         raise ConfigError(
             f"cascade: no prompt has quality, cost and the gate's scores recorded for {', '.join(chain)}",
             hint="collect them (lab.collect), or give gate.at_least a number",
         )
-    bars = _bars(rungs, floor)
-    quality, cost = _brought(rungs, bars)
-    return Tuned(models=chain, bars=bars, learned=None, quality=quality, cost_usd=cost)
+    bars = _bars(rungs, cascade.tolerance)
+    return Tuned(models=chain, bars=bars, learned=None, worth=_worth(rungs, bars))
 
 
 def _rungs(cascade: Cascade, outcomes: Outcomes, chain: tuple[str, ...]) -> Rungs:
@@ -126,9 +143,10 @@ def _rungs(cascade: Cascade, outcomes: Outcomes, chain: tuple[str, ...]) -> Rung
             )
         score, judging = given.score[:, columns[:-1]], given.cost_usd[:, columns[:-1]]
     quality, cost = outcomes.quality[:, columns], outcomes.cost_usd[:, columns]
-    known = ~(np.isnan(quality).any(axis=1) | np.isnan(cost).any(axis=1) | np.isnan(score).any(axis=1))
-    known &= ~np.isnan(judging).any(axis=1)
-    return Rungs(quality=quality[known], cost=cost[known], score=score[known], judging=judging[known])
+    best = outcomes.quality[:, int(np.nanargmax(_means(outcomes.quality)))]
+    arrays = {"quality": quality, "cost": cost, "score": score, "judging": judging, "best": best[:, None]}
+    known = ~np.logical_or.reduce([np.isnan(a).any(axis=1) for a in arrays.values()])
+    return Rungs(**{**{name: a[known] for name, a in arrays.items()}, "best": best[known]})
 
 
 def _signs(cascade: Cascade, outcomes: Outcomes, chain: Sequence[str]) -> tuple[list[Floats], Floats]:
@@ -166,25 +184,24 @@ def _crossed(outcomes: Outcomes, signs: Sequence[Floats], quality: Floats, chain
     return score
 
 
-def _bars(rungs: Rungs, floor: float) -> tuple[float, ...]:
-    """Return the bars of least cost at the floor: all combinations for up to two rungs, one bar after the other for more."""
+def _bars(rungs: Rungs, tolerance: float) -> tuple[float, ...]:
+    """Return the bars of least cost at the floor: all combinations of up to two bars, one bar after the other for more."""
+
+    def rank(bars: tuple[float, ...]) -> tuple[float, float]:
+        return _worth(rungs, bars).rank(tolerance)
+
     levels = [_levels(rungs.score[:, k]) for k in range(rungs.score.shape[1])]
     if len(levels) <= 2:
-        return min(itertools.product(*levels), key=lambda bars: _worth(rungs, bars, floor))
+        return min(itertools.product(*levels), key=rank)
     best = tuple(row[-1] for row in levels)
     for _ in range(PASSES):
         before = best
         for k, row in enumerate(levels):
             tried = [(*best[:k], level, *best[k + 1 :]) for level in row]
-            best = min(tried, key=lambda bars: _worth(rungs, bars, floor))
+            best = min(tried, key=rank)
         if best == before:
             break
     return best
-
-
-def _worth(rungs: Rungs, bars: tuple[float, ...], floor: float) -> tuple[float, float]:
-    quality, cost = _brought(rungs, bars)
-    return (0.0, cost) if quality >= floor - 1e-12 else (1.0 + floor - quality, cost)
 
 
 def _levels(score: Floats) -> list[float]:
@@ -193,8 +210,8 @@ def _levels(score: Floats) -> list[float]:
     return [float(c) for c in cuts] + [float(np.round(cuts[-1] + 0.01, 4))]
 
 
-def _brought(rungs: Rungs, bars: tuple[float, ...]) -> tuple[float, float]:
-    """Return the mean quality and cost of a chain with bars."""
+def _worth(rungs: Rungs, bars: tuple[float, ...]) -> Worth:
+    """Return what a chain with bars brings."""
     n, depth = rungs.quality.shape
     open_ = np.ones(n, dtype=np.bool_)
     quality, cost = np.zeros(n), np.zeros(n)
@@ -206,7 +223,8 @@ def _brought(rungs: Rungs, bars: tuple[float, ...]) -> tuple[float, float]:
             accepted &= rungs.score[:, k] >= bars[k]
         quality[accepted] = rungs.quality[accepted, k]
         open_ &= ~accepted
-    return float(quality.mean()), float(cost.mean())
+    lead = quality - rungs.best
+    return Worth(lead=float(lead.mean()), error=float(lead.std() / np.sqrt(n)), cost_usd=float(cost.mean()))
 
 
 def _means(values: Floats) -> Floats:

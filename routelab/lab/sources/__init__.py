@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from routelab.lab.sources.candidate import Candidate, Source
+from routelab.lab.sources.cascades import cascades
 from routelab.lab.sources.mixes import mixes
 from routelab.lab.sources.singles import singles
 from routelab.lab.sources.tasktables import task_tables
 
 __all__ = ["SOURCES", "Candidate", "Source"]
 
-SOURCES: tuple[Source, ...] = (singles, task_tables, mixes)
+SOURCES: tuple[Source, ...] = (singles, task_tables, cascades, mixes)
