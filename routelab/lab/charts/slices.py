@@ -48,11 +48,6 @@ def _of(held: Evaluation, name: str) -> list[Part]:
     return [p for p in held.parts if p.slice == name and p.arm != held.baseline]
 
 
-def _points(difference: Estimate) -> str:
-    ends = "" if difference.low is None else f" [{signed(difference.low)}, {signed(difference.high)}]"
-    return signed(difference.value) + ends
-
-
 def _asked(held: Evaluation) -> int:
     return sum(p.p_adjusted is not None for p in held.parts)
 
@@ -188,3 +183,9 @@ def _trace(name: str, mark: Mark, seen: Sequence[tuple[float, Part]]) -> dict[st
             for _, p, d in found
         ],
     }
+
+
+def _points(difference: Estimate) -> str:
+    # The grid's own words; the grid draws on the charts, so it is not there yet while they are loaded.
+    ends = "" if difference.low is None else f" [{signed(difference.low)}, {signed(difference.high)}]"
+    return signed(difference.value) + ends
