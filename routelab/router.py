@@ -14,6 +14,7 @@ from typing import Any
 
 from routelab import strict
 from routelab.answer import Answer
+from routelab.asker import worst_usd
 from routelab.build import Parts, flow_of, route_of
 from routelab.caching import Exact
 from routelab.config import RouteConfig
@@ -25,7 +26,7 @@ from routelab.core.run import Run
 from routelab.core.values import Message, Prompt
 from routelab.engine import Engine, SystemClock, shared
 from routelab.fleet import Fleet, fleet_of
-from routelab.gates import asked_by
+from routelab.gates import asked_by, planned
 from routelab.stages import Budget
 from routelab.stages.desk import Desk
 
@@ -133,12 +134,17 @@ class Router:
         return self.config.names[int(self.plan([prompt_of(content)]).order[0, 0])]
 
     def explain(self, content: Content) -> list[tuple[str, float | None, str]]:
-        """Return the ranking for a prompt as (model, worst-case USD or None, why), asking nobody."""
+        """Return the ranking for a prompt as (model, worst-case USD or None, why), asking nobody; a gate's judges are in the USD."""
         prompt = prompt_of(content)
         plan = self.plan([prompt])
         call = _call_of(self._flow)
-        names = [self.config.names[m] for m in plan.order[0] if m >= 0]
-        return [(n, call.worst_case_usd(self._endpoints[n].model, prompt.messages), plan.why(0)) for n in names]
+        rows = []
+        for step, name in enumerate(self.config.names[m] for m in plan.order[0] if m >= 0):
+            worst = call.worst_case_usd(self._endpoints[name].model, prompt.messages)
+            judging = planned(plan.gate, name) if step < plan.ladder[0] - 1 else ()
+            more = worst_usd(call, judging, prompt.messages, None)
+            rows.append((name, None if worst is None or more is None else worst + more, plan.why(0)))
+        return rows
 
     def describe(self) -> str:
         """Return the flow as an indented outline."""

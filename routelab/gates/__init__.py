@@ -24,7 +24,7 @@ from routelab.gates.rules import RULES, Rule
 from routelab.gates.seen import Look, Looked, Seen
 from routelab.gates.several import All
 from routelab.judging import KINDS as JUDGES
-from routelab.judging import Ask, Rubric
+from routelab.judging import Ask, Planned, Rubric
 from routelab.scoring import KINDS as SCORERS
 from routelab.strategies import gated
 from routelab.strategies.gated import gate_of
@@ -46,6 +46,7 @@ __all__ = [
     "gate_of",
     "judge_of",
     "kind_of",
+    "planned",
 ]
 
 KINDS: Mapping[str, type] = MappingProxyType(
@@ -69,6 +70,15 @@ def judge_of(gate: Gate, ask: Ask | None = None) -> Judge:
 def asked_by(gate: Gate | None) -> tuple[str, ...]:
     """Return the models that a gate asks: they must be in the fleet, and no strategy ranks them."""
     return () if gate is None or gate.scorer is None else kind_of(gate).asks
+
+
+def planned(gate: Gate | None, author: str) -> tuple[Planned, ...]:
+    """Return the calls that judging an answer of the author will make, at most; none for gates that ask nobody."""
+    if gate is None or gate.scorer is None:
+        return ()
+    kind = kind_of(gate)
+    rows = [part for _, part in kind.parts] if isinstance(kind, All) else [kind]
+    return tuple(call for row in rows if hasattr(row, "calls") for call in row.calls(author))
 
 
 def check(spec: Mapping[str, Any], key: tuple[str | int, ...] = ("gate",), document: strict.Document = _HERE) -> Kind:

@@ -18,15 +18,15 @@ _NUMBER = r"([-+]?\d+(?:\.\d+)?)"
 # "[[8]]", "Rating: 8", "score = 4/5": what judges of the MT-Bench kind write when they forget the form.
 _SCORES = re.compile(
     rf"\[\[\s*{_NUMBER}\s*\]\]"
-    rf"|\b(?:score|rating|grade)\b[\"'*_]*\s*(?:is|of|[:=])\s*[\"'*_\[]*{_NUMBER}(?:\s*/\s*{_NUMBER})?",
+    rf"|\b(?:score|rating|grade)\b[\"'*_]*\s*(?:is|of|[:=])[\"'*_\[\s]*{_NUMBER}(?:\s*/\s*{_NUMBER})?",
     re.IGNORECASE,
 )
 _WINNERS = re.compile(
-    r"\[\[\s*(A|B|C|tie)\s*\]\]|\b(?:winner|verdict|better)\b[\"'*_]*\s*(?:is|[:=])\s*[\"'*_]*(?:answer\s+|assistant\s+)?(A|B|tie)\b",
+    r"\[\[\s*(A|B|C|tie)\s*\]\]|\b(?:winner|verdict|better)\b[\"'*_]*\s*(?:is|[:=])[\"'*_\s]*(?:answer\s+|assistant\s+)?(A|B|tie)\b",
     re.IGNORECASE,
 )
 _CONFIDENCES = re.compile(
-    rf"\b(?:confidence|probability)\b[\"'*_]*\s*(?:is|of|[:=])\s*[\"'*_]*{_NUMBER}\s*(%?)", re.IGNORECASE
+    rf"\b(?:confidence|probability)\b[\"'*_]*\s*(?:is|of|[:=])[\"'*_\s]*{_NUMBER}\s*(%?)", re.IGNORECASE
 )
 
 
