@@ -16,9 +16,21 @@ from routelab.core.values import Prompt, digest
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.intp]
 
-SURFACE = 8
+LOOKED_AT: Mapping[str, float] = {
+    "characters": 1 / 8,
+    "digits": 1.0,
+    "capitals": 1.0,
+    "foreign": 1.0,
+    "code": 1 / 3,
+    "formulas": 1 / 3,
+    "questions": 1 / 2,
+    "options": 1 / 3,
+    "reasoning": 1 / 3,
+    "turns": 1 / 2,
+}
+"""The columns of `predictors.features.surface` that count, and what brings each to about 0 to 1: nothing has to be fitted first."""
+SURFACE = 1 + len(LOOKED_AT)
 """How many features come from the prompt's text alone, the constant included."""
-CODE = ("def ", "class ", "import ", "```", "function ", "select ", "#include", "();", "</", " = ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,20 +77,11 @@ def _projection(inputs: int, outputs: int) -> Floats:
 
 
 def _surface(prompt: Prompt) -> tuple[float, ...]:
-    """Return the constant, length, shares of digits, capitals and foreign letters, signs of code, a question, and turns."""
-    text = prompt.text
-    n = max(1, len(text))
-    lower = text.lower()
-    return (
-        1.0,
-        math.log1p(len(text)) / 8,
-        sum(c.isdigit() for c in text) / n,
-        sum(c.isupper() for c in text) / n,
-        sum(ord(c) > 127 for c in text) / n,
-        min(1.0, sum(mark in lower for mark in CODE) / 3),
-        float("?" in text),
-        math.log1p(len(prompt.messages)) / 3,
-    )
+    from routelab.strategies.predictors.features import SURFACE as COLUMNS
+    from routelab.strategies.predictors.features import surface
+
+    found = dict(zip(COLUMNS, surface(prompt), strict=True))
+    return (1.0, *(found[name] * scale for name, scale in LOOKED_AT.items()))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
