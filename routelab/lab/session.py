@@ -146,7 +146,7 @@ class Lab:
         if stop not in (None, "decided"):
             raise ConfigError(f"stop: unknown '{stop}'", hint='stop="decided", or leave it out to ask every prompt')
         dataset = Dataset.of(data)
-        named = {name: name for name in arms} if not isinstance(arms, Mapping) else dict(arms)
+        named = _named(arms)
         if not named:
             raise ConfigError("name at least one arm", hint="for example lab.compare(data, ['rules', 'gpt-5'])")
         if baseline is not None and baseline not in named:
@@ -357,7 +357,7 @@ class Lab:
         from routelab.lab.replay import replay
         from routelab.lab.reuse import InLog, counted
 
-        named = {name: name for name in arms} if not isinstance(arms, Mapping) else dict(arms)
+        named = _named(arms)
         resolved = {name: self._recorded(arm, outcomes) for name, arm in named.items()}
         found = replay(outcomes, resolved, confirm=confirm, margin=margin, seed=seed, baseline=baseline)
         return counted(found, outcomes, InLog(log=self.log), confirm=confirm)
@@ -452,3 +452,10 @@ class Lab:
 
     def __repr__(self) -> str:
         return f"Lab(log={self.log!r}, fleet={self.fleet!r}, arms={list(self.arms)})"
+
+
+def _named(arms: Mapping[str, str | RouteConfig | Strategy] | Sequence[str]) -> dict[str, str | RouteConfig | Strategy]:
+    """Return arms by name; one name alone is one arm, and not its letters."""
+    if isinstance(arms, str):
+        return {arms: arms}
+    return dict(arms) if isinstance(arms, Mapping) else {name: name for name in arms}

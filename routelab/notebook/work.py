@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import traceback
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from routelab.answer import Answer
     from routelab.config import RouteConfig
     from routelab.core.ports import Scorer
+    from routelab.core.values import Prompt
     from routelab.lab.compare import Comparison
     from routelab.lab.datasets import Dataset
     from routelab.lab.trial import Trial
@@ -190,7 +192,44 @@ def _scorer(bench: Bench, ask: Ask, dataset: Dataset) -> tuple[Dataset, Scorer |
         raise ConfigError(f"--score: a scorer's name or a function is wanted, not a {type(given).__name__}")
     # The prompts' own scorers step back: the log names a score after them.
     bare = dataclasses.replace(dataset, prompts=tuple(dataclasses.replace(p, scorer=None) for p in dataset))
-    return bare, Function(given)
+    return bare, Function(_own(given))
+
+
+class ScorerRaised(Exception):
+    """A function of the notebook raised while it scored: a bug of the cell's owner, said in two lines, where it is."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def _render_traceback_(self) -> list[str]:
+        if not RoutelabError.short:
+            return "".join(traceback.format_exception(self)).splitlines()
+        return [
+            f"{type(self).__name__}: {self.message}",
+            "  hint: the answers that were finished are kept; call it by hand on one",
+        ]
+
+
+def _own(scorer: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function with what it raises said in one line: what, where in it, and for which prompt."""
+    name = getattr(scorer, "__name__", type(scorer).__name__)
+    code = getattr(scorer, "__code__", None)
+
+    def scored(answer: str, prompt: Prompt) -> Any:
+        try:
+            return scorer(answer, prompt)
+        except (RoutelabError, ExceptionGroup):
+            raise
+        except Exception as trouble:
+            frames = traceback.walk_tb(trouble.__traceback__)
+            lines = [line for frame, line in frames if code is not None and frame.f_code is code]
+            at = f", line {lines[-1]} of its cell" if lines else ""
+            said = " ".join(f"{type(trouble).__name__}: {trouble}".split())
+            raise ScorerRaised(f"scorer {name} raised {said:.200} (prompt {prompt.id}{at})") from trouble
+
+    scored.__name__ = name
+    return scored
 
 
 def _purse(bench: Bench, ask: Ask) -> Any:

@@ -280,3 +280,9 @@ def test_a_baseline_that_costs_nothing_is_not_said_to_have_an_unknown_cost() -> 
     found = lab.compare(Dataset.load("workbench").sample(6), arms={"qwen-local": "qwen-local", "gpt-5": "gpt-5"})
     lab.close()
     assert found.why == "simulated: keep the baseline qwen-local: it costs nothing, so no arm can be cheaper"
+
+
+def test_one_arms_name_is_one_arm_and_not_its_letters(lab: Lab) -> None:
+    found = lab.compare(data(3), "good")
+    assert [arm.name for arm in found.arms] == ["good"]
+    assert [arm.name for arm in lab.replay(lab.collect(data(8), "bad"), "bad", confirm=0).arms] == ["bad"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -23,6 +24,7 @@ from routelab.lab.compare import Comparison
 from routelab.notebook.beside import Beside
 from routelab.notebook.dryrun import DryRun
 from routelab.notebook.runner import Interrupted
+from routelab.notebook.work import ScorerRaised
 from routelab.testing import Scripted, fleet
 
 if TYPE_CHECKING:
@@ -281,7 +283,7 @@ def test_an_interrupt_keeps_the_finished_rows(cells: Cells) -> None:
     assert cells.run("%route hi").text == "four"
 
 
-def test_a_bug_in_a_scorer_shows_as_itself_and_keeps_the_finished_rows(cells: Cells) -> None:
+def test_a_bug_in_a_scorer_is_said_in_a_line_and_keeps_the_finished_rows(cells: Cells) -> None:
     judged: list[str] = []
 
     def bad(answer: str, prompt: Any) -> float:
@@ -289,8 +291,14 @@ def test_a_bug_in_a_scorer_shows_as_itself_and_keeps_the_finished_rows(cells: Ce
         return 1 / (3 - len(judged))
 
     cells.names.update(bad=bad, data=["a", "b", "c", "d"])
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ScorerRaised) as raised:
         cells.run("%%route -v data --score bad -j 1 -o kept\n{{prompt}}\n")
+    assert re.fullmatch(
+        r"scorer bad raised ZeroDivisionError: division by zero \(prompt \S+, line \d+ of its cell\)",
+        raised.value.message,
+    )
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
+    assert [len(line.splitlines()) for line in raised.value._render_traceback_()] == [1, 1]
     assert [a.quality for a in cells.names["kept"].answers["cheap"]] in ([0.5, 1.0], [1.0, 0.5])
 
 
