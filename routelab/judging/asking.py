@@ -94,9 +94,9 @@ def fenced(name: str, text: str) -> str:
     """Return the text between two marks that it cannot contain.
 
     >>> print(fenced("answer", "4"))
-    <<begin answer 47586f376a2a1a4a>>
+    <<begin answer c79719dc9535a667>>
     4
-    <<end answer 47586f376a2a1a4a>>
+    <<end answer c79719dc9535a667>>
     """
     mark = digest(name, text)
     return f"<<begin {name} {mark}>>\n{text}\n<<end {name} {mark}>>"
