@@ -29,6 +29,11 @@ CASES = {
         "def f(x): return x * x",
         "def f(x): return 2 * x",
     ),
+    "nonempty": ({}, "Paris", "…"),
+    "length": ({"min_words": 2, "max_words": 200, "max_characters": 20_000}, "in Paris", "Paris"),
+    "regex": ({"pattern": r"\bParis\b", "forbidden": "(?i)lyon"}, "Paris", "Paris, or Lyon"),
+    "states": ({"what": "number"}, "Answer: 42", "nobody knows"),
+    "refusal": ({}, "Paris", "I'm sorry, but I can't help with that."),
 }
 
 
