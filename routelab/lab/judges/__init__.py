@@ -16,6 +16,7 @@ from routelab.lab.judges.families import family, kin
 from routelab.lab.judges.judged import Duel, Judged, Mark, Pair, pairs
 from routelab.lab.judges.labels import corrected, corrected_difference, ratings, rogan_gladen
 from routelab.lab.judges.logged import judged_in_log
+from routelab.lab.judges.measured import measured_by
 from routelab.lab.judges.mtbench import read_mtbench
 from routelab.lab.judges.powered import Corrected, by_error_rates, powered, powered_difference
 from routelab.lab.judges.report import JudgeReport, judge_report
@@ -42,6 +43,7 @@ __all__ = [
     "kin",
     "krippendorff",
     "length_slope",
+    "measured_by",
     "pairs",
     "powered",
     "powered_difference",

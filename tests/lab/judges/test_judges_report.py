@@ -22,6 +22,7 @@ from routelab.lab.judges import (
     corrected,
     corrected_difference,
     judge_report,
+    measured_by,
     powered,
     ratings,
     read_mtbench,
@@ -227,3 +228,17 @@ def test_gpt_4_as_a_judge_on_mt_bench_shows_the_published_means_and_what_cannot_
     assert slope.low < 0.0 < slope.high
     assert np.isnan(report.swap_flips.value)
     assert all(m.chars is not None for m in judged.marks)
+
+
+def test_a_judges_score_can_stand_in_for_quality_and_says_so(cube: Callable[..., Any]) -> None:
+    outcomes = cube(
+        [[1.0, NAN], [NAN, NAN]],
+        failed=[[0, 0], [1, 0]],
+        gates={"j": np.array([[0.2, 0.4], [0.6, -np.inf]])},
+    )
+    found = measured_by(outcomes, "j")
+    np.testing.assert_array_equal(found.quality, [[1.0, 0.4], [0.0, NAN]])
+    assert found.notes == ("quality of 1 of 4 answers is the judge's (j), uncorrected: its errors are in every figure",)
+    np.testing.assert_array_equal(measured_by(outcomes, "j", everywhere=True).quality, [[0.2, 0.4], [0.0, NAN]])
+    with pytest.raises(DataError, match="no verdicts of 'k'"):
+        measured_by(outcomes, "k")
