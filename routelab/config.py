@@ -19,7 +19,7 @@ from routelab import gates, strict
 from routelab.core.errors import ConfigError, UnavailableError, suggest
 from routelab.core.ports import Strategy
 from routelab.core.values import digest
-from routelab.strategies import spec_of, strategy_of
+from routelab.strategies import identity_of, spec_of, strategy_of
 from routelab.strategies.learned import MOST_BYTES, Learned, placed, told
 
 VERSION = 1
@@ -142,7 +142,7 @@ class RouteConfig:
     @property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that depend on everything that changes a decision or an answer, not on the name."""
-        values = self.to_mapping()
+        values = told({**self._sections(), "strategy": identity_of(self.ranking)})
         # A table's order can decide (its first row may be the default), so the strategy's mappings count as they are written.
         values["strategy"] = _paired(values["strategy"])
         return digest({k: _whole(v) for k, v in values.items() if k not in ("name", "routelab", "fleet")})
@@ -150,14 +150,20 @@ class RouteConfig:
     def to_mapping(self) -> dict[str, Any]:
         """Return the plain values that the YAML file holds; sections at their defaults are left out.
 
-        Large arrays that were learned are told by shape and digest.
+        Large arrays that were learned are told by shape and digest, and a strategy of somebody's own class, which no YAML
+        can hold, by its class and fields.
         """
-        values: dict[str, Any] = told(self._values())
+        values: dict[str, Any] = told({**self._head(), "strategy": identity_of(self.ranking), **self._sections()})
         return values
 
     def _values(self) -> dict[str, Any]:
-        values: dict[str, Any] = {"routelab": VERSION, "name": self.name, "models": list(self.models)}
-        values["strategy"] = spec_of(self.ranking)
+        return {**self._head(), "strategy": spec_of(self.ranking), **self._sections()}
+
+    def _head(self) -> dict[str, Any]:
+        return {"routelab": VERSION, "name": self.name, "models": list(self.models)}
+
+    def _sections(self) -> dict[str, Any]:
+        values: dict[str, Any] = {"models": list(self.models)}
         for section, cls in _SECTIONS.items():
             changed = {
                 f.name: getattr(getattr(self, section), f.name)

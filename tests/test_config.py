@@ -110,7 +110,7 @@ def test_the_names_of_everybody_who_may_be_asked() -> None:
         ("  kind: rules", "  kind: [rules]", "a.yaml:5: strategy.kind: must be a text (got ['rules'])"),
         ("  kind: rules", "  kind: 3", "a.yaml:5: strategy.kind: must be a text (got 3)"),
         ("  kind: rules\n", "", "a.yaml:4: strategy: `kind` is missing\n  hint: kinds: fixed, rules, split, random"),
-        ("  kind: rules", "  kind: cascade", "a.yaml:5: strategy.kind: 'cascade' is not in this version yet"),
+        ("  kind: rules", "  kind: cascade", "a.yaml:6: strategy.table: unknown key"),
         ("  tasks: auto", "  taks: auto", "a.yaml:10: strategy.taks: unknown key; did you mean 'tasks'?"),
         ("  tasks: auto", "  tasks: sometimes", "a.yaml:10: strategy.tasks: input should be 'auto', 'given' or 'detect' (got 'sometimes')"),
         ("    research: [claude-opus]", "    research: claude-opus", "a.yaml:8: strategy.table.research: must be a list (got 'claude-opus')"),
@@ -161,7 +161,7 @@ def test_sections_that_say_none_are_nothing_to_complain_about() -> None:
 
 def test_a_feature_of_a_later_version_is_told_from_a_mistake() -> None:
     with pytest.raises(UnavailableError):
-        RouteConfig.from_text(SMALL.replace("fixed, model: m", "semantic"))
+        RouteConfig.from_text(SMALL + "context: {kind: summarise}\n")
 
 
 # Every deletion and every swap
@@ -317,8 +317,10 @@ def test_somebodys_own_strategy_runs_but_cannot_be_written() -> None:
         def plan(self, prompts: Any, roster: Any) -> Any:
             return Fixed(model="m").plan(prompts, roster)
 
-    config = RouteConfig(name="a", strategy=Own())
+    config, other = (RouteConfig(name="a", strategy=Own()) for _ in range(2))
     assert config.models == ("m",)
+    assert config.to_mapping()["strategy"]["kind"].endswith("Own")
+    assert config.fingerprint == config.fingerprint != other.fingerprint  # nothing says that the two are alike
     with pytest.raises(ConfigError, match="a strategy of type Own cannot be written to YAML"):
         config.to_text()
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from routelab.config import RouteConfig
 from routelab.core.errors import AuthFailed, BudgetExceeded, ConfigError, RateLimited, ServerFailed
 from routelab.core.events import Answered, Routed, Unanswered
+from routelab.core.plan import Plan, plan_of
 from routelab.core.values import Prompt
 from routelab.router import Router, Setting
 from routelab.testing import Notebook, Scripted, VirtualClock, fleet
@@ -181,3 +184,23 @@ def test_the_setting_labels_the_run() -> None:
     setting = Setting(experiment="e", arm="b", tags={"who": "me"})
     Router(config(), fleet=fleet({"one": Scripted(), "two": Scripted()}), log=log, setting=setting).route("hi")
     assert (log.runs[0].experiment, log.runs[0].arm, log.runs[0].tags) == ("e", "b", {"who": "me"})
+
+
+@dataclass(frozen=True)
+class Own:
+    """Somebody's own strategy, of a class that routelab does not know."""
+
+    place: int
+
+    def plan(self, prompts: Any, roster: Any) -> Plan:
+        return plan_of([[self.place]] * len(prompts), ["mine"] * len(prompts))
+
+
+def test_somebodys_own_strategy_answers_and_is_logged() -> None:
+    log = Notebook()
+    configs = [RouteConfig(name="own", models=["one", "two"], strategy=Own(place)) for place in (0, 1, 1)]
+    given = fleet({"one": Scripted("first"), "two": Scripted("second")})
+    answer = Router(configs[1], fleet=given, log=log).route("hello")
+    assert (answer.text, answer.model, answer.why) == ("second", "two", "mine")
+    assert [run.config for run in log.runs] == [configs[2].fingerprint]
+    assert configs[0].fingerprint != configs[1].fingerprint == configs[2].fingerprint

@@ -89,7 +89,7 @@ def _strategies(bench: Bench, line: Line) -> Any:
     from routelab.config import RouteConfig
     from routelab.notebook.sheet import sheet
     from routelab.present import Table
-    from routelab.strategies import DEFAULTS, KINDS, PLANNED, kind_of
+    from routelab.strategies import DEFAULTS, KINDS, kind_of
 
     _no_words(line, "strategies")
     own = {
@@ -109,8 +109,7 @@ def _strategies(bench: Bench, line: Line) -> Any:
         rows=[[name, _first_line(kind)] for name, kind in KINDS.items()],
         caption="kinds of strategies",
     )
-    later = f"not in this version yet: {', '.join(PLANNED)}" if PLANNED else ""
-    return sheet(arms, kinds, *([later] if later else []))
+    return sheet(arms, kinds)
 
 
 def _use(bench: Bench, line: Line) -> Any:

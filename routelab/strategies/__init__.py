@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from routelab import strict
-from routelab.core.errors import ConfigError, UnavailableError, suggest
+from routelab.core.errors import ConfigError, suggest
 from routelab.core.ports import Strategy
 from routelab.strategies.agreement import Agreement
 from routelab.strategies.arbitrage import Arbitrage
@@ -37,12 +37,10 @@ KINDS: Mapping[str, type] = {
 }
 DEFAULTS: Mapping[str, type] = {"rules": Rules, "random": Random, "semantic": Semantic}
 """Strategies that work without parameters, so that their kind alone names an arm."""
-PLANNED: tuple[str, ...] = ()
 
 __all__ = [
     "DEFAULTS",
     "KINDS",
-    "PLANNED",
     "Agreement",
     "Arbitrage",
     "Bandit",
@@ -53,6 +51,7 @@ __all__ = [
     "Rules",
     "Semantic",
     "Split",
+    "identity_of",
     "kind_of",
     "spec_of",
     "strategy_of",
@@ -70,13 +69,8 @@ def strategy_of(spec: Mapping[str, Any], document: strict.Document | None = None
         raise ConfigError(
             f"{document.where('strategy', 'kind')}: must be a text (got {kind!r})", hint=f"kinds: {', '.join(KINDS)}"
         )
-    if kind in PLANNED:
-        raise UnavailableError(
-            f"{document.where('strategy', 'kind')}: '{kind}' is not in this version yet",
-            hint=f"available kinds: {', '.join(KINDS)}",
-        )
     if kind not in KINDS:
-        near = suggest(kind, [*KINDS, *PLANNED])
+        near = suggest(kind, KINDS)
         raise ConfigError(
             f"{document.where('strategy', 'kind')}: unknown '{kind}'{'' if near is None else '; ' + near}",
             hint=None if near else f"kinds: {', '.join(KINDS)}",
@@ -112,6 +106,19 @@ def spec_of(strategy: Strategy) -> dict[str, Any]:
         if value != default:
             spec[field.name] = _plain(value)
     return spec
+
+
+def identity_of(strategy: Strategy) -> dict[str, Any]:
+    """Return plain values that differ when two strategies may decide otherwise: the spec, or for somebody's own class its fields.
+
+    An own strategy that is no dataclass is known by the object alone, so two of them never count as the same.
+    """
+    if type(strategy) in KINDS.values():
+        return spec_of(strategy)
+    own: dict[str, Any] = {"kind": f"{type(strategy).__module__}.{type(strategy).__qualname__}"}
+    if not dataclasses.is_dataclass(strategy):
+        return {**own, "object": id(strategy)}
+    return {**own, **{f.name: _plain(getattr(strategy, f.name)) for f in dataclasses.fields(strategy)}}
 
 
 def _plain(value: Any) -> Any:

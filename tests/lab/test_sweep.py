@@ -150,8 +150,8 @@ def test_a_key_that_recorded_answers_cannot_judge_is_not_here_rather_than_ignore
         sweep(cubed(cube, 30), rules(), {key: [1]})
 
 
-def test_a_kind_of_strategy_that_is_not_there_yet_is_said_with_key_and_value(cube: Any) -> None:
-    with pytest.raises(UnavailableError, match=r"grid: strategy.kind = 'bandit': .*not in this version yet"):
+def test_a_kind_of_strategy_that_does_not_fit_the_base_is_said_with_key_and_value(cube: Any) -> None:
+    with pytest.raises(ConfigError, match=r"grid: strategy.kind = 'bandit': strategy.table: unknown key"):
         sweep(cubed(cube, 30), rules(), {"strategy.kind": ["bandit"]})
 
 
