@@ -35,7 +35,7 @@ class Curve:
 
 
 def fitted(method: Method, scores: Floats, right: NDArray[np.bool_]) -> Curve:
-    """Return the curve that fits how often scores were right (both arrays n long); ValueError when n is 0."""
+    """Return the curve that fits how often scores, 0 to 1, were right (arrays n long); ValueError when n is 0."""
     if len(scores) == 0:
         raise ValueError("a calibration needs at least one score")
     return _FITS[method](np.asarray(scores, dtype=float), np.asarray(right, dtype=float))
@@ -90,7 +90,11 @@ def _isotonic(scores: Floats, right: Floats) -> Curve:
     # No pool is sure: as many chances as there were scores could have shown one miss more.
     y = np.clip(np.array([h / c for _, h, c in pools]), 1 / (n + 2), (n + 1) / (n + 2))
     distinct = np.concatenate([[True], np.diff(x) > 0])
-    return Curve(method="isotonic", x=x[distinct], y=y[distinct])
+    x, y = x[distinct], y[distinct]
+    if x[0] > 0:
+        # Below the first centre the curve falls on towards a score of 0, for the same reason.
+        x, y = np.concatenate([[0.0], x]), np.concatenate([[0.0], y])
+    return Curve(method="isotonic", x=x, y=y)
 
 
 _FITS: Mapping[Method, Callable[[Floats, Floats], Curve]] = MappingProxyType({"platt": _platt, "isotonic": _isotonic})

@@ -75,20 +75,26 @@ class Examples:
         position = {name: i for i, name in enumerate(names)}
         return np.array([-1 if label is None else position.get(label, -1) for label in self.labels], dtype=np.intp)
 
-    def folds(self, n: int, seed: int = 0) -> Ints:
-        """Return a fold, 0 to n − 1, for each example: each label is spread evenly, one text is always in one fold."""
-        dealt: dict[str | None, dict[str, float]] = {}
-        for text, label in zip(self.texts, self.labels, strict=True):
-            dealt.setdefault(label, {})[_same(text)] = draw(seed, "fold", _same(text))
-        fold: dict[str, int] = {}
-        for row in dealt.values():
-            for rank, text in enumerate(sorted(row, key=lambda t: (row[t], t))):
-                fold.setdefault(text, rank % n)
-        return np.array([fold[_same(text)] for text in self.texts], dtype=np.intp)
+    def folds(self, n: int, *, seed: int = 0, groups: Ints | None = None) -> Ints:
+        """Return a fold, 0 to n − 1, for each example; each label is spread over all of them.
 
-    def halves(self) -> NDArray[np.bool_]:
-        """Return which examples are in the first of two halves, each label spread evenly over both."""
-        return self.folds(2, seed=1) == 0
+        Equal texts are always in one fold, and so are those of one label's group, unless the label has fewer groups than
+        there are folds.
+        """
+        alike = np.arange(len(self)) if groups is None else groups
+        members: dict[str | None, dict[str, list[int]]] = {}
+        for i, label in enumerate(self.labels):
+            members.setdefault(label, {}).setdefault(str(alike[i]), []).append(i)
+        fold: dict[str, int] = {}
+        for row in members.values():
+            bunches = list(row.values()) if len(row) >= n else [[i] for bunch in row.values() for i in bunch]
+            named = sorted((draw(seed, "fold", min(_same(self.texts[i]) for i in bunch)), bunch) for bunch in bunches)
+            filled = [0] * n
+            for _, bunch in named:
+                least = filled.index(min(filled))
+                for i in bunch:
+                    filled[fold.setdefault(_same(self.texts[i]), least)] += 1
+        return np.array([fold[_same(text)] for text in self.texts], dtype=np.intp)
 
 
 def _same(text: str) -> str:

@@ -27,7 +27,7 @@ from routelab.strategies import voting
 from routelab.strategies.calibration import Curve
 from routelab.strategies.examples import Examples, examples_of
 from routelab.strategies.learned import Learned
-from routelab.strategies.rehearsal import Rehearsal, rehearse
+from routelab.strategies.rehearsal import Rehearsed, concluded, held_out
 from routelab.strategies.voting import Ballot, Head
 
 Floats = NDArray[np.float64]
@@ -216,18 +216,17 @@ class Semantic:
         if bare:
             raise ConfigError(f"semantic: the route '{bare[0]}' has no examples")
         embedded, number = vectors(self.embedder, whole.texts), whole.numbers(names)
-        found = rehearse(
-            Rehearsal(vote=self.vote, k=self.k, calibrate=self.calibrate, reject=self.reject),
-            whole,
-            embedded,
-            number,
-        )
+        held = held_out(self.vote, self.k, whole, embedded, number)
         inside = number >= 0
         head = voting.fit(self.vote, embedded[inside], number[inside], len(names), k=self.k)
+        return self.settled(names, head, concluded(held, calibrate=self.calibrate, reject=self.reject))
+
+    def settled(self, names: Sequence[str], head: Head, found: Rehearsed) -> Semantic:
+        """Return the strategy with a head over the named routes, and the curve and threshold found for it."""
         arrays = dict(head.arrays)
         if found.curve is not None:
             arrays |= {"curve_x": found.curve.x, "curve_y": found.curve.y}
-        about = {**self._settings, "routes": names, "report": found.report}
+        about = {**self._settings, "routes": tuple(names), "report": found.report}
         threshold = self.threshold if found.threshold is None else found.threshold
         return dataclasses.replace(self, threshold=threshold, learned=Learned(arrays=arrays, about=about))
 

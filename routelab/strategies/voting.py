@@ -91,6 +91,25 @@ def neighbours(known: Vectors, vectors: Vectors) -> tuple[Ints, Floats]:
     return near[:, 0], cosines[:, 0]
 
 
+def alike(vectors: Vectors, label: Ints, *, cosine: float) -> Ints:
+    """Return a group for each example: within a label, those at least this near to the group's first member.
+
+    Each example in turn joins the nearest first member, or becomes one.
+    """
+    group = np.zeros(len(label), dtype=np.intp)
+    made = 0
+    for name in np.unique(label):
+        firsts: list[int] = []
+        for i in np.flatnonzero(label == name):
+            near = vectors[firsts] @ vectors[i] if firsts else np.zeros(0)
+            if len(near) and near.max() >= cosine:
+                group[i] = group[firsts[int(near.argmax())]]
+            else:
+                group[i], made = made, made + 1
+                firsts.append(int(i))
+    return group
+
+
 def _centres(vectors: Vectors, label: Ints, routes: int) -> Vectors:
     sums = np.zeros((routes, vectors.shape[1]))
     np.add.at(sums, label, vectors.astype(np.float64))
