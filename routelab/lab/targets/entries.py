@@ -149,7 +149,9 @@ def _after_drawn(
     after: dict[str, tuple[str, ...]] = {}
     number = 0
     while len(after) < len(config.models):
-        order = tuple(route.roster.names[m] for m in route.plan([_probe(str(number))]).order[0] if m != NOBODY)
+        order = tuple(
+            route.roster.names[m] for m in route.plan([_probe(str(number))], strict=True).order[0] if m != NOBODY
+        )
         after.setdefault(order[0], order[1:])
         number += 1
     return after
@@ -171,7 +173,7 @@ def _order(
     config: RouteConfig, endpoints: Mapping[str, Endpoint], strategy: Strategy, task: str | None
 ) -> tuple[str, ...]:
     route = dataclasses.replace(route_of(config, endpoints), strategy=strategy)
-    return tuple(route.roster.names[m] for m in route.plan([_probe(task)]).order[0] if m != NOBODY)
+    return tuple(route.roster.names[m] for m in route.plan([_probe(task)], strict=True).order[0] if m != NOBODY)
 
 
 def _probe(task: str | None) -> Prompt:
