@@ -27,6 +27,7 @@ from routelab.judging import KINDS, Ask, Heard, Pairwise, Planned, Question, Rub
 from routelab.lab.claim import BEAT_S, Cell, Claim, doubtful
 from routelab.lab.collect import RETRIES, Retry, claimed
 from routelab.lab.journal import Journal, take_in
+from routelab.lab.judges import kin
 from routelab.lab.outcomes import Bools, Judgements, Outcomes
 from routelab.stages import Budget, Call, Patience
 from routelab.strategies.gated import gate_of
@@ -113,7 +114,7 @@ def judge(
         sitting.sat = Sat(done=0, total=len(due), spent_usd=0.0, failed=0, before_usd=before + doubt_usd)
         sitting.budget()
         _describe(lab, outcomes, {key: {"scorer": gate.scorer, **gate.spec}}, experiment, hours.seed)
-        notes = _notes(key, unsaid, doubts, doubt_usd)
+        notes = [*_notes(key, unsaid, doubts, doubt_usd), *_kin(kind, [outcomes.models[k] for k in columns])]
 
         def judged() -> Outcomes:
             found, *_ = recorded(lab, experiment, key)
@@ -433,6 +434,12 @@ def _notes(key: str, unsaid: int, doubts: int, doubt_usd: float) -> list[str]:
             else []
         ),
     ]
+
+
+def _kin(kind: Any, models: Sequence[str]) -> list[str]:
+    judge = getattr(kind, "model", None)
+    own = () if judge is None else kin(judge, models)
+    return [f"{judge} judged answers of its own family ({', '.join(own)}), which judges tend to favour"] if own else []
 
 
 def key_of(gate: Gate, kind: Any) -> str:

@@ -194,3 +194,43 @@ def test_failed_answers_are_not_judged_and_missing_texts_are_counted(lab: Lab, o
     assert np.isnan(score[:2]).all()
     assert not np.isnan(score[2:]).any()
     assert any("1 answers without a recorded text" in note for note in judged.notes)
+
+
+def test_a_judge_of_a_candidates_own_family_is_pointed_out(lab: Lab, outcomes: Outcomes) -> None:
+    judged = lab.judge(outcomes, {"scorer": "judge", "model": "qwen-local"}, ["qwen-local"])
+    assert any("qwen-local judged answers of its own family" in note for note in judged.notes)
+    assert not any("own family" in note for note in lab.judge(outcomes, GATE).notes)
+
+
+def test_judgements_that_a_kill_cut_off_count_with_their_worst_case(tmp_path: Path, dataset: Dataset) -> None:
+    with Lab(tmp_path / "log.duckdb", fleet=Fleet.practice(latency=0, errors=0.0)) as lab:
+        outcomes = lab.collect(dataset, MODELS[:1], heard=lambda _: None)
+        judged = lab.judge(outcomes, GATE)
+        [asked] = [f for f in (tmp_path / "log.duckdb.collect").glob("*.asked") if "judge-workbench" in f.read_text()]
+        experiment = asked.read_text().split('"')[1]
+        with asked.open("a", encoding="utf-8") as file:
+            file.write(f'["{experiment}","{dataset.prompts[0].id}","qwen-local",0.5]\n')
+        told: list[Sat] = []
+        again = lab.judge(outcomes, GATE, retry="missing", heard=told.append)
+        spent = np.nansum(judged.gates[key(judged)].cost_usd)
+        assert told[0].before_usd == pytest.approx(spent + 0.5)
+        assert any("1 judgements were cut off by a kill" in note for note in again.notes)
+
+
+def test_an_interrupt_hands_over_what_was_judged(lab: Lab, outcomes: Outcomes, monkeypatch: pytest.MonkeyPatch) -> None:
+    from routelab.lab import hearings
+
+    engine = hearings.shared()
+
+    class Impatient:
+        """An engine whose caller presses stop once a few verdicts are there."""
+
+        def wait(self, work: Any) -> Any:
+            engine.submit(work).result()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(hearings, "shared", Impatient)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        lab.judge(outcomes, GATE)
+    partial: Outcomes = caught.value.partial  # type: ignore[attr-defined]
+    assert not np.isnan(partial.gates[key(partial)].score).any()
