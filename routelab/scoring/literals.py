@@ -48,7 +48,7 @@ _WORDS = {
     "nil": None,
     "undefined": None,
 }
-_OPENING = re.compile(r"^[ \t]*(?=[\[{]|[^\W\d][\w.$]*\()", re.MULTILINE)
+_OPENING = re.compile(r"^[ \t]*(?=[\[{]|[^\W\d][\w.$]*\()|(?<=:)[ \t]*+(?=[\[{])", re.MULTILINE)
 _NAMES, _ARGUMENTS = ("name", "tool_name", "function_name"), ("arguments", "parameters", "args", "params", "input")
 
 
@@ -158,7 +158,8 @@ def number(value: float) -> Value:
 
 
 def read(text: str) -> Value | None:
-    """Return the value that the text states, or None: all of it, the first fenced block that is one, or what a line begins with.
+    """Return the value that the text states, or None: all of it, the first fenced block that is one, or what a line
+    begins with, or what follows a colon.
 
     Several values one after the other are a list.
     """
@@ -197,6 +198,9 @@ def _all(text: str, *, rest: bool = False) -> Value | None:
     found: list[Value] = []
     try:
         while reader.peek():
+            # "(B)" is a choice, no list: a tuple counts within other values only.
+            if reader.peek() == "(":
+                raise _NoValue
             found.append(_called(reader.value()))
             # Words of prose are no list of values.
             if (rest or len(found) > 1) and found[-1][0] not in STRUCTURED:

@@ -102,6 +102,8 @@ def wished(prompt: Prompt) -> Match:
 def _of_value(value: Value, options: tuple[str, ...], wanted: Match) -> Form | None:
     if (called := literals.calls(value)) is not None:
         return Form(kind="calls", key=_spelled(("list", *called)))
+    if value[0] == "list" and len(value) == 2 and value[1][0] == "text" and wanted != "json":
+        return _of_text(value[1][1], options, wanted, committed=True)  # "[B]"
     if value[0] == "mapping":
         pairs = {key.casefold(): held for key, held in value[1:]}
         inner = next((pairs[k] for k in _ANSWER_KEYS if k in pairs), None)

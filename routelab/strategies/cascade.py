@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Cascade:
     """
 
     gate: Mapping[str, Any]
-    order: Literal["cost"] | tuple[str, ...] = "cost"
+    order: str | tuple[str, ...] = "cost"
     tolerance: float = 0.0
     most: int | None = None
     learned: Learned | None = None
@@ -47,6 +47,7 @@ class Cascade:
     instant = True
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "gate", _frozen(self.gate))
         gated.check(self.gate)
         if isinstance(self.order, str):
             if self.order != "cost":
@@ -142,6 +143,13 @@ def told(names: Sequence[str], gate: Gate) -> str:
     for before, name in itertools.pairwise(names):
         parts.append(f"if {spoken(gate)} gives it less than {gate.bar(before):g}, {name}")
     return "; ".join(parts)
+
+
+def _frozen(value: Any) -> Any:
+    # As YAML's door makes them, so that a gate written in Python is equal to the one that comes back from a file.
+    if isinstance(value, Mapping):
+        return {k: _frozen(v) for k, v in value.items()}
+    return tuple(_frozen(v) for v in value) if isinstance(value, (list, tuple)) else value
 
 
 def spoken(gate: Gate) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import Any
 
@@ -137,7 +138,7 @@ def test_being_alike_is_an_equivalence_that_no_order_changes(given_: list[str], 
     found = alike(given_, PROMPT, match)
     assert len(found) == len(given_)
     # Every answer is read alone: the classes of any two are those that the two have by themselves.
-    for i, j in ((i, j) for i in range(len(given_)) for j in range(i)):
+    for i, j in itertools.combinations(range(len(given_)), 2):
         assert (found[i] == found[j]) == (len(set(alike([given_[j], given_[i]], PROMPT, match))) == 1)
     order = list(range(len(given_)))
     chance.shuffle(order)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from routelab.core.ports import Scorer
@@ -9,7 +11,7 @@ from routelab.core.values import Prompt
 from routelab.scoring import KINDS, Function, scorer_of
 from routelab.testing.scorers import ScorerContract
 
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "exact": ({"answers": ["Paris"]}, "Answer: **Paris**", "Lyon"),
     "choice": ({"answer": "B", "options": ["A", "B", "C"]}, "(B)", "(A)"),
     "number": ({"answer": 12.5, "tolerance": 0.01}, "It is 12.50.", "It is 13."),
