@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from routelab.core.ports import Floats
+from routelab.lab.choices import Choices
 from routelab.lab.outcomes import Ints
 from routelab.lab.sequential import _margin as half_width
 from routelab.lab.statistics import Estimate
@@ -28,7 +29,8 @@ class Draws:
     """What a bandit's prompts brought, in the order in which they were played.
 
     `action` (n,) is the model asked first, `chances` (n × models) every model's chance of that, all above 0, and `reward` (n,)
-    what came of it. The chances of a row depend on earlier rows and the row's own prompt only.
+    what came of it. The chances of a row depend on earlier rows and the row's own prompt only. NaN where a log kept only the
+    chance of the model that was drawn: the figures are then as sound and a little wider.
     """
 
     action: Ints
@@ -37,13 +39,24 @@ class Draws:
 
     def __post_init__(self) -> None:
         n = len(self.action)
-        if self.chances.shape[:1] != (n,) or self.reward.shape != (n,) or not (self.chances > 0).all():
+        if self.chances.shape[:1] != (n,) or self.reward.shape != (n,) or (self.chances <= 0).any():
             raise ValueError("draws need one reward, and a chance above 0 of every model, for each prompt")
+        if np.isnan(self.chances[np.arange(n), self.action]).any():
+            raise ValueError("draws need the chance of the model that was drawn, for each prompt")
         if np.isnan(self.reward).any():
             raise ValueError("draws need a known reward for each prompt")
 
     def __len__(self) -> int:
         return len(self.action)
+
+    @staticmethod
+    def of(choices: Choices) -> Draws:
+        """Return the draws in a log's choices (`lab.logged.choices_of_query`), which must be in the order in which they were made."""
+        chances = choices.chances
+        if chances is None:
+            chances = np.full((len(choices), len(choices.models)), np.nan)
+            chances[np.arange(len(choices)), choices.action] = choices.propensity
+        return Draws(action=choices.action, chances=chances, reward=choices.reward)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,11 +91,12 @@ def sequences(draws: Draws) -> Sequences:
     gained = np.cumsum(chosen * draws.reward[:, None], axis=0)
     before = (gained - chosen * draws.reward[:, None] + 0.5) / (asked - chosen + 1.0)
     missed = chosen * (draws.reward[:, None] - before)
-    score = before + missed / draws.chances
+    own = draws.chances[np.arange(n), draws.action][:, None]
+    score = before + missed / own
     step = np.arange(1, n + 1, dtype=float)[:, None]
     value = np.cumsum(score, axis=0) / step
     variance = (np.cumsum(missed**2, axis=0) + BELIEVED * _coin(draws)) / (asked + BELIEVED)
-    expected = variance * np.cumsum(1 / draws.chances, axis=0)
+    expected = variance * np.cumsum(_inverse(draws, chosen, own), axis=0)
     # Around the first score, so that a large mean does not drown a small variance.
     shifted = score - score[:1]
     observed = np.cumsum(shifted**2, axis=0) - np.cumsum(shifted, axis=0) ** 2 / step
@@ -126,6 +140,17 @@ def difference(draws: Draws, one: int, other: int, *, level: float = 0.95) -> Es
         n=len(draws),
         method="weighted confidence sequence",
     )
+
+
+def _inverse(draws: Draws, chosen: Floats, own: Floats) -> Floats:
+    """Return one over every chance; where only the drawn one is known, what has the same mean: 1{asked}/chance², and once more at first."""
+    if not np.isnan(draws.chances).any():
+        return 1 / draws.chances
+    drawn = chosen / own**2
+    # A model's sum is 0 until it was asked; one more draw at its rarest so far keeps the variance from starting too low.
+    rarest = np.minimum.accumulate(np.where(chosen > 0, own, 1.0), axis=0)
+    more = np.diff(1 / rarest**2, axis=0, prepend=0.0)
+    return drawn + more
 
 
 def _coin(draws: Draws) -> float:

@@ -77,6 +77,8 @@ class Bandit:
         for name in ("width", "minimum"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: must be a number of at least 0, not {getattr(self, name)}")
+        if self.algorithm == "track" and self.discount < 1:
+            raise ValueError("discount: track tells models apart that stay as they are; it must be 1")
         if self.dimensions < 1:
             raise ValueError(f"dimensions: must be at least 1, not {self.dimensions}")
         object.__setattr__(self, "reward", _weights(self.reward))
@@ -93,7 +95,8 @@ class Bandit:
     def plan(self, prompts: Sequence[Prompt], roster: Roster) -> Plan:
         """Rank the drawn model first, with the chance of that draw, then the others by the reward that is expected of them."""
         chances, expected = self._looked(prompts, roster.names)
-        u = np.array([draw(self.seed, "bandit", p.id) for p in prompts], dtype=float)
+        # By what was learned, too: a prompt that comes again after learning is drawn anew, whatever came of it before.
+        u = np.array([draw(self.seed, "bandit", str(self.outcomes), p.id) for p in prompts], dtype=float)
         drawn = (np.cumsum(chances, axis=1) <= u[:, None]).sum(axis=1)
         # The last sum may be a hair below 1.
         drawn = np.minimum(drawn, len(roster) - 1).astype(np.intp)

@@ -147,7 +147,7 @@ def proportions(mean: Floats, variance: Floats, *, epsilon: float = 0.0) -> tupl
 
 def track(tally: Tally, *, minimum: float) -> Floats:
     """Return the chances (models,) that track the optimal proportions; models below the minimum come first, equally."""
-    few = tally.count < minimum
+    few = tally.count < max(minimum, 1.0)
     if few.any():
         return np.asarray(few / few.sum())
     return proportions(tally.plain_mean, tally.variance)[0]

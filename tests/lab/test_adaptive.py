@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from routelab.lab.adaptive import Draws, difference, estimates, sequences
+from routelab.lab.choices import Choices
 from routelab.strategies.tally import Tally, thompson, track, with_floor
 
 FLOOR, BATCH = 0.05, 25
@@ -93,6 +94,36 @@ def test_scores_are_unbiased_whatever_the_chances_were() -> None:
         assert estimate.high - estimate.low < 0.2
 
 
+def test_a_log_that_kept_only_the_chance_of_the_drawn_model_is_enough() -> None:
+    misses, widths = np.zeros(2), []
+    for seed in range(200):
+        draws = played((0.7, 0.75), 400, seed)
+        rows = np.arange(len(draws))
+        logged = Draws.of(
+            Choices(
+                models=("a", "b"),
+                action=draws.action,
+                reward=draws.reward,
+                propensity=draws.chances[rows, draws.action],
+            )
+        )
+        known, found = sequences(draws), sequences(logged)
+        assert np.array_equal(found.value, known.value)
+        misses += (np.abs(found.value - np.array([0.7, 0.75])) > found.half_width()).any(axis=0)
+        widths.append(found.half_width()[-1] / known.half_width()[-1])
+    assert (misses <= 0.065 * 200).all()
+    assert 0.9 < float(np.median(widths)) < 1.2
+
+
+def test_choices_that_know_every_chance_are_taken_as_they_are() -> None:
+    draws = played((0.5, 0.9), 100, 0)
+    chosen = draws.chances[np.arange(100), draws.action]
+    logged = Choices(
+        models=("a", "b"), action=draws.action, reward=draws.reward, propensity=chosen, chances=draws.chances
+    )
+    assert np.array_equal(Draws.of(logged).chances, draws.chances)
+
+
 def test_an_estimate_is_the_sequences_last_look() -> None:
     draws = played((0.5, 0.9), 200, 0)
     found = sequences(draws)
@@ -116,6 +147,7 @@ def test_a_model_that_was_never_asked_has_no_interval() -> None:
         {"chances": np.array([[1.0, 0.0]])},
         {"reward": np.array([np.nan])},
         {"reward": np.array([1.0, 0.0])},
+        {"chances": np.array([[np.nan, 0.5]])},
     ],
 )
 def test_draws_without_a_chance_or_a_reward_are_refused(given: dict[str, np.ndarray]) -> None:
