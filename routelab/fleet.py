@@ -32,6 +32,7 @@ class ModelSpec:
     usd_per_mtok_in: float | None = None
     usd_per_mtok_out: float | None = None
     usd_per_mtok_cached_in: float | None = None
+    usd_per_mtok_cache_write: float | None = None
     price_as_of: str | None = None
     context_window: int | None = None
     max_output_tokens: int | None = None
@@ -39,7 +40,7 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if (self.usd_per_mtok_in is None) != (self.usd_per_mtok_out is None):
             raise ValueError("usd_per_mtok_in and usd_per_mtok_out go together")
-        for name in ("usd_per_mtok_in", "usd_per_mtok_out", "usd_per_mtok_cached_in"):
+        for name in ("usd_per_mtok_in", "usd_per_mtok_out", "usd_per_mtok_cached_in", "usd_per_mtok_cache_write"):
             if (value := getattr(self, name)) is not None and not 0 <= value < math.inf:
                 raise ValueError(f"{name}: must be at least 0, not {value}")
         for name in ("context_window", "max_output_tokens"):
@@ -259,6 +260,7 @@ def _model(name: str, spec: ModelSpec, listed: Price | None) -> Model:
             usd_per_mtok_in=spec.usd_per_mtok_in,
             usd_per_mtok_out=spec.usd_per_mtok_out,
             usd_per_mtok_cached_in=spec.usd_per_mtok_cached_in,
+            usd_per_mtok_cache_write=spec.usd_per_mtok_cache_write,
             as_of=date.fromisoformat(spec.price_as_of) if spec.price_as_of else None,
             source="fleet.yaml",
         )

@@ -75,13 +75,17 @@ class Prompt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tokens:
-    """Counted tokens of one call; None means not known. `input` includes `cached`, `output` includes `reasoning`."""
+    """Counted tokens of one call; None means not known. `input` includes `cached` and `written`, `output` includes `reasoning`.
+
+    `cached` was read from the provider's prompt cache, `written` was put there (Anthropic alone charges that apart).
+    """
 
     input: int | None = None
     output: int | None = None
     cached: int | None = None
     reasoning: int | None = None
     source: TokensSource | None = None
+    written: int | None = None
 
     @property
     def total(self) -> int | None:
@@ -98,14 +102,19 @@ class Price:
     usd_per_mtok_cached_in: float | None = None
     as_of: date | None = None
     source: str = "given"
+    usd_per_mtok_cache_write: float | None = None
 
     def cost_usd(self, tokens: Tokens) -> float | None:
-        """Return the price of one call in USD, or None when its tokens are not known."""
+        """Return the price of one call in USD, or None when its tokens, or the price of what it wrote to a cache, are not known."""
         if tokens.input is None or tokens.output is None:
             return None
+        written = tokens.written or 0
+        if written and self.usd_per_mtok_cache_write is None:
+            return None
         cached = min(tokens.cached or 0, tokens.input) if self.usd_per_mtok_cached_in is not None else 0
-        paid = (tokens.input - cached) * self.usd_per_mtok_in + tokens.output * self.usd_per_mtok_out
-        return (paid + cached * (self.usd_per_mtok_cached_in or 0.0)) / 1e6
+        paid = (tokens.input - cached - written) * self.usd_per_mtok_in + tokens.output * self.usd_per_mtok_out
+        kept = cached * (self.usd_per_mtok_cached_in or 0.0) + written * (self.usd_per_mtok_cache_write or 0.0)
+        return (paid + kept) / 1e6
 
 
 @dataclass(frozen=True, kw_only=True)

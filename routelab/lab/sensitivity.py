@@ -425,6 +425,9 @@ def _times(price: Price, factor: float) -> Price:
         usd_per_mtok_in=price.usd_per_mtok_in * factor,
         usd_per_mtok_out=price.usd_per_mtok_out * factor,
         usd_per_mtok_cached_in=None if price.usd_per_mtok_cached_in is None else price.usd_per_mtok_cached_in * factor,
+        usd_per_mtok_cache_write=None
+        if price.usd_per_mtok_cache_write is None
+        else price.usd_per_mtok_cache_write * factor,
     )
 
 

@@ -132,6 +132,7 @@ def _tokens(usage: Json) -> Tokens:
         input=None if fresh is None else fresh + (cached or 0) + (written or 0),
         output=count(usage.get("output_tokens")),
         cached=cached,
+        written=written,
         reasoning=count(mapping(usage.get("output_tokens_details")).get("thinking_tokens")),
     )
 

@@ -250,11 +250,27 @@ def amount(value: Any) -> float | None:
     return float(value) if 0 <= value < math.inf else None
 
 
-def tokens(*, input: int | None, output: int | None, cached: int | None = None, reasoning: int | None = None) -> Tokens:
+def tokens(
+    *,
+    input: int | None,
+    output: int | None,
+    cached: int | None = None,
+    reasoning: int | None = None,
+    written: int | None = None,
+) -> Tokens:
     """Return the counts with their source; parts larger than their whole are not believed."""
     if cached is not None and input is not None and cached > input:
         cached = None
     if reasoning is not None and output is not None and reasoning > output:
         reasoning = None
+    if written is not None and input is not None and written + (cached or 0) > input:
+        written = None
     known = input is not None or output is not None
-    return Tokens(input=input, output=output, cached=cached, reasoning=reasoning, source="usage" if known else None)
+    return Tokens(
+        input=input,
+        output=output,
+        cached=cached,
+        reasoning=reasoning,
+        source="usage" if known else None,
+        written=written,
+    )

@@ -29,7 +29,7 @@ class GenaiPrices:
     """A price list over the installed genai-prices; `on` says which day's prices are asked for.
 
     Of prices that grow with the length of the prompt the base tier is taken, of prices that change within the day the
-    one at noon UTC, and cache writes, tools and batch discounts are left out: a call with more than (typically) 200,000
+    one at noon UTC, cache writes are taken at the price for five minutes, and tools and batch discounts are left out: a call with more than (typically) 200,000
     input tokens costs more than this says. `Price.as_of` is the day on which this very price began, where genai-prices
     states one; else the newest such day in the whole list up to `on`: the list cannot be older than that.
     """
@@ -48,7 +48,13 @@ class GenaiPrices:
                 return None
             provider, upstream = profile.vendor, profile.priced_as
         if provider.lower() in LOCAL:
-            return Price(usd_per_mtok_in=0.0, usd_per_mtok_out=0.0, usd_per_mtok_cached_in=0.0, source="local")
+            return Price(
+                usd_per_mtok_in=0.0,
+                usd_per_mtok_out=0.0,
+                usd_per_mtok_cached_in=0.0,
+                source="local",
+                usd_per_mtok_cache_write=0.0,
+            )
         return _listed(provider, upstream, self.on())
 
     __call__ = price
@@ -67,8 +73,9 @@ def _listed(provider: str, upstream: str, on: date) -> Price | None:
         )
     except (LookupError, ValueError):
         return None
-    paid_in, paid_out, cached = (
-        _base(getattr(found.model_price, key, None)) for key in ("input_mtok", "output_mtok", "cache_read_mtok")
+    paid_in, paid_out, cached, written = (
+        _base(getattr(found.model_price, key, None))
+        for key in ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
     )
     if paid_in is None or paid_out is None:
         return None
@@ -76,6 +83,7 @@ def _listed(provider: str, upstream: str, on: date) -> Price | None:
         usd_per_mtok_in=paid_in,
         usd_per_mtok_out=paid_out,
         usd_per_mtok_cached_in=cached,
+        usd_per_mtok_cache_write=written,
         as_of=_since(found, on),
         source=f"genai-prices {importlib.metadata.version('genai-prices')}",
     )

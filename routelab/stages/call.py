@@ -249,5 +249,6 @@ class _Attempt:
             output=tokens.output if tokens.output is not None else said.input,
             cached=tokens.cached,
             reasoning=tokens.reasoning,
+            written=tokens.written,
             source=said.source,
         )

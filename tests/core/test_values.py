@@ -75,6 +75,14 @@ def test_without_a_price_for_cached_tokens_they_cost_what_others_do() -> None:
     assert price.cost_usd(Tokens(input=1_000_000, output=0, cached=900_000)) == 2.0
 
 
+def test_what_is_written_to_a_cache_has_its_own_price_or_none_at_all() -> None:
+    tokens = Tokens(input=1000, output=100, cached=200, written=300)
+    price = Price(usd_per_mtok_in=4.0, usd_per_mtok_out=10.0, usd_per_mtok_cached_in=0.4, usd_per_mtok_cache_write=5.0)
+    assert price.cost_usd(tokens) == pytest.approx((500 * 4 + 200 * 0.4 + 300 * 5 + 100 * 10) / 1e6)
+    assert Price(usd_per_mtok_in=4.0, usd_per_mtok_out=10.0).cost_usd(tokens) is None
+    assert Price(usd_per_mtok_in=4.0, usd_per_mtok_out=10.0).cost_usd(Tokens(input=1, output=1, written=0)) is not None
+
+
 def test_a_prompt_speaks_last_and_its_system_text_comes_first() -> None:
     prompt = Prompt.of("hello", system="be brief")
     assert [(m.role, m.content) for m in prompt.messages] == [("system", "be brief"), ("user", "hello")]

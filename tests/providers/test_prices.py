@@ -38,7 +38,13 @@ def test_what_is_not_known_is_none_and_never_zero(provider: str, upstream: str) 
 @pytest.mark.parametrize("provider", sorted(LOCAL))
 def test_a_local_model_costs_nothing_explicitly(provider: str) -> None:
     price = PRICES.price(provider, "anything")
-    assert price == Price(usd_per_mtok_in=0.0, usd_per_mtok_out=0.0, usd_per_mtok_cached_in=0.0, source="local")
+    assert price == Price(
+        usd_per_mtok_in=0.0,
+        usd_per_mtok_out=0.0,
+        usd_per_mtok_cached_in=0.0,
+        source="local",
+        usd_per_mtok_cache_write=0.0,
+    )
     assert price.cost_usd(Tokens(input=10, output=10)) == 0.0
 
 

@@ -291,7 +291,7 @@ def test_anthropic_cumulative_counts_are_not_added_up(ask: Ask, fake: FakeProvid
             done=False,
         )
     )
-    expected = Tokens(input=10, output=9, cached=3, source="usage")
+    expected = Tokens(input=10, output=9, cached=3, source="usage", written=2)
     assert ask("anthropic", ask.request(stream=True)) == Reply(text="x", served_model="c", tokens=expected)
 
 

@@ -356,6 +356,8 @@ def _model(endpoint: Endpoint, config: RouteConfig) -> tuple[_Model, list[Lossy]
         params["output_cost_per_token"] = _round(model.price.usd_per_mtok_out / 1e6)
         if model.price.usd_per_mtok_cached_in is not None:
             params["cache_read_input_token_cost"] = _round(model.price.usd_per_mtok_cached_in / 1e6)
+        if model.price.usd_per_mtok_cache_write is not None:
+            params["cache_creation_input_token_cost"] = _round(model.price.usd_per_mtok_cache_write / 1e6)
     info: dict[str, Any] = {"mode": "chat"}
     if model.context_window is not None:
         info["max_input_tokens"] = model.context_window
