@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +89,20 @@ class Answer:
         routed = self.run.routed
         reason = routed.reason if routed is not None else "no decision was made"
         passed = [f"{e.model}: {e.error}" for e in self.run.attempts if isinstance(e, Unanswered)]
-        return reason if not passed else f"{reason}; after {', '.join(passed)}"
+        said = [f"after {', '.join(passed)}"] if passed else []
+        ruled = [_ruled(e) for e in self.run.events if isinstance(e, Scored) and e.accepted is not None]
+        return "; ".join([reason, *said, *ruled])
+
+    @property
+    def escalations(self) -> int:
+        """How often a gate refused an answer and another model was asked."""
+        return sum(isinstance(e, Scored) and e.accepted is False for e in self.run.events)
+
+    @property
+    def judging_usd(self) -> float | None:
+        """What the gate's judges cost, a part of `cost_usd`; None when that is not known."""
+        spent = [e.cost_usd for e in self.run.events if isinstance(e, Scored) and e.accepted is not None]
+        return None if any(usd is None for usd in spent) else sum(usd for usd in spent if usd is not None)
 
     @property
     def defaulted(self) -> bool:
@@ -134,7 +148,9 @@ class Answer:
             parts[0] += f" SERVED BY {self.served_model}"
         if self.defaulted:
             parts.append("⚠ default")
-        parts += [usd(self.cost_usd), seconds(self.latency_s)]
+        judging = self.judging_usd
+        judged = "" if judging == 0 else f" (judging {usd(judging)})"
+        parts += [usd(self.cost_usd) + judged, seconds(self.latency_s)]
         # A cached answer used no tokens; that is known, and "? + ?" would say otherwise.
         parts.append("cache hit" if self.cached and self.run.answered is None else self._counted())
         if self.quality is not None:
@@ -167,6 +183,15 @@ def _revived(name: str, message: str) -> RoutelabError:
     return kind(text, hint=hint or None)
 
 
+def _ruled(event: Scored, longest: int = 60) -> str:
+    """Return what a gate made of an answer."""
+    # A gate with settings is logged with their digest, which tells a reader nothing.
+    name = re.sub(r"-[0-9a-f]{8}$", "", event.scorer)
+    quality = "could not say" if event.quality is None else f"{event.quality:.2f} of {event.at_least or 0:g}"
+    reason = f": {event.reason[:longest]}" if event.reason else ""
+    return f"{event.model} {'accepted' if event.accepted else 'not accepted'} ({name} {quality}{reason})"
+
+
 def _told(event: Event) -> str:
     if isinstance(event, Routed):
         return f"{' → '.join(event.order)} because {event.reason}"
@@ -177,7 +202,10 @@ def _told(event: Event) -> str:
         return f"{event.model}: {event.error}, {again}: {event.message[:120]}"
     if isinstance(event, Scored):
         quality = "?" if event.quality is None else f"{event.quality:.2f}"
-        return f"{event.scorer}: {quality} {event.reason[:100]}"
+        if event.accepted is None:
+            return f"{event.scorer}: {quality} {event.reason[:100]}"
+        by = f" by {event.judge} for {usd(event.cost_usd)}, {seconds(event.latency_s)}" if event.judge else ""
+        return f"{_ruled(event, 100)}{by}"
     if isinstance(event, Recalled):
         return f"{event.cache}: answer of {event.model}, similarity {event.similarity:.3f}"
     return ", ".join(f"{k}={str(v)[:60]}" for k, v in payload(event).items())

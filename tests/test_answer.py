@@ -239,3 +239,39 @@ def test_provider_errors_keep_their_kind_through_the_router() -> None:
         assert (type(caught.value), caught.value.hint) == (kind, "move")
     with pytest.raises(ConfigError):
         Router(config, fleet=fleet({"n": Scripted()}))
+
+
+def test_what_a_gate_made_of_the_answers_is_told_with_what_judging_cost() -> None:
+    routed = Routed(
+        strategy="cascade", order=("small", "large"), reason="small; if judge (flash) gives less than 0.8, large"
+    )
+    judged = Scored(
+        scorer="judge-0123abcd",
+        quality=0.5,
+        model="small",
+        reason="half of it is missing",
+        accepted=False,
+        at_least=0.8,
+        judge="flash",
+        cost_usd=0.0001,
+        latency_s=0.25,
+    )
+    large = dataclasses.replace(ANSWERED, model="large", served_model="large", upstream="large", cost_usd=0.002)
+    given = answer(routed, ANSWERED, judged, large)
+    assert given.header() == (
+        "large · $0.00222 (judging $0.000100) · 2.8 s · 1,200 + 80 tok · why: small; if judge (flash) gives less than 0.8, "
+        "large; small not accepted (judge 0.50 of 0.8: half of it is missing)"
+    )
+    assert (given.escalations, given.judging_usd) == (1, 0.0001)
+    told = str(given.trace()._repr_mimebundle_()["text/html"])
+    assert "small not accepted (judge 0.50 of 0.8: half of it is missing) by flash for $0.000100, 0.2 s" in told
+
+
+def test_a_judge_without_a_price_leaves_what_judging_cost_unknown() -> None:
+    judged = Scored(
+        scorer="judge", quality=None, model="small", accepted=False, at_least=0.5, judge="flash", cost_usd=None
+    )
+    given = answer(ROUTED, ANSWERED, judged)
+    assert given.judging_usd is None
+    assert "? (judging ?)" in given.header()
+    assert "small not accepted (judge could not say)" in given.why

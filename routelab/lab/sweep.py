@@ -171,14 +171,15 @@ class Field:
 
 
 def _field(axes: Axes, halves: Halves, baseline: Entry, seed: int) -> Field:
-    # Texts of answers decide nothing here, and the function that finds them need not travel to another process.
-    tune = dataclasses.replace(halves.tune, texts=None)
+    kinds = any(axis.path in (("strategy",), ("strategy", "kind")) for axis in axes.axes)
+    # Only a gate looks at what was answered; else the function that finds it need not travel to another process.
+    gated = kinds or hasattr(type(axes.base.ranking), "accepts")
+    tune = halves.tune if gated else dataclasses.replace(halves.tune, texts=None)
     walk = baseline.tune if baseline.tune is not None else baseline.walked
 
     def parts(rows: Sequence[tuple[Bools, Outcomes]]) -> tuple[Part, ...]:
         return tuple(Part(rows=tune.take(mask), rest=rest, baseline=walk.take(mask)) for mask, rest in rows)
 
-    kinds = any(axis.path in (("strategy",), ("strategy", "kind")) for axis in axes.axes)
     learns = kinds or hasattr(axes.base.ranking, "fit")
     return Field(all=parts(whole(tune)), folds=parts(folds(tune, seed)) if learns else ())
 

@@ -7,7 +7,6 @@ which fit chooses what costs least on the tune split at a quality that is wanted
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -137,12 +136,15 @@ def told(names: Sequence[str], gate: Gate) -> str:
     """Return the cascade in words: who is asked first, and who next if the gate gives too little.
 
     >>> told(["small", "large"], Gate(scorer="judge", at_least=0.8))
-    'small; if judge gives it less than 0.8, large'
+    'small; if judge gives less than 0.8, large'
     """
-    parts = [names[0]]
-    for before, name in itertools.pairwise(names):
-        parts.append(f"if {spoken(gate)} gives it less than {gate.bar(before):g}, {name}")
-    return "; ".join(parts)
+    bars = [gate.bar(name) for name in names[:-1]]
+    if not bars:
+        return names[0]
+    if len(set(bars)) == 1:
+        return f"{names[0]}; if {spoken(gate)} gives less than {bars[0]:g}, {', then '.join(names[1:])}"
+    steps = [f"if {spoken(gate)} gives it less than {bar:g}, {name}" for bar, name in zip(bars, names[1:], strict=True)]
+    return "; ".join([names[0], *steps])
 
 
 def _frozen(value: Any) -> Any:

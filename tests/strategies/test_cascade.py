@@ -76,7 +76,7 @@ def test_the_models_are_ranked_by_list_price_before_anything_was_recorded() -> N
     plan = contract.strategy().plan(contract.prompts(), contract.roster())
     assert np.array_equal(np.unique(plan.order, axis=0), [[2, 1, 0]])
     assert plan.gate == Gate(scorer="agreement", at_least=1.0, spec={"k": 2})
-    assert plan.why(0) == "local; if agreement gives it less than 1, small; if agreement gives it less than 1, large"
+    assert plan.why(0) == "local; if agreement gives less than 1, small, then large"
 
 
 def test_fitting_orders_the_models_by_what_they_cost() -> None:
@@ -181,10 +181,13 @@ def test_what_is_no_cascade_is_refused(spec: dict[str, Any], message: str) -> No
 
 def test_a_gate_is_told_with_who_judges() -> None:
     assert told(("a", "b"), Gate(scorer="judge", spec={"model": "flash"}, at_least=0.8)) == (
-        "a; if judge (flash) gives it less than 0.8, b"
+        "a; if judge (flash) gives less than 0.8, b"
+    )
+    assert told(("a", "b", "c"), Gate(scorer="learned", bars={"a": 0.9, "b": 0.7})) == (
+        "a; if learned gives it less than 0.9, b; if learned gives it less than 0.7, c"
     )
     several = Gate(scorer="all", spec={"all": [{"scorer": "nonempty"}, {"recorded": "logprob"}]}, at_least=1.0)
-    assert told(("a", "b"), several) == "a; if nonempty and logprob gives it less than 1, b"
+    assert told(("a", "b"), several) == "a; if nonempty and logprob gives less than 1, b"
 
 
 def test_the_regression_is_that_of_scikit_learn() -> None:

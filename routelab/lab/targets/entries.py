@@ -90,6 +90,12 @@ def entries_of(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Entrie
         if isinstance(strategy, Bandit):
             after = _after_drawn(config, endpoints, strategy)
         return Entries(default=Entry(name=ENTRY, shares=shares, after=after))
+    if hasattr(type(strategy), "accepts"):
+        raise ConfigError(
+            f"strategy {kind_of(strategy)}: looks at an answer before it decides whether to ask the next model, which no "
+            "gateway's file can say",
+            hint="to='routelab' keeps it as it is",
+        )
     tasks = _tasks(strategy)
     if tasks is None:
         raise ConfigError(
