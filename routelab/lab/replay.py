@@ -123,19 +123,19 @@ def held_out(prompts: Sequence[Prompt], confirm: float, seed: int) -> Bools:
     )
 
 
-def entry_of(name: str, arm: Any, halves: Halves, plan_for: Planner) -> Entry:
-    """Return an arm fitted on tune and walked over both splits."""
+def entry_of(name: str, arm: Any, halves: Halves, plan_for: Planner, *, fitted: bool = False) -> Entry:
+    """Return an arm fitted on tune, unless it is `fitted` there already, and walked over both splits."""
     if name in CONTROL_NAMES:
         raise ConfigError(f"arm '{name}': is the name of a control", hint=f"controls: {', '.join(CONTROL_NAMES)}")
     known_models(name, arm, halves.tune)
-    fitted = fit(arm, halves.tune)
-    plan = plan_for(fitted, halves.confirm.prompts, halves.confirm.roster)
-    walk = walked(name, fitted, halves.confirm, lambda *_: plan)
+    ready = arm if fitted else fit(arm, halves.tune)
+    plan = plan_for(ready, halves.confirm.prompts, halves.confirm.roster)
+    walk = walked(name, ready, halves.confirm, lambda *_: plan)
     return Entry(
         name=name,
-        config=fitted,
+        config=ready,
         walked=walk,
-        tune=walked(name, fitted, halves.tune, plan_for) if halves.held_out else None,
+        tune=walked(name, ready, halves.tune, plan_for) if halves.held_out else None,
         errors=plan.errors,
         predicted=_predicted(plan, walk),
     )

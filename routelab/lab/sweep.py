@@ -20,10 +20,10 @@ from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError
 from routelab.core.plan import NOBODY, Plan
 from routelab.core.ports import Floats
-from routelab.core.values import Roster
 from routelab.lab.axes import Axes, Between, Grid, axes_of
 from routelab.lab.compare import Comparison, Entry, same
 from routelab.lab.family import Likeness, Tunable, likeness, rankings
+from routelab.lab.ladder import climbed
 from routelab.lab.nomination import NOMINATED, SUMS, Standings, contributions, folds, nominate, standings, whole
 from routelab.lab.outcomes import Bools, Ints, Outcomes
 from routelab.lab.replay import (
@@ -34,7 +34,6 @@ from routelab.lab.replay import (
     entry_of,
     fit,
     halve,
-    handed,
     known_models,
     planned,
     terms_of,
@@ -220,19 +219,10 @@ def _of_family(axes: Axes, run: Ints, knob: int, place: Field) -> tuple[Floats, 
     sums, marks = np.zeros((SUMS, len(run))), np.zeros(len(run), dtype=np.intp)
     for part in place.parts(member):
         fitted = fit(member, part.rest)
-        roster = part.rows.roster
-        own = Roster(models=tuple(roster.models[roster.names.index(m)] for m in fitted.models))
-        family = fitted.ranking.family(part.rows.prompts, own)
-        worth = np.stack([_walk(fitted, plan, part) for plan in family.alternatives()], axis=-1)
-        sums += family.totals(worth, values)
-        marks += family.marks(values)
+        found, steps = climbed(fitted, values, part.rows, part.baseline)
+        sums += found
+        marks += steps
     return sums, marks
-
-
-def _walk(config: RouteConfig, plan: Plan, part: Part) -> Floats:
-    """Return what each prompt adds when a plan is in the place of the config's strategy, (6, prompts)."""
-    walk = walked(config.name, config, part.rows, lambda *_: handed(config, plan, part.rows.roster))
-    return contributions(walk.quality, walk.cost_usd, part.baseline)
 
 
 def _batches(

@@ -77,8 +77,12 @@ class Arbitrage:
         """The predictor, as a value."""
         return predictor_of(self.predictor)
 
-    def fit(self, outcomes: Outcomes) -> Arbitrage:
-        """Return the strategy with what the outcomes teach; ConfigError when no quality was recorded."""
+    def fit(self, outcomes: Outcomes, *, untold: bool = True) -> Arbitrage:
+        """Return the strategy with what the outcomes teach; ConfigError when no quality was recorded.
+
+        With `untold` it also learns to predict prompts that come without a task, which takes as long again; else these
+        are predicted as if of a task that was never seen.
+        """
         quality = np.asarray(outcomes.quality, dtype=float)
         judged = (~np.isnan(quality)).any(axis=0)
         scored = (~np.isnan(quality)).any(axis=1)
@@ -88,7 +92,7 @@ class Arbitrage:
         inputs = Inputs(prompts=tuple(outcomes.prompts[int(i)] for i in rows), embedder=self.embedder)
         known = quality[rows][:, judged]
         lessons = {"own": self.predicting.fit(inputs, known)}
-        if any(task is not None for task in inputs.tasks):
+        if untold and any(task is not None for task in inputs.tasks):
             # Prompts of a live day seldom come with a task: they are predicted from their text alone.
             lessons["text"] = self.predicting.fit(_untold(inputs), known)
         lessons["expense"] = self._expense.fit(
@@ -231,7 +235,7 @@ class Arbitrage:
     def _why(self, quality: float, cost: float, model: str) -> str:
         expects = f"{self._kind} expects {_short(quality)}"
         if self.cost_weight is not None:
-            price = "an unknown cost" if math.isnan(cost) else f"${cost:.2g}"
+            price = "an unknown cost" if math.isnan(cost) else f"${_usd(cost)}"
             return f"{expects} at {price} of {model}, the most at {self.cost_weight:g} a USD"
         if quality >= (self.min_quality or 0.0):
             return f"{expects} ≥ {_short(self.min_quality or 0.0)} of {model}, the cheapest that does"
@@ -246,6 +250,10 @@ def _cells(quality: Floats, cost: Floats, first: Ints) -> Any:
 def _short(quality: float) -> str:
     # To the tenth of a point, so that what decided can be told apart; without the zero that every quality has.
     return f"{quality:.3f}".rstrip("0").rstrip(".").removeprefix("0") or "0"
+
+
+def _usd(cost: float) -> str:
+    return np.format_float_positional(cost, precision=2, fractional=False, trim="-")
 
 
 def _untold(inputs: Inputs) -> Inputs:

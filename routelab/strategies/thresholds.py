@@ -174,8 +174,11 @@ def envelope(quality: Floats, cost: Floats) -> Thresholds:
         first = meets.min(axis=1)
         if not np.isfinite(first).any():
             break
-        # Of lines that meet at one point the cheapest lies above the others beyond it.
+        # Of lines that meet at one point the cheapest lies above the others beyond it; a line that falls at once leads
+        # to the best of the others.
         at_first = meets == first[:, None]
+        top = np.where(at_first, worth, -np.inf).max(axis=1, keepdims=True)
+        at_first &= (worth == top) | np.isfinite(own_cost)
         dear = np.where(at_first, costs, np.inf)
         ties = at_first & (dear == dear.min(axis=1, keepdims=True))
         nearest = np.where(ties, worth, -np.inf).argmax(axis=1)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from routelab.lab.sources.candidate import Candidate, Source
+from routelab.lab.sources.arbitrage import arbitrage
+from routelab.lab.sources.candidate import Candidate, Ladder, Source
 from routelab.lab.sources.cascades import cascades
 from routelab.lab.sources.mixes import mixes
 from routelab.lab.sources.singles import singles
 from routelab.lab.sources.tasktables import task_tables
 
-__all__ = ["SOURCES", "Candidate", "Source"]
+__all__ = ["PLAIN", "SOURCES", "Candidate", "Ladder", "Source"]
 
-SOURCES: tuple[Source, ...] = (singles, task_tables, cascades, mixes)
+PLAIN: tuple[Source, ...] = (singles, task_tables, mixes)
+"""What needs no embedding: seconds, however many prompts there are."""
+SOURCES: tuple[Source, ...] = (*PLAIN, cascades, arbitrage)

@@ -45,10 +45,11 @@ _SCRIPTS: Mapping[str, re.Pattern[str]] = {
 }
 LANGUAGES = (*_STOPS, *_SCRIPTS, "unknown")
 
+# None of these may look at a character more than a few times: a text may be one long word, or blank lines only.
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _CODE = re.compile(
-    r"```|\bdef \w+\(|\bclass \w+|\bimport \w+|\breturn\b|#include|=>|;\s*$|\bSELECT\b|</\w+>|\w+\(\)", re.MULTILINE
+    r"```|\bdef \w+\(|\bclass \w+|\bimport \w+|\breturn\b|#include|=>|;$|\bSELECT\b|</\w+>|\w\(\)", re.MULTILINE
 )
 _FORMULA = re.compile(r"\$[^$\n]+\$|\\(?:frac|sum|int|sqrt|begin|mathbb|left|cdot|alpha|pi)\b|[=<>≤≥±∑∫√^]")
 _ASKING = re.compile(
@@ -59,7 +60,7 @@ _ORDER = re.compile(
     r"\b(?:write|explain|describe|list|give|find|compute|calculate|prove|show|solve|translate|summari[sz]e)\b",
     re.IGNORECASE,
 )
-_LIST = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
+_LIST = re.compile(r"^[ \t]*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
 _WHY = re.compile(r"\b(?:why|because|therefore|assume|suppose|if|then|unless|let)\b", re.IGNORECASE)
 
 SURFACE = (
