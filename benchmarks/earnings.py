@@ -116,7 +116,8 @@ def families(tune: Outcomes, seed: int, tiers: Mapping[str, str] | None) -> dict
     ladders = list(arbitrage(tune))
     for name in (p for p in PREDICTORS if p not in ONCE or seed == SEEDS[0]):
         found[f"arbitrage, {name}"] = [c for c in ladders if c.name.split(" ")[0] == name]
-    answers = list(cascades(tune))
+    # Without texts nothing can agree, and no gate can look at an answer.
+    answers = list(cascades(tune)) if any(tune.reply(p.id, m) for p in tune.prompts[:20] for m in tune.models) else []
     found["agreement"] = [c for c in answers if c.name.startswith("agreement")]
     found["cascade, learned gate"] = [c for c in answers if c.name.startswith("cascade-learned")]
     if tiers is not None:
