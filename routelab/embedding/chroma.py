@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import uuid
 import warnings
 import weakref
@@ -26,7 +27,7 @@ from routelab.core.errors import ConfigError
 from routelab.embedding.index import Floats, Ints, Vectors, ranked, stacked
 
 MARK = "routelab-index"
-"""The file that says that a folder is ours; its content is the layout's version."""
+"""The file that says that a folder is ours; it names the layout's version and the folder within that is in use."""
 VERSION = "1"
 SPARE = 16
 """Neighbours asked for beyond k, so that rounding and ties cannot push one out."""
@@ -153,20 +154,31 @@ def _client(folder: Path | None) -> Any:
     quiet = Settings(anonymized_telemetry=False)
     if folder is None:
         return chromadb.EphemeralClient(settings=quiet)
-    folder.mkdir(exist_ok=True)
-    (folder / MARK).write_text(VERSION, encoding="utf-8")
-    return chromadb.PersistentClient(path=str(folder), settings=quiet)
+    return chromadb.PersistentClient(path=str(folder / _within(folder)), settings=quiet)
+
+
+def _within(folder: Path) -> str:
+    """Return the folder within that is in use; a new name where there is none.
+
+    Chroma keeps what it opened by its path for as long as the process lives, even when that failed, so a folder that is
+    made again must not have the path of the one before it.
+    """
+    mark = folder / MARK
+    if not mark.exists():
+        folder.mkdir(exist_ok=True)
+        mark.write_text(f"{VERSION} {uuid.uuid4().hex[:12]}", encoding="utf-8")
+    return mark.read_text(encoding="utf-8").split()[1]
 
 
 def _dropped(client: Any, name: str) -> None:
     # At the interpreter's end the client may be gone already, and its memory with it.
-    with contextlib.suppress(*_broken(), AttributeError, ImportError):
+    with contextlib.suppress(*_broken(), ImportError):
         client.delete_collection(name)
 
 
 def _made_here(folder: Path) -> bool:
     try:
-        return (folder / MARK).read_text(encoding="utf-8") == VERSION
+        return re.fullmatch(f"{VERSION} [0-9a-f]{{12}}", (folder / MARK).read_text(encoding="utf-8")) is not None
     except (OSError, UnicodeDecodeError):
         # An empty folder is nobody's.
         return folder.is_dir() and not any(folder.iterdir())
@@ -187,8 +199,8 @@ def _broken() -> tuple[type[BaseException], ...]:
 
     from chromadb.errors import ChromaError
 
-    # ValueError and KeyError: what a damaged catalogue becomes on its way through the client.
-    return (ChromaError, sqlite3.Error, OSError, ValueError, KeyError, _Panic)
+    # The last three: what a damaged catalogue becomes on its way through the client.
+    return (ChromaError, sqlite3.Error, OSError, _Panic, ValueError, KeyError, AttributeError)
 
 
 class _Panic(Exception):
@@ -206,8 +218,8 @@ def _panics() -> Iterator[None]:
         raise
 
 
-# Files that this process holds locked, by path: a lock is for a process, so asking twice must not let go of it.
-_HELD: dict[str, Any] = {}
+# What this process holds locked, by path: a lock is a process's, so it is taken once and let go of when the process ends.
+_HELD: dict[str, int] = {}
 
 
 def _ours(lock: Path) -> bool:
@@ -219,13 +231,13 @@ def _ours(lock: Path) -> bool:
     except ImportError:  # Windows: an open file cannot be renamed or replaced by another process
         return True
     try:
-        file = lock.open("a+b")
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as trouble:
         raise ConfigError(f"index.folder: {lock} cannot be written ({trouble.strerror})") from None
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        file.close()
+        os.close(handle)
         return False
-    _HELD[str(lock)] = file
+    _HELD[str(lock)] = handle
     return True

@@ -120,11 +120,14 @@ def _centres(vectors: Vectors, label: Ints, routes: int) -> Vectors:
 
 def _linear(vectors: Vectors, label: Ints, routes: int, penalty: float) -> tuple[Vectors, Vectors]:
     """Return weights (routes × d) and bias of a multinomial logistic regression with a ridge penalty."""
-    from sklearn.linear_model import LogisticRegression
-
     if routes == 1:
         return np.zeros((1, vectors.shape[1]), dtype=np.float32), np.zeros(1, dtype=np.float32)
-    model = LogisticRegression(C=penalty, max_iter=1000).fit(np.asarray(vectors, dtype=np.float32), label)
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    # On one thread the sums are the same on a machine with more cores, and no slower on a busy one.
+    with threadpool_limits(limits=1):
+        model = LogisticRegression(C=penalty, max_iter=1000).fit(np.asarray(vectors, dtype=np.float32), label)
     weights, bias = np.asarray(model.coef_, dtype=np.float32), np.asarray(model.intercept_, dtype=np.float32)
     if routes == 2:
         # scikit-learn keeps one row for two classes: the log odds of the second.

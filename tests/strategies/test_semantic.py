@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -31,12 +32,12 @@ ROUTES = {
     "card": {"models": ["large", "small"], "examples": list(CARDS)},
     "refund": {"models": ["small"], "examples": list(MONEY)},
 }
-LEXICAL = {"kind": "lexical", "dimensions": 128}
+LEXICAL = {"kind": "lexical", "dimensions": 512}
 STRAY = ("how do volcanoes form", "sing me a song about rain", "what is the tallest tree", "recommend a film")
 
 
 def small(**changes: object) -> Semantic:
-    return Semantic(**{"routes": ROUTES, "default": ("local",), "embedder": "lexical", "k": 3, **changes})  # type: ignore[arg-type]
+    return Semantic(**{"routes": ROUTES, "default": ("local",), "embedder": LEXICAL, "k": 3, **changes})  # type: ignore[arg-type]
 
 
 class TestSemantic(StrategyContract):
@@ -49,9 +50,14 @@ class TestSemanticByCentres(StrategyContract):
         return small(vote="centroid")
 
 
+@functools.cache
+def fitted() -> Semantic:
+    return small(vote="logistic", calibrate="platt", reject=0.1).fit_examples(STRAY, [None] * 4)
+
+
 class TestSemanticFitted(StrategyContract):
     def strategy(self) -> Strategy:
-        return small(vote="logistic", calibrate="platt", reject=0.1).fit_examples(STRAY, [None] * 4)
+        return fitted()
 
 
 class TestSemanticThroughChroma(StrategyContract):
