@@ -19,6 +19,7 @@ from routelab.lab.compare import Comparison
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import replay
 from routelab.lab.search import search
+from routelab.lab.sources import PLAIN
 from routelab.lab.statistics import Estimate
 from routelab.strategies import Fixed
 
@@ -194,7 +195,7 @@ def test_intervals_never_reach_below_a_cost_of_0_nor_off_a_logarithmic_axis(cube
 
 
 def test_recorded_outcomes_are_drawn_whole(recorded: Callable[..., Outcomes]) -> None:
-    comparison = search(recorded("bfcl_2024-08-11"))
+    comparison = search(recorded("bfcl_2024-08-11"), sources=PLAIN)
     drawn = chart("frontier", comparison)
     assert drawn.figure.layout.xaxis.type == "log"
     assert "n = 287 confirm prompts" in drawn.caption
@@ -216,7 +217,7 @@ def test_a_comparison_without_controls_is_drawn_without_them(cube: Cube) -> None
 def test_an_arm_below_the_frontier_is_called_beaten_only_when_resamples_agree(
     recorded: Callable[..., Outcomes],
 ) -> None:
-    drawn = chart("frontier", search(recorded("bfcl_2024-08-11")))
+    drawn = chart("frontier", search(recorded("bfcl_2024-08-11"), sources=PLAIN))
     standing = {row[0]: row[5] for row in drawn.table.rows}
     assert standing["gpt-4o-2024-08-06"] == "beaten (100 %)"
     assert standing["gemini-1.5-flash-preview-0514"] == "on it"

@@ -18,6 +18,7 @@ from routelab.lab.grid import answers, comparison_bundle, cut, headline, points,
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import replay
 from routelab.lab.search import search
+from routelab.lab.sources import PLAIN
 from routelab.lab.statistics import Estimate
 from routelab.strategies import Fixed
 
@@ -138,7 +139,7 @@ def test_simulated_and_estimated_are_labelled(cube: Cube) -> None:
 
 
 def test_a_verdict_is_said_in_the_contracts_words(recorded: Callable[..., Outcomes]) -> None:
-    rows = {row[0]: row[1] for row in summary(search(recorded("bfcl_2024-08-11"))).rows}
+    rows = {row[0]: row[1] for row in summary(search(recorded("bfcl_2024-08-11"), sources=PLAIN)).rows}
     assert rows["gpt-4o-2024-08-06"] == "worse"
     assert re.fullmatch(r"inconclusive: about [\d,]+ prompts needed", rows["gpt-4o-mini-2024-07-18"])
     assert rows["claude-3-5-sonnet-20240620"] == "gives the baseline's answers"

@@ -16,6 +16,7 @@ from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import replay
 from routelab.lab.report import aligned, result, text, write
 from routelab.lab.search import search
+from routelab.lab.sources import PLAIN
 from routelab.strategies import Fixed, Random
 
 TOP = {"routelab", "dataset", "seed", "margin", "split", "arms_tried", "baseline", "controls", "arms", "winner", "why"}
@@ -38,7 +39,7 @@ def numbers(value: Any) -> list[float]:
 def test_the_result_has_every_promised_key_and_no_number_that_json_lacks(
     recorded: Callable[..., Outcomes], tmp_path: Path, dataset: str
 ) -> None:
-    found = search(recorded(dataset), seed=1)
+    found = search(recorded(dataset), seed=1, sources=PLAIN)
     values = result(found)
     assert set(values) >= TOP
     assert values["split"] == {"tune": found.terms.tune, "confirm": found.terms.confirm}
@@ -51,7 +52,7 @@ def test_the_result_has_every_promised_key_and_no_number_that_json_lacks(
 
 
 def test_a_cost_that_is_not_known_is_null_and_never_0(recorded: Callable[..., Outcomes]) -> None:
-    values = result(search(recorded("gsm8k")))
+    values = result(search(recorded("gsm8k"), sources=PLAIN))
     assert values["baseline"] == "best-single"
     assert values["controls"]["cheapest"] is None
     for arm in [*values["arms"], values["controls"]["best-single"], values["controls"]["oracle"]]:
@@ -69,7 +70,7 @@ def test_an_arm_that_was_never_scored_is_null_and_inconclusive(cube: Any) -> Non
 
 
 def test_the_winner_is_named_with_its_config_and_what_was_tried(recorded: Callable[..., Outcomes]) -> None:
-    values = result(search(recorded("llmrouter", priced=True)))
+    values = result(search(recorded("llmrouter", priced=True), sources=PLAIN))
     winner = next(arm for arm in values["arms"] if arm["name"] == values["winner"])
     assert winner["config"]["strategy"]["kind"] == "rules"
     assert winner["nominated"]
@@ -82,7 +83,7 @@ def test_the_winner_is_named_with_its_config_and_what_was_tried(recorded: Callab
 def test_the_oracle_says_that_it_is_inflated_by_luck_and_the_shuffle_whose_it_is(
     recorded: Callable[..., Outcomes],
 ) -> None:
-    controls = result(search(recorded("llmrouter", priced=True)))["controls"]
+    controls = result(search(recorded("llmrouter", priced=True), sources=PLAIN))["controls"]
     assert "inflated by luck" in controls["oracle"]["note"]
     assert controls["oracle"]["quality"] == pytest.approx(0.80, abs=0.02)
     assert controls["shuffle"]["lift_ci"][0] > 0

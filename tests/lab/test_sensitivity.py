@@ -27,6 +27,7 @@ from routelab.lab.sensitivity import (
     task_ranges,
     without_table,
 )
+from routelab.lab.sources import PLAIN
 from routelab.lab.statistics import paired_difference
 from routelab.strategies import Fixed, Rules, Split
 
@@ -239,7 +240,7 @@ def test_an_arm_that_names_the_model_left_out_cannot_be_replayed_and_says_so(cub
 
 
 def test_on_the_recorded_tasks_the_verdict_survives_what_the_block_says(recorded: Callable[..., Outcomes]) -> None:
-    found = search(recorded("llmrouter", priced=True))
+    found = search(recorded("llmrouter", priced=True), sources=PLAIN)
     winner = found.winner()
     assert winner is not None
     prices = break_even(found, winner.name)
