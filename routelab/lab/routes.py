@@ -18,7 +18,7 @@ import numpy as np
 
 from routelab.core.errors import ConfigError, DataError, suggest
 from routelab.core.ports import Floats
-from routelab.embedding import Cached, content_hash, embedder_of, remember
+from routelab.embedding import Cached, content_hash, embedder_of, remember, vectors
 from routelab.embedding.index import Vectors
 from routelab.lab.statistics import wilson
 from routelab.present import Table
@@ -170,12 +170,11 @@ def _checked(train: Examples, test: Examples) -> tuple[Examples, Examples]:
 
 
 def _material(spec: str | Mapping[str, Any], train: Examples, test: Examples, now: Callable[[], float]) -> _Material:
-    made = embedder_of(spec)
-    train_vectors, test_vectors = made(train.texts), made(test.texts)
-    times = []
+    train_vectors, test_vectors = vectors(spec, train.texts), vectors(spec, test.texts)
+    made, times = embedder_of(spec), []
     for text in test.texts[:TIMED_WITH_EMBEDDING]:
         start = now()
-        made([text])
+        made([text])  # the embedder itself: what was embedded once is remembered
         times.append(now() - start)
     return _Material(
         spec=spec,
@@ -281,18 +280,18 @@ def _auroc(inside: Floats, stray: Floats) -> float:
     return float((ranks.sum() - len(inside) * (len(inside) + 1) / 2) / (len(inside) * len(stray)))
 
 
-def _times(strategy: Semantic, vectors: Vectors, now: Callable[[], float]) -> tuple[float, float]:
+def _times(strategy: Semantic, embedded: Vectors, now: Callable[[], float]) -> tuple[float, float]:
     """Return µs a decision with its reason, one at a time (the median) and all at once (the mean), embedding excluded."""
-    strategy.judge(vectors[:1]).why(0)
+    strategy.judge(embedded[:1]).why(0)
     each = []
-    for i in range(min(TIMED, len(vectors))):
+    for i in range(min(TIMED, len(embedded))):
         start = now()
-        decided = strategy.judge(vectors[i : i + 1])
+        decided = strategy.judge(embedded[i : i + 1])
         _ = decided.routes, decided.why(0)
         each.append(now() - start)
     start = now()
-    _ = strategy.judge(vectors).routes
-    return 1e6 * float(np.median(each)), 1e6 * (now() - start) / len(vectors)
+    _ = strategy.judge(embedded).routes
+    return 1e6 * float(np.median(each)), 1e6 * (now() - start) / len(embedded)
 
 
 def _name(strategy: Semantic) -> str:
