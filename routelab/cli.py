@@ -206,6 +206,7 @@ def _bench_flags(bench: argparse.ArgumentParser) -> None:
 
 
 def _replay(options: argparse.Namespace) -> int:
+    from routelab.config import RouteConfig
     from routelab.lab import Outcomes
     from routelab.lab.arms import read_arms
     from routelab.lab.export import write_winner
@@ -232,7 +233,7 @@ def _replay(options: argparse.Namespace) -> int:
         outcomes = outcomes.only(options.models)
     if arms is None and outcomes.single_choice:
         # A search would have to know what every model had answered; the single models can be estimated.
-        arms = {model: Fixed(model=model) for model in outcomes.models}
+        arms = {m: RouteConfig(name=m, strategy=Fixed(model=m)) for m in outcomes.models}
     if arms is None:
         comparison = search(outcomes, confirm=options.confirm, margin=options.margin, seed=options.seed)
     else:

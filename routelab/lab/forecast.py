@@ -175,7 +175,9 @@ def forecast(
     return Forecast(
         shares=tuple(_share(m, due.get(m.name, ()), lengths, counter) for m in models),
         simulated=bool(models) and all(m.simulated for m in models),
-        **counts,
+        kept=counts.get("kept", 0),
+        errored=counts.get("errored", 0),
+        missing=counts.get("missing", 0),
     )
 
 

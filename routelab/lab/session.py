@@ -154,33 +154,23 @@ class Lab:
             raise ConfigError(f"baseline: unknown arm '{baseline}'{'' if near is None else '; ' + near}")
         configs = {name: self.config(arm, name) for name, arm in named.items()}
         experiment = f"{dataset.name}-{uuid.uuid4().hex[:8]}"
-        purse = None if budget_usd is None else Budget(budget_usd)
-        routers = {
-            name: Router(
-                config,
-                fleet=self.fleet,
-                log=self.log,
-                setting=Setting(
-                    experiment=experiment,
-                    arm=name,
-                    tags=tags or {},
-                    scorer=scorer,
-                    purse=purse,
-                    seed=seed,
-                    # Each arm remembers for itself: with the session's memory, who asks first would pay for the others.
-                    cache=cache,
-                ),
-            )
-            for name, config in configs.items()
-        }
+        setting = Setting(
+            experiment=experiment,
+            tags=tags or {},
+            scorer=scorer,
+            purse=None if budget_usd is None else Budget(budget_usd),
+            seed=seed,
+            # Each arm remembers for itself: with the session's memory, who asks first would pay for the others.
+            cache=cache,
+        )
         from routelab.lab.stopping import Decided
         from routelab.lab.trial import Trial
 
-        trial = Trial(routers, dataset.prompts, seed=seed, together=stop is not None)
-        enough = None if stop is None else Decided(baseline=baseline or next(iter(configs)), margin=margin)
+        base = baseline or next(iter(configs))
+        enough = None if stop is None else Decided(baseline=base, margin=margin)
+        trial = Trial(self._routers(configs, setting), dataset.prompts, seed=seed, together=stop is not None)
         self._describe(experiment, dataset, configs, seed)
-        about = {"margin": margin, "seed": seed, "baseline": baseline or next(iter(configs)), "experiment": experiment}
-        about |= {"enough": enough}
+        about = {"margin": margin, "seed": seed, "baseline": base, "experiment": experiment, "enough": enough}
         try:
             shared().wait(trial.play(jobs=jobs, heard=heard, enough=enough))
         except KeyboardInterrupt as interrupt:
@@ -404,6 +394,12 @@ class Lab:
             seed=seed,
             detail={"dataset_fingerprint": dataset.fingerprint, "prompts": len(dataset)},
         )
+
+    def _routers(self, configs: Mapping[str, RouteConfig], setting: Setting) -> dict[str, Router]:
+        return {
+            name: Router(config, fleet=self.fleet, log=self.log, setting=dataclasses.replace(setting, arm=name))
+            for name, config in configs.items()
+        }
 
     def _judged(
         self, trial: Trial, dataset: Dataset, configs: Mapping[str, RouteConfig], about: Mapping[str, Any]
