@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -166,7 +166,12 @@ class Field:
 
     def parts(self, config: RouteConfig) -> tuple[Part, ...]:
         """Return the parts on which a config is judged."""
-        return self.folds if hasattr(config.ranking, "fit") else self.all
+        return self.folds if learning(config.ranking) else self.all
+
+
+def learning(strategy: Any) -> bool:
+    """Say that a strategy learns from outcomes; one that could, but has nothing left to learn, says so in `learns`."""
+    return bool(getattr(strategy, "learns", hasattr(strategy, "fit")))
 
 
 def _field(axes: Axes, halves: Halves, baseline: Entry, seed: int) -> Field:
@@ -179,7 +184,7 @@ def _field(axes: Axes, halves: Halves, baseline: Entry, seed: int) -> Field:
     def parts(rows: Sequence[tuple[Bools, Outcomes]]) -> tuple[Part, ...]:
         return tuple(Part(rows=tune.take(mask), rest=rest, baseline=walk.take(mask)) for mask, rest in rows)
 
-    learns = kinds or hasattr(axes.base.ranking, "fit")
+    learns = kinds or learning(axes.base.ranking)
     return Field(all=parts(whole(tune)), folds=parts(folds(tune, seed)) if learns else ())
 
 
@@ -246,7 +251,7 @@ def _workers(axes: Axes, count: int, place: Field, jobs: int | None) -> int:
     if jobs is not None and jobs < 1:
         raise ConfigError(f"jobs: must be at least 1, not {jobs}", hint="leave it out: as many as pay")
     prompts = sum(len(part.rows) for part in place.parts(axes.base))
-    quick = likeness(axes.base.ranking) is not None and not hasattr(axes.base.ranking, "fit")
+    quick = likeness(axes.base.ranking) is not None and not learning(axes.base.ranking)
     if jobs == 1 or count < 2 or (jobs is None and (quick or count * prompts < PAYS)):
         return 1
     try:
@@ -266,7 +271,7 @@ def _of_batch(axes: Axes, which: Ints, place: Field) -> tuple[Floats, list[Hasha
 def _of_config(config: RouteConfig, place: Field) -> tuple[Floats, Hashable]:
     """Return the sums of one config, and a key that is equal for configs of equal plans."""
     known_models(config.name, config, place.all[0].rows)
-    learns = hasattr(config.ranking, "fit")
+    learns = learning(config.ranking)
     like = None if learns else likeness(config.ranking)
     if like is not None:
         return _of_classes(config, like, place)

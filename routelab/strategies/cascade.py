@@ -79,6 +79,11 @@ class Cascade:
         return self.bar == gated.FIT or (self.gate.get("scorer") == "learned" and self.learned is None)
 
     @property
+    def learns(self) -> bool:
+        """Whether fit would change anything."""
+        return self.unfitted or isinstance(self.order, str)
+
+    @property
     def accepts(self) -> Gate:
         """The gate; ConfigError while it is not fitted."""
         if self.unfitted:
@@ -118,6 +123,8 @@ class Cascade:
         order = tuning.by_cost(outcomes, named) if isinstance(self.order, str) else self.order
         if not self.unfitted:
             return self if len(order) < 2 else dataclasses.replace(self, order=order)
+        if self.bar != gated.FIT:
+            return dataclasses.replace(self, order=order, learned=tuning.taught(self, outcomes, order))
         found = tuning.tuned(self, outcomes, order)
         bars = dict(zip(found.models[:-1], found.bars, strict=True))
         return dataclasses.replace(

@@ -85,9 +85,13 @@ def tuned(cascade: Cascade, outcomes: Outcomes, order: Sequence[str]) -> Tuned:
     best = min(found, key=lambda f: f.worth.rank(cascade.tolerance))
     if cascade.gate.get("scorer") != "learned":
         return best
-    signs, quality = _signs(cascade, outcomes, best.models)
-    whole = acceptance.learn(signs[:-1], quality, [p.task for p in outcomes.prompts], best.models)
-    return dataclasses.replace(best, learned=whole)
+    return dataclasses.replace(best, learned=taught(cascade, outcomes, best.models))
+
+
+def taught(cascade: Cascade, outcomes: Outcomes, chain: Sequence[str]) -> Learned:
+    """Return what a learned gate learns about a chain of models from all of these outcomes."""
+    signs, quality = _signs(cascade, outcomes, chain)
+    return acceptance.learn(signs[:-1], quality, [p.task for p in outcomes.prompts], chain)
 
 
 def _chains(cascade: Cascade, outcomes: Outcomes, order: Sequence[str]) -> Iterator[tuple[str, ...]]:

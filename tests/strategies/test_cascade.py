@@ -117,6 +117,18 @@ def test_a_learned_gate_knows_that_agreement_is_a_good_sign() -> None:
     assert same.quality > 0.9 > other.quality
 
 
+def test_a_learned_gate_keeps_the_bar_that_it_is_given() -> None:
+    outcomes = made(60)
+    strategy = Cascade(gate={"scorer": "learned", "at_least": 0.8})
+    fitted = strategy.fit(outcomes)
+    assert (fitted.order, fitted.gate) == (("a", "b", "c"), strategy.gate)
+    assert (
+        fitted.learned
+        == dataclasses.replace(strategy, gate={"scorer": "learned", "at_least": 0.3}).fit(outcomes).learned
+    )
+    assert (strategy.learns, fitted.learns) == (True, False)
+
+
 def test_an_unfitted_cascade_says_so() -> None:
     contract = TestCascade()
     for gate in ({"scorer": "learned"}, {"recorded": "x", "at_least": "fit"}):
