@@ -64,7 +64,7 @@ def block(comparison: Comparison, arm: Arm) -> dict[str, Any]:
         **_latencies(arm),
         "cache_hits": _hits(comparison, arm),
         "false_hits": None,
-        "judge_calibration": None,
+        "judge_calibration": _judge(comparison, arm),
         "models": _models(comparison, arm),
         "simulated": terms.simulated,
         "routelab": __version__,
@@ -98,6 +98,30 @@ def _support(comparison: Comparison, arm: Arm) -> dict[str, Any]:
     if found is None:
         return {}
     return {"effective_n": found.ess, "largest_weight": found.max_weight, "refused": found.refused}
+
+
+def _judge(comparison: Comparison, arm: Arm) -> dict[str, Any] | None:
+    """Return how far the judge behind the arm's gate agrees with the exact scores, on the answers that have both."""
+    from routelab.core.plan import Gate
+    from routelab.lab.judges.agreement import agreement
+    from routelab.lab.judges.judged import Judged
+
+    gate = getattr(getattr(arm.config, "ranking", arm.config), "accepts", None)
+    outcomes = comparison.outcomes
+    if not isinstance(gate, Gate) or outcomes is None or gate.key not in outcomes.gates:
+        return None
+    found = agreement(
+        Judged.of_outcomes(outcomes, [gate.key]), at_least=0.5 if gate.at_least is None else gate.at_least
+    )
+    if found.accuracy.n == 0:
+        return None
+    parts = {name: getattr(found, name) for name in ("accuracy", "sensitivity", "specificity", "kappa")}
+    return {
+        "gate": key,
+        "answers": found.accuracy.n,
+        **{name: None if np.isnan(e.value) else float(e.value) for name, e in parts.items()},
+        "accuracy_ci": _ends(found.accuracy),
+    }
 
 
 def _sequence(comparison: Comparison, arm: Arm) -> Estimate | None:
@@ -183,5 +207,5 @@ def _said(value: Any) -> str:
             else ", ".join(map(str, value))
         )
     if isinstance(value, dict):
-        return "; ".join(f"{k} {', '.join(v) if isinstance(v, list) else v}".strip() for k, v in value.items())
+        return "; ".join(f"{k} {_said(v)}".strip() for k, v in value.items())
     return str(value)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from routelab import strict
 from routelab.config import RouteConfig
 from routelab.fleet import Fleet
-from routelab.lab.block import block, code
+from routelab.lab.block import block, code, table
 from routelab.lab.compare import Comparison
 from routelab.lab.datasets import Dataset
+from routelab.lab.replay import replay
 from routelab.lab.session import Lab
+from routelab.strategies import Cascade, Fixed
 
 FACTS = [
     "n",
@@ -101,3 +105,19 @@ def test_a_replay_says_that_it_was_exact() -> None:
 def test_the_code_has_a_fingerprint() -> None:
     assert len(code()) == 16
     assert int(code(), 16) >= 0
+
+
+def test_the_judge_behind_a_gate_is_held_against_the_exact_scores(cube: Any) -> None:
+    rng = np.random.default_rng(1)
+    quality = (rng.random((300, 2)) < [0.5, 0.9]).astype(float)
+    verdicts = np.where(rng.random(quality.shape) < 0.9, quality, 1 - quality)
+    outcomes = cube(quality, cost_usd=[[1, 10]] * 300, models=("cheap", "dear"), gates={"votes": verdicts})
+    gated = Cascade(order=("cheap", "dear"), gate={"recorded": "votes", "at_least": 0.5})
+    found = replay(outcomes, {"gated": gated, "plain": Fixed(model="cheap")}, confirm=0)
+    told = block(found, found["gated"])["judge_calibration"]
+    assert (told["gate"], told["answers"]) == ("votes", 600)
+    assert told["accuracy"] == pytest.approx((verdicts == quality).mean())
+    assert 0.85 < told["sensitivity"] < 0.95
+    assert told["accuracy_ci"][0] < told["accuracy"] < told["accuracy_ci"][1]
+    assert f"accuracy {told['accuracy']:.4g}" in table(found, found["gated"]).text(width=200)
+    assert block(found, found["plain"])["judge_calibration"] is None
