@@ -108,11 +108,11 @@ def _judge(comparison: Comparison, arm: Arm) -> dict[str, Any] | None:
 
     gate = getattr(getattr(arm.config, "ranking", arm.config), "accepts", None)
     outcomes = comparison.outcomes
-    if not isinstance(gate, Gate) or outcomes is None or gate.key not in outcomes.gates:
+    key = gate.spec.get("recorded", gate.key) if isinstance(gate, Gate) else None
+    if not isinstance(gate, Gate) or outcomes is None or key not in outcomes.gates:
         return None
-    found = agreement(
-        Judged.of_outcomes(outcomes, [gate.key]), at_least=0.5 if gate.at_least is None else gate.at_least
-    )
+    bar = 0.5 if gate.at_least is None else gate.at_least
+    found = agreement(Judged.of_outcomes(outcomes, [key]), at_least=bar)
     if found.accuracy.n == 0:
         return None
     parts = {name: getattr(found, name) for name in ("accuracy", "sensitivity", "specificity", "kappa")}
