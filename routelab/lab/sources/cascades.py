@@ -25,7 +25,7 @@ def cascades(tune: Outcomes) -> Iterator[Candidate]:
     costs, best = mean_costs(tune), best_single(tune)
     if best is None or len(tune.models) < 2 or bool((costs != costs).any()):
         return
-    whole = board(tune)
+    whole = board(tune) if _spoken(tune) else None
     if whole is not None:
         for size in (s for s in SIZES if any(True for _ in whole.orders(s))):
             for tolerance in TOLERANCES:
@@ -38,6 +38,11 @@ def cascades(tune: Outcomes) -> Iterator[Candidate]:
         for tolerance in TOLERANCES:
             name = f"cascade-{key}-tol{tolerance:g}"
             yield Candidate(name=name, arm=_recorded(name, key, tolerance))
+
+
+def _spoken(tune: Outcomes) -> bool:
+    """Return whether any text was recorded: a file may have the column and leave it blank for a data set."""
+    return any(tune.reply(prompt.id, model) is not None for prompt in tune.prompts for model in tune.models)
 
 
 def _agreement(name: str, size: int, tolerance: float) -> Callable[[Outcomes], Any]:
