@@ -108,7 +108,7 @@ def _judge(comparison: Comparison, arm: Arm) -> dict[str, Any] | None:
 
     gate = getattr(getattr(arm.config, "ranking", arm.config), "accepts", None)
     outcomes = comparison.outcomes
-    key = gate.spec.get("recorded", gate.key) if isinstance(gate, Gate) else None
+    key = str(gate.spec.get("recorded", gate.key)) if isinstance(gate, Gate) else ""
     if not isinstance(gate, Gate) or outcomes is None or key not in outcomes.gates:
         return None
     bar = 0.5 if gate.at_least is None else gate.at_least
