@@ -261,16 +261,24 @@ def least(arm: Arm) -> float:
 
 
 def row_of(family: str, rungs: Sequence[Rung], place: Field, halves: Halves, seed: int) -> Row:
-    """Return a family's row, with its frontier."""
+    """Return a family's row, with its frontier; where nothing was nominated, of the best on tune that saves."""
     comparison = compared(rungs, place, halves, seed)
-    row = row_from(family, len(rungs), comparison, shown(comparison), halves)
-    return dataclasses.replace(row, frontier=frontier(rungs, halves))
+    arm, note = shown(comparison), ""
+    held = standings(np.array([rung.sums for rung in rungs]).T)
+    cheaper = np.flatnonzero(held.cost_usd < held.base_cost_usd)
+    if arm is None and len(cheaper):
+        rung = rungs[int(cheaper[np.nanargmax(held.delta[cheaper])])]
+        entry = entry_of(rung.name, rung.arm(), halves, planned, fitted=True)
+        comparison = compare_entries(halves, (entry,), baseline_of(None, (), halves), comparison.terms)
+        arm, note = comparison[rung.name], ", not nominated"
+    row = row_from(family, len(rungs), comparison, arm, halves)
+    return dataclasses.replace(row, verdict=row.verdict + note, frontier=frontier(rungs, halves))
 
 
 def row_from(family: str, tried: int, comparison: Comparison, arm: Arm | None, halves: Halves) -> Row:
     """Return the row of one arm of a comparison; without an arm, that nothing came into question."""
     if arm is None or arm.figures.against is None:
-        return Row(family=family, tried=tried, verdict="nothing that saves was nominated")
+        return Row(family=family, tried=tried, verdict="nothing saves")
     found, adjusted = arm.figures.against.verdict, arm.figures.p_adjusted
     lost = found == "non-inferior" and adjusted is not None and adjusted > ALPHA
     control = shuffle(arm, comparison.baseline.walked, halves.confirm, margin=MARGIN, clusters=halves.confirm.clusters)

@@ -102,7 +102,7 @@ def section(name: str, jobs: Sequence[Job]) -> str:
         f"{prompts:,} prompts × {models} models; under seed {first.seed} {tune:,} tune and {confirm:,} confirm; costs "
         f"{' and '.join(first.cost_kinds)}. Best single model on tune: {', '.join(sorted({j.baseline for j in jobs}))}.",
         "",
-        "| strategy | tried | won | saved %, mean over seeds | points, mean over seeds | seed 0: which | verdict | points | saved % | lift |",
+        "| strategy | tried | won | saved % by adopting | points by adopting | seed 0: which | verdict | points | saved % | lift |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     by_family = {
@@ -123,12 +123,13 @@ def section(name: str, jobs: Sequence[Job]) -> str:
 
 def line(family: str, rows: Sequence[Row]) -> str:
     """Return a family's line of the table: all seeds, then seed 0."""
-    told = [r for r in rows if r.points is not None and r.ratio is not None]
-    mean_saved = spread([100 * (1 - r.ratio.value) for r in told if r.ratio is not None], ".1f")
-    mean_points = spread([100 * r.points.value for r in told if r.points is not None], "+.1f")
+    won = [r for r in rows if r.won and r.points is not None and r.ratio is not None]
+    kept = [0.0] * (len(rows) - len(won))
+    mean_saved = spread([*kept, *(100 * (1 - r.ratio.value) for r in won if r.ratio is not None)], ".1f")
+    mean_points = spread([*kept, *(100 * r.points.value for r in won if r.points is not None)], "+.1f")
     one = rows[0]
-    won = "–" if family == OUTSIDE[1] else f"{sum(r.won for r in rows)} of {len(rows)}"
-    cells = [family, f"{one.tried:,}", won, mean_saved, mean_points, one.arm or "–", one.verdict]
+    told = ("–", "–", "–") if family == OUTSIDE[1] else (f"{len(won)} of {len(rows)}", mean_saved, mean_points)
+    cells = [family, f"{one.tried:,}", *told, one.arm or "–", one.verdict]
     return "| " + " | ".join([*cells, points(one.points), saved(one.ratio), points(one.lift)]) + " |"
 
 
@@ -218,9 +219,10 @@ Made by `{command}`; the data are not in the repository.
 Every family of strategies is tried on the tune split (60 %), judged there by five-fold cross-fitting; at most {NOMINATED} of its
 configs are nominated, and every figure is that of the confirm split, for {len(SEEDS)} seeds. The margin is {100 * MARGIN:g} points, fixed in
 advance; the baseline is the single model that was best on tune. *Won* counts the seeds in which the family has a config that is
-non-inferior after Holm's correction over those nominated and certainly cheaper (or better at no higher cost). The row shows that
-config, or else the nominated one whose interval of the difference ends highest. *Saved* is CostSave, 1 − its cost over the baseline's;
-*points* is the paired difference in quality; *lift* the difference from the same shares of answering models handed out at random.
+non-inferior after Holm's correction over those nominated and certainly cheaper (or better at no higher cost). *By adopting* is the mean
+over the seeds (least to most), 0 where nothing won and the baseline is kept. For seed 0 the row shows the config that won, or else the
+nominated one whose interval of the difference begins highest. *Saved* is CostSave, 1 − its cost over the baseline's; *points* is the paired
+difference in quality; *lift* the difference from the same shares of answering models handed out at random.
 Intervals are 95 %, paired by prompt. Families are looked at side by side on one confirm split: *all of routelab's* is the one
 correction over everything, and the others say what a family would have earned had it been tried alone. The five seeds split the same
 prompts, so their spread is not an interval. The stack is tried under seed 0 only, because it takes longest. A shuffle matches who
