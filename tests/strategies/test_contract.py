@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routelab.core.errors import ConfigError, UnavailableError
+from routelab.core.errors import ConfigError
 from routelab.core.plan import NOBODY
 from routelab.core.ports import Strategy
 from routelab.core.values import Model, Prompt, Roster
 from routelab.lab.datasets import Dataset
 from routelab.providers.catalog import CATALOG
-from routelab.strategies import DEFAULTS, KINDS, PLANNED, Fixed, Random, Rules, Split, kind_of, spec_of, strategy_of
+from routelab.strategies import DEFAULTS, KINDS, Fixed, Random, Rules, Split, kind_of, spec_of, strategy_of
 from routelab.strategies.rules import DEFAULT_PATTERNS, DEFAULT_TABLE, HEAD, TAIL, recognise
 from routelab.testing import StrategyContract
 
@@ -272,13 +272,7 @@ def test_the_default_arms_need_no_parameters() -> None:
     assert {kind_of(made()) for made in DEFAULTS.values()} == set(DEFAULTS)
 
 
-@pytest.mark.parametrize("kind", PLANNED)
-def test_a_kind_of_a_later_version_is_unavailable_not_unknown(kind: str) -> None:
-    with pytest.raises(UnavailableError, match=f"'{kind}' is not in this version yet"):
-        strategy_of({"kind": kind})
-
-
-def test_an_unknown_kind_is_named_with_the_nearest_even_if_that_is_not_there_yet() -> None:
+def test_an_unknown_kind_is_named_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"unknown 'fixd'; did you mean 'fixed'\?"):
         strategy_of({"kind": "fixd"})
     with pytest.raises(ConfigError, match=r"unknown 'cascde'; did you mean 'cascade'\?"):
