@@ -20,15 +20,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from routelab.core.errors import ConfigError, DataError, RoutelabError, UnavailableError, suggest, visible
+from routelab.core.errors import ConfigError, DataError, RoutelabError, suggest, visible
+from routelab.lab import benches
 from routelab.present import Table, usd
 from routelab.version import __version__
 
 if TYPE_CHECKING:
     from routelab.lab.outcomes import Outcomes
 
-PLANNED = {"cache": "the bench for semantic caches", "chunks": "the bench for chunking and retrieval"}
-"""Benches of a later version."""
 CHECK_HELP = "regression gate: exit 0 fine, 1 worse than the baseline, 3 inconclusive"
 QUICKSTART = "01_quickstart.ipynb"
 VERSIONS = (
@@ -84,11 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             # A terminal that knows no "→" (or a name that is no text) shows "?", not a traceback.
             stream.reconfigure(errors="replace")
     try:
-        if arguments[:1] == ["bench"] and len(arguments) > 1 and arguments[1] in PLANNED:
-            raise UnavailableError(
-                f"`routelab bench {arguments[1]}` ({PLANNED[arguments[1]]}) is not in version {__version__} yet",
-                hint="benches: routes",
-            )
+        if arguments[:1] == ["bench"]:
+            benches.refuse("".join(arguments[1:2]))
         options = _parser().parse_args(arguments)
         return int(COMMANDS[options.command](options))
     except RoutelabError as trouble:
@@ -110,7 +106,7 @@ def _parser() -> _Parser:
     _replay_flags(commands.add_parser("replay", help="compare routing configs over recorded outcomes; calls no model"))
     _check_flags(commands.add_parser("check", help=CHECK_HELP))
     _export_flags(commands.add_parser("export", help="write a config for another router"))
-    _bench_flags(commands.add_parser("bench", help="measure a part on labelled data of your own"))
+    benches.flags(commands.add_parser("bench", help="measure a part on labelled data of your own"))
     commands.add_parser(
         "doctor", help="versions, keys present by name, price and tokenizer dates, log health"
     ).add_argument("--log", metavar="log.duckdb", help="also look at this log")
@@ -189,20 +185,6 @@ def _check_flags(check: argparse.ArgumentParser) -> None:
     check.add_argument("--prices", metavar="prices.csv", help="as for replay")
     check.add_argument("--budget", type=float, metavar="USD", help="of a live check")
     check.add_argument("--json", metavar="out.json", help="write the figures as JSON")
-
-
-def _bench_flags(bench: argparse.ArgumentParser) -> None:
-    benches = bench.add_subparsers(dest="bench", required=True, metavar="BENCH", parser_class=_Parser)
-    routes = benches.add_parser("routes", help="semantic routing: accuracy, out-of-scope recall, time a decision")
-    routes.add_argument("--train", required=True, metavar="T.csv", help="text,label; an empty label is out of scope")
-    routes.add_argument(
-        "--test", required=True, metavar="E.csv", help="the same columns; every figure is about these rows"
-    )
-    routes.add_argument("--out", metavar="r.json", help="write the figures as JSON")
-    routes.add_argument("--embedder", default="minilm", metavar="E", help="minilm or lexical")
-    routes.add_argument(
-        "--reject", type=float, default=0.05, metavar="X", help="share of prompts in scope that may be turned away"
-    )
 
 
 def _replay(options: argparse.Namespace) -> int:
@@ -352,23 +334,8 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from routelab.lab.routes import bench
-    from routelab.strategies.examples import Examples
-
-    if options.out and not Path(options.out).parent.is_dir():
-        raise ConfigError(
-            f"{options.out}: cannot be written (No such file or directory)", hint="check that the folder exists"
-        )
-    found = bench(
-        Examples.read(options.train),
-        Examples.read(options.test),
-        embedder=options.embedder,
-        reject=options.reject,
-        heard=lambda what: print(f"{what} …", file=sys.stderr, flush=True),
-    )
-    print(found.table().text(width=200))
-    if options.out:
-        print(f"wrote {found.write(options.out)}")
+    for line in benches.run(options, lambda what: print(f"{what} …", file=sys.stderr, flush=True)):
+        print(line)
     return 0
 
 
