@@ -17,7 +17,7 @@ from routelab.present import Table, bundle, tokens, usd
 if TYPE_CHECKING:
     import pandas as pd
 
-NOTE = "worst case of the first choice: the longest answer it may give, and its judges; a retry or a fallback would come on top"
+NOTE = "worst case of the first choice: the longest answer it may give, and its judges; a retry, a fallback or a cascade's next model would come on top"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ LONGEST = 200_000
 _ANSWER_KEYS = ("answer", "final_answer", "final answer", "finalanswer", "correct_answer")
 _HASHES = re.compile(r"^[ \t]*####[ \t]*(\S.*)$", re.MULTILINE)
 _LABEL = re.compile(r"[*_`(\[{\"'\s]*([A-Za-z])(?:[*_`)\]}\"'.:]+(?=\s|$)|\s*$)")
+_BLANK = re.compile(r"[\s\"'“*_`]*<[^<>]{0,60}>")
 _OPTIONS = re.compile(r"^[ \t]*[*_(\[]{0,3}([A-Z])[)\].:]", re.MULTILINE)
 # Within a call, "San Francisco, CA" and "San Francisco CA" are one value, as in the Berkeley Function-Calling Leaderboard.
 _LOOSE = re.compile(r"[ ,./\-_*^\"']")
@@ -118,6 +119,8 @@ def _of_text(
     answer: str, options: tuple[str, ...], wanted: Match, *, committed: bool = False, bound: bool = True
 ) -> Form | None:
     said = answer if committed else _commitment(answer)
+    if said is not None and _BLANK.match(said):
+        return None  # the question's own "Answer: <number>", quoted
     if wanted == "number":
         readings, _ = stated(answer if said is None else f"Answer: {said}")
         return Form(kind="number", key=literals.number(readings[0])[1]) if readings else None

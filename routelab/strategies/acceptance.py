@@ -1,7 +1,8 @@
 """The chance that an answer is right, learned from what can be seen of it: one logistic regression a rung of a cascade.
 
 After FrugalGPT (Chen, Zaharia and Zou, 2023), whose scorer is a language model that reads question and answer; here it is
-a regression on signs of the answer (`scoring.signs`) that knows whether earlier models said the same.
+a regression on signs of the answer (`scoring.signs`) that knows whether earlier models said the same. The prompt's embedding
+is left out: it moves the area under the ROC curve by −.01 to +.02 on recorded answers, and a gate should not have to embed.
 """
 
 from __future__ import annotations

@@ -112,6 +112,7 @@ def test_the_scorer_or_the_task_says_what_kind_of_answer_is_wanted(prompt: Promp
         " \n",
         "I'm sorry, but I can't help with that.",
         "I don't know.",
+        "You asked: “How much is it? End with Answer: <number>”",
         "Rome is the capital of Italy, and it has been so since 1871, which many people do not know at all.",
         "[]",
     ],

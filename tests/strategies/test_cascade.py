@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -251,3 +255,32 @@ def test_each_rung_is_learned_with_the_answers_before_it() -> None:
     looked: list[Floats] = []
     Cascade(order=("a", "b", "c"), gate={"scorer": "learned"}).fit(signed(made(30), looked.append))
     assert {tuple(np.unique(before).tolist()) for before in looked} == {(NOBODY,), (0,)}
+
+
+PROCESS = """
+import sys
+sys.path.insert(0, {folder!r})
+from test_cascade import made
+from routelab.config import RouteConfig
+from routelab.lab.replay import fit, planned, walked
+from routelab.strategies import Cascade
+outcomes = made(80)
+config = fit(RouteConfig(name="x", models=outcomes.models, strategy=Cascade(gate={{"scorer": "learned"}}, most=2)), outcomes)
+print(config.fingerprint, walked("x", config, outcomes, planned).model.tolist())
+"""
+
+
+def test_another_process_learns_and_picks_the_same() -> None:
+    code = PROCESS.format(folder=str(Path(__file__).parent))
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(said) == 1
+    assert next(iter(said)).strip()
