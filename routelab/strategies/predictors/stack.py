@@ -24,7 +24,7 @@ class Stack:
     """
 
     of: tuple[str | Mapping[str, Any], ...] = ("lookup", "knn", "cluster", "logistic")
-    folds: int = 5
+    folds: int = 3
     seed: int = 0
 
     def __post_init__(self) -> None:
