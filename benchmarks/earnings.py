@@ -26,7 +26,7 @@ from routelab.lab.controls import mean_costs, mean_qualities, shuffle, zero_rout
 from routelab.lab.metrics import Crossing, apgr, cpt, curve, pgr
 from routelab.lab.nomination import NOMINATED, folds, nominate, standings
 from routelab.lab.outcomes import Outcomes
-from routelab.lab.replay import Halves, baseline_of, compare_entries, entry_of, halve, planned, terms_of, walked
+from routelab.lab.replay import Halves, baseline_of, compare_entries, entry_of, halve, handed, planned, terms_of, walked
 from routelab.lab.search import Field, Rung
 from routelab.lab.sources import Candidate, Ladder
 from routelab.lab.sources.arbitrage import PREDICTORS, arbitrage
@@ -35,7 +35,7 @@ from routelab.lab.sources.cascades import cascades
 from routelab.lab.sources.singles import singles
 from routelab.lab.sources.tasktables import task_tables
 from routelab.lab.statistics import Estimate, NonInferiority, non_inferiority
-from routelab.strategies import Random, Semantic
+from routelab.strategies import Arbitrage, Random, Semantic
 
 DATASETS = ("llmrouter", "bfcl_2024-08-11", "gsm8k", "routellm_mmlu", "routerarena_sub10")
 PAIR = "routellm_mmlu"
@@ -43,7 +43,8 @@ SEEDS, MARGIN, CONFIRM = (0, 1, 2, 3, 4), 0.02, 0.4
 BUDGETS = (0.1, 0.25, 0.5, 0.75, 1.0)
 OUTSIDE = ("LiteLLM's complexity router", "random router")
 ONCE = ("stack",)
-"""Predictors that take so long that they are tried under the first seed only."""
+"""Predictors that take so long that they are tried under the first seed only, on at most MANY tune prompts."""
+MANY = 5_000
 TIERS = ("SIMPLE", "MEDIUM", "COMPLEX", "REASONING")
 Family = Iterable["Candidate | Ladder"]
 
@@ -103,6 +104,28 @@ class Job:
     seconds: float
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Planner:
+    """Plans as a replay does, but predicts only once for all values of an arbitrage's knob, by its family."""
+
+    held: dict[tuple[str, str, int], Any] = field(default_factory=dict)
+    asked: list[Sequence[Prompt]] = field(default_factory=list)
+
+    def __call__(self, arm: Any, prompts: Sequence[Prompt], roster: Roster) -> Plan:
+        """Return the plan of an arm for prompts that live as long as this planner does."""
+        ranking = getattr(arm, "ranking", arm)
+        if not isinstance(ranking, Arbitrage) or ranking is arm or ranking.learned is None:
+            return planned(arm, prompts, roster)
+        # Kept, so that no other prompts can get their number.
+        if not any(known is prompts for known in self.asked):
+            self.asked.append(prompts)
+        key = (ranking.learned.digest, ranking.knob, id(prompts))
+        if key not in self.held:
+            own = Roster(models=tuple(roster.models[roster.names.index(m)] for m in arm.models))
+            self.held[key] = ranking.family(prompts, own)
+        return handed(arm, self.held[key].plan(getattr(ranking, ranking.knob)), roster)
+
+
 # Families: what is tried under one name
 
 
@@ -114,7 +137,7 @@ def families(tune: Outcomes, seed: int, tiers: Mapping[str, str] | None) -> dict
     }
     found["semantic routes"] = list(semantic(tune))
     ladders = list(arbitrage(tune))
-    for name in (p for p in PREDICTORS if p not in ONCE or seed == SEEDS[0]):
+    for name in (p for p in PREDICTORS if p not in ONCE or (seed == SEEDS[0] and len(tune) <= MANY)):
         found[f"arbitrage, {name}"] = [c for c in ladders if c.name.split(" ")[0] == name]
     # Without texts nothing can agree, and no gate can look at an answer.
     answers = list(cascades(tune)) if any(tune.reply(p.id, m) for p in tune.prompts[:20] for m in tune.models) else []
@@ -176,7 +199,7 @@ def judged(name: str, seed: int, data: Path, cache: Path | None, tiers: Mapping[
     halves = halve(outcomes, CONFIRM, seed)
     base = baseline_of(None, (), halves)
     assert base.tune is not None
-    place = Field(tune=halves.tune, baseline=base.tune, folds=tuple(folds(halves.tune, seed)), planner=planned)
+    place = Field(tune=halves.tune, baseline=base.tune, folds=tuple(folds(halves.tune, seed)), planner=Planner())
     found = families(halves.tune, seed, tiers)
     rungs = {family: list(climbed(place, tried)) for family, tried in found.items()}
     rows = [row_of(family, tried, place, halves, seed) for family, tried in rungs.items()]
@@ -235,11 +258,11 @@ def compared(rungs: Sequence[Rung], place: Field, halves: Halves, seed: int) -> 
             continue
         met.add(rungs[i].alike)
         arm = rungs[i].arm()
-        walk = walked(rungs[i].name, arm, halves.tune, planned)
+        walk = walked(rungs[i].name, arm, halves.tune, place.planner)
         if not any(same(walk, other) for other in seen):
             seen.append(walk)
             chosen[rungs[i].name] = arm
-    entries = [entry_of(name, arm, halves, planned, fitted=True) for name, arm in chosen.items()]
+    entries = [entry_of(name, arm, halves, place.planner, fitted=True) for name, arm in chosen.items()]
     terms = terms_of(halves.confirm, halves, margin=MARGIN, seed=seed, arms_tried=len(rungs))
     terms = dataclasses.replace(terms, nominated=tuple(chosen))
     return compare_entries(halves, entries, baseline_of(None, (), halves), terms)
@@ -268,11 +291,11 @@ def row_of(family: str, rungs: Sequence[Rung], place: Field, halves: Halves, see
     cheaper = np.flatnonzero(held.cost_usd < held.base_cost_usd)
     if arm is None and len(cheaper):
         rung = rungs[int(cheaper[np.nanargmax(held.delta[cheaper])])]
-        entry = entry_of(rung.name, rung.arm(), halves, planned, fitted=True)
+        entry = entry_of(rung.name, rung.arm(), halves, place.planner, fitted=True)
         comparison = compare_entries(halves, (entry,), baseline_of(None, (), halves), comparison.terms)
         arm, note = comparison[rung.name], ", not nominated"
     row = row_from(family, len(rungs), comparison, arm, halves)
-    return dataclasses.replace(row, verdict=row.verdict + note, frontier=frontier(rungs, halves))
+    return dataclasses.replace(row, verdict=row.verdict + note, frontier=frontier(rungs, place, halves))
 
 
 def row_from(family: str, tried: int, comparison: Comparison, arm: Arm | None, halves: Halves) -> Row:
@@ -303,7 +326,7 @@ def random_row(halves: Halves, seed: int) -> Row:
     return row_from(OUTSIDE[1], 1, comparison, comparison[OUTSIDE[1]], halves)
 
 
-def frontier(rungs: Sequence[Rung], halves: Halves) -> tuple[float, ...]:
+def frontier(rungs: Sequence[Rung], place: Field, halves: Halves) -> tuple[float, ...]:
     """Return the lead on confirm of what is best on tune at up to each share of the baseline's cost, NaN where nothing is."""
     held = standings(np.array([rung.sums for rung in rungs]).T)
     base = baseline_of(None, (), halves).walked
@@ -315,7 +338,7 @@ def frontier(rungs: Sequence[Rung], halves: Halves) -> tuple[float, ...]:
             leads.append(np.nan)
             continue
         i = int(within[np.lexsort((share[within], -held.delta[within]))[0]])
-        walk = walked(rungs[i].name, rungs[i].arm(), halves.confirm, planned)
+        walk = walked(rungs[i].name, rungs[i].arm(), halves.confirm, place.planner)
         leads.append(float(np.nanmean(walk.quality - base.quality)))
     return tuple(leads)
 

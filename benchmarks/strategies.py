@@ -225,7 +225,7 @@ nominated one whose interval of the difference begins highest. *Saved* is CostSa
 difference in quality; *lift* the difference from the same shares of answering models handed out at random.
 Intervals are 95 %, paired by prompt. Families are looked at side by side on one confirm split: *all of routelab's* is the one
 correction over everything, and the others say what a family would have earned had it been tried alone. The five seeds split the same
-prompts, so their spread is not an interval. The stack is tried under seed 0 only, because it takes longest. A shuffle matches who
+prompts, so their spread is not an interval. The stack is tried under seed 0 only, and not on the largest set, because it takes longest. A shuffle matches who
 answered, not what refused answers of a cascade cost; those costs are in *saved*.
 
 The lookup and the table of tasks need every prompt's task; the other predictors use it where it is given, as it is here; semantic routes
