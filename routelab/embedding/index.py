@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 
 # More than the rounding of a float32 product of unit vectors, whichever way it is summed (measured: below 5e-7).
 SLACK = 2e-6
+FEW = 4
 _BLOCK_BYTES = 64_000_000
 
 
@@ -54,8 +55,10 @@ class Exact:
         return stacked(found, k)
 
     def _compared(self, vectors: Vectors) -> Any:
-        # One product for many: ten times as fast as one at a time, but a number's last digits depend on its company.
-        return zip(vectors, vectors @ self.rows.T, strict=True)
+        # One product for many is ten times as fast as one at a time. For a few, one dot product a row: a threaded product
+        # waits for threads that a busy machine has put aside (0.9 ms against 17 at the 90th percentile, 15,000 rows).
+        few = len(vectors) < FEW
+        return zip(vectors, np.vecdot(self.rows[None], vectors[:, None]) if few else vectors @ self.rows.T, strict=True)
 
     def _of(self, vector: Vectors, cosines: Vectors, k: int) -> tuple[Ints, Floats]:
         if k < len(cosines):
