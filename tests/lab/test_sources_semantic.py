@@ -61,4 +61,4 @@ def test_a_search_finds_the_table_without_being_told_the_tasks(cube: Any) -> Non
     winner = found.winner()
     assert winner is not None
     assert winner.name.startswith("semantic-")
-    assert found.terms.arms_tried == 2 + 8
+    assert found.terms.arms_tried == 2 + 10

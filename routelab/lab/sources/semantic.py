@@ -15,7 +15,7 @@ from routelab.strategies import Rules, Semantic, voting
 from routelab.strategies.examples import Examples
 from routelab.strategies.rehearsal import Rehearsed
 
-TOLERANCES = (0.0, 0.01, 0.02, 0.05)
+TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1)
 SHRINKAGE = 10.0
 VOTES: tuple[Literal["knn", "centroid"], ...] = ("centroid", "knn")
 
