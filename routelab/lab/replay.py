@@ -166,9 +166,12 @@ def names_of(arm: Any) -> tuple[str, ...]:
 
 
 def fit(arm: Any, tune: Outcomes) -> Any:
-    """Return the arm with what can learn fitted on the tune split, over the arm's own models."""
+    """Return the arm with what can learn fitted on the tune split, over the arm's own models.
+
+    What was fitted before, such as an export read from its file, is judged as it is: production would run that.
+    """
     learner = getattr(arm, "ranking", arm)
-    if not hasattr(learner, "fit"):
+    if not hasattr(learner, "fit") or getattr(learner, "learned", None) is not None:
         return arm
     own = tune.only(arm.models) if getattr(arm, "models", None) else tune
     fitted = learner.fit(own)
@@ -301,18 +304,19 @@ def compare_entries(halves: Halves, entries: Sequence[Entry], baseline: Entry, t
 
 
 def _most_promising(comparison: Comparison) -> Arm | None:
-    """Return the arm that routes (asks more than one model) and is best on tune, else on the prompts reported."""
+    """Return the arm that routes (asks more than one model): the first nominated, else the best on tune or as reported."""
     routing = [a for a in comparison.arms if len(np.unique(a.walked.model[a.walked.model != NOBODY])) > 1]
-    if comparison.terms.nominated is not None:
-        routing = [a for a in routing if a.name in comparison.terms.nominated] or routing
     scored = [a for a in routing if a.figures.quality is not None]
-    return max(
-        scored,
-        key=lambda a: (
-            a.tune_quality if a.tune_quality is not None else a.figures.quality.value if a.figures.quality else 0.0
-        ),
-        default=None,
-    )
+    named = {a.name: a for a in scored}
+    for name in comparison.terms.nominated or ():
+        if name in named:
+            return named[name]
+
+    def quality(arm: Arm) -> float:
+        reported = 0.0 if arm.figures.quality is None else arm.figures.quality.value
+        return reported if arm.tune_quality is None else arm.tune_quality
+
+    return max(scored, key=quality, default=None)
 
 
 def _single_entry(name: str, column: int, halves: Halves) -> Entry:

@@ -19,7 +19,7 @@ from routelab.lab.compare import same
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import held_out, replay
 from routelab.lab.statistics import mean, quality_mean
-from routelab.strategies import Fixed, Random, Rules
+from routelab.strategies import Arbitrage, Fixed, Random, Rules
 
 NAN = float("nan")
 
@@ -38,13 +38,16 @@ class Oracle:
 
 
 @dataclasses.dataclass(frozen=True)
+JUDGED = Gate(scorer="judge", at_least=0.5, spec={"model": "referee"})
+
+
 class Gated:
     """Cheapest first, with a judge."""
 
     def plan(self, prompts: Sequence[Prompt], roster: Roster) -> Plan:
         order = np.tile(np.arange(len(roster), dtype=np.intp), (len(prompts), 1))
         plan = Fixed(model=roster.names[0]).plan(prompts, roster)
-        return dataclasses.replace(plan, order=order, gate=Gate(scorer="judge", at_least=0.5))
+        return dataclasses.replace(plan, order=order, gate=JUDGED)
 
 
 def two_tiers(cube: Any, n: int = 1000, *, gap: float = 0.0, **given_: Any) -> Outcomes:
@@ -206,7 +209,7 @@ def test_an_arm_that_was_hardly_recorded_gets_no_verdict(cube: Any) -> None:
 
 def test_a_gate_uses_its_recorded_scores_and_needs_them(cube: Any) -> None:
     scores = np.column_stack([np.arange(40) % 2, np.ones(40)])
-    outcomes = cube(np.ones((40, 2)), cost_usd=[[1, 10]] * 40, gates={"judge": scores})
+    outcomes = cube(np.ones((40, 2)), cost_usd=[[1, 10]] * 40, gates={JUDGED.key: scores})
     found = replay(outcomes, {"cascade": Gated()}, confirm=0)["cascade"].walked
     assert (found.cost_usd.tolist()[:2], found.escalations.tolist()[:2]) == ([11.0, 1.0], [1, 0])
     with pytest.raises(DataError, match="arm 'cascade': its gate needs what 'judge' gave"):
@@ -310,3 +313,16 @@ def test_where_one_model_wins_on_both_axes_the_advice_is_not_to_route(recorded: 
         found = replay(outcomes, {m: Fixed(model=m) for m in outcomes.models}, seed=seed)
         assert found.winner() is None
         assert "do not route: gemini-2.0-flash-001 is both the best" in found.why
+
+
+def test_what_was_fitted_before_is_judged_as_it_is_and_what_was_not_learns_on_tune(cube: Any) -> None:
+    tasks = ["x", "y"] * 200
+    right = np.array([[1.0, 0.0], [0.0, 1.0]] * 200)
+    given = {"tasks": tasks, "cost_usd": [[1, 1]] * 400, "models": ("one", "two")}
+    truth, wrong = cube(right, **given), cube(1 - right, **given)
+    new = Arbitrage(predictor={"kind": "lookup", "tasks": "given"}, min_quality=0.5)
+    config = RouteConfig(name="lookup", models=("one", "two"), strategy=new)
+    misled = dataclasses.replace(config, strategy=new.fit(wrong))
+    found = replay(truth, {"fresh": config, "exported": misled})
+    assert [found[name].walked.quality.mean() for name in ("fresh", "exported")] == [1.0, 0.0]
+    assert found["exported"].config == misled
