@@ -22,6 +22,7 @@ from routelab.lab.statistics import mean, quality_mean
 from routelab.strategies import Arbitrage, Fixed, Random, Rules
 
 NAN = float("nan")
+JUDGED = Gate(scorer="judge", at_least=0.5, spec={"model": "referee"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +39,6 @@ class Oracle:
 
 
 @dataclasses.dataclass(frozen=True)
-JUDGED = Gate(scorer="judge", at_least=0.5, spec={"model": "referee"})
-
-
 class Gated:
     """Cheapest first, with a judge."""
 
