@@ -114,12 +114,12 @@ def _made(arm: str, gate: Gate, outcomes: Outcomes) -> Referee:
         return Recorded(given=given)
     kind: Kind = kind_of(gate)
     if isinstance(kind, Named):
-        return Recorded(given=_named(arm, kind.recorded, outcomes.gates))
+        return Recorded(given=_named(arm, gate, kind.recorded, outcomes.gates))
     if isinstance(kind, All):
         parts = tuple((part, _made(arm, part, outcomes)) for part, _ in kind.parts)
         return InTurn(parts=parts, models=outcomes.models)
     if not callable(kind):
-        return Recorded(given=_named(arm, gate.key, outcomes.gates))
+        return Recorded(given=_named(arm, gate, gate.key, outcomes.gates))
     if outcomes.texts is None:
         raise DataError(
             f"arm '{arm}': its gate looks at answers, and no texts were recorded",
@@ -129,12 +129,16 @@ def _made(arm: str, gate: Gate, outcomes: Outcomes) -> Referee:
     return Reread(look=look, outcomes=outcomes)
 
 
-def _named(arm: str, key: str, gates: Mapping[str, Judgements]) -> Judgements:
+def _named(arm: str, gate: Gate, key: str, gates: Mapping[str, Judgements]) -> Judgements:
     if key in gates:
         return gates[key]
+    there = f"gates recorded: {', '.join(gates) or 'none'}"
+    if key != gate.key:
+        raise DataError(f"arm '{arm}': its gate needs the score '{key}', and that was not recorded", hint=there)
+    spec = {"scorer": gate.scorer, **gate.spec}
     raise DataError(
-        f"arm '{arm}': its gate needs what '{key}' gave, and that was not recorded",
-        hint=f"gates recorded: {', '.join(gates) or 'none'}",
+        f"arm '{arm}': its gate needs what {gate.scorer} gave ('{key}'), and that was not recorded",
+        hint=f"lab.judge(outcomes, {spec}) asks it about every recorded answer; {there}",
     )
 
 

@@ -210,7 +210,7 @@ def test_a_gate_uses_its_recorded_scores_and_needs_them(cube: Any) -> None:
     outcomes = cube(np.ones((40, 2)), cost_usd=[[1, 10]] * 40, gates={JUDGED.key: scores})
     found = replay(outcomes, {"cascade": Gated()}, confirm=0)["cascade"].walked
     assert (found.cost_usd.tolist()[:2], found.escalations.tolist()[:2]) == ([11.0, 1.0], [1, 0])
-    with pytest.raises(DataError, match="arm 'cascade': its gate needs what 'judge' gave"):
+    with pytest.raises(DataError, match="arm 'cascade': its gate needs what judge gave"):
         replay(cube(np.ones((40, 2))), {"cascade": Gated()}, confirm=0)
 
 
