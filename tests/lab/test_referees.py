@@ -65,7 +65,7 @@ def test_several_gates_are_all_asked_for_until_one_refuses(cube: Any) -> None:
 def test_a_recorded_score_is_found_by_its_name(cube: Any) -> None:
     outcomes = told(cube, [["yes"]], gates={"logprob": [[-0.25]]})
     assert ruled(outcomes, gate_of({"recorded": "logprob"}), 0) == -0.25
-    with pytest.raises(DataError, match="arm 'x': its gate needs what 'logprop' gave"):
+    with pytest.raises(DataError, match="arm 'x': its gate needs the score 'logprop'"):
         referee_of("x", gate_of({"recorded": "logprop"}), outcomes)
 
 
@@ -76,7 +76,7 @@ def test_a_gate_that_looks_needs_texts(cube: Any) -> None:
 
 def test_a_judge_is_replayed_from_what_it_gave(cube: Any) -> None:
     gate = gate_of({"scorer": "judge", "model": "flash", "at_least": 0.5})
-    with pytest.raises(DataError, match=f"needs what '{gate.key}' gave"):
+    with pytest.raises(DataError, match=rf"needs what judge gave \('{gate.key}'\)"):
         referee_of("x", gate, told(cube, [["yes"]]))
     assert ruled(told(cube, [["yes"]], gates={gate.key: [[0.75]]}), gate, 0) == 0.75
 
