@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -20,6 +21,9 @@ from routelab.strategies.tuning import Worth
 
 CHEAP, STRONG = 7, 4
 """How many of the cheapest models may be asked to agree, and how many of the best may answer where they do not."""
+HELD_OUT = 2 / 3
+"""Prompts that certify a choice, for each one that it is made on: a confirm split of two fifths."""
+CERTAIN = 1.96
 
 
 def classes(outcomes: Outcomes, columns: tuple[int, ...], match: Match = "auto") -> Ints:
@@ -39,13 +43,17 @@ def classes(outcomes: Outcomes, columns: tuple[int, ...], match: Match = "auto")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Board:
-    """The prompts on which everybody's answer, quality and cost are known, and whom it may pay to ask: positions in `models`."""
+    """The prompts on which everybody's answer, quality and cost are known, and whom it may pay to ask: positions in `models`.
+
+    `best` (n,) is the quality of the best single model, `best_usd` its mean cost.
+    """
 
     models: tuple[str, ...]
     said: Ints
     quality: Floats
     cost_usd: Floats
     best: Floats
+    best_usd: float
     cheap: tuple[int, ...]
     strong: tuple[int, ...]
 
@@ -62,6 +70,19 @@ class Board:
             open_ &= ~done
         lead = quality - self.best
         return Worth(lead=float(lead.mean()), error=float(lead.std() / np.sqrt(n)), cost_usd=float(cost.mean()))
+
+    def promise(self, order: tuple[int, ...], margin: float) -> float:
+        """Return the share of the best model's cost that an order saves, times its chance to be certified as no worse by the margin.
+
+        As in `nomination.chances`: the lead on other prompts is drawn around this one with both errors, and has to clear
+        minus the margin by its own.
+        """
+        worth, n = self.worth(order), len(self.best)
+        held = n * HELD_OUT
+        spread = max(worth.error * math.sqrt(n), math.sqrt(1 / n))
+        clear = worth.lead + margin - CERTAIN * spread / math.sqrt(held)
+        chance = 0.5 * (1 + math.erf(clear / (spread * math.sqrt(1 / n + 1 / held)) / math.sqrt(2)))
+        return (1 - worth.cost_usd / self.best_usd) * chance
 
     def orders(self, size: int) -> Iterator[tuple[int, ...]]:
         """Yield every order of `size` cheap models with a strong one behind them that costs more than the dearest of them."""
@@ -101,23 +122,30 @@ def _board(outcomes: Outcomes) -> Board | None:
         quality=quality[rows],
         cost_usd=cost[rows],
         best=outcomes.quality[rows, best],
+        best_usd=float(outcomes.cost_usd[rows, best].mean()),
         cheap=tuple(range(len(cheap))),
         strong=tuple(used.index(k) for k in strong),
     )
 
 
-def agreeing(outcomes: Outcomes, *, size: int, tolerance: float) -> Agreement:
-    """Return whom to ask: `size` cheap models in the best order and one strong one, the cheapest that are good enough.
+def agreeing(outcomes: Outcomes, *, size: int, margin: float = 0.02, tolerance: float | None = None) -> Agreement:
+    """Return whom to ask: `size` cheap models in the best order, and one strong one.
 
-    Good enough is a lead over the best single model, one standard error taken off, of at least minus the tolerance;
-    where none is, the one that comes nearest. DataError when there is nothing to choose from.
+    Best is what promises most: the saving times the chance that as many prompts as a confirm split has certify it as
+    no worse than the best single model by the margin. With a `tolerance` it is the cheapest whose lead, one standard error
+    taken off, is at least minus the tolerance, else the one that comes nearest. DataError when there is nothing to
+    choose from.
     """
     found = board(outcomes)
     orders = [] if found is None else list(found.orders(size))
     if found is None or not orders:
         raise DataError(
-            "agreement: needs texts, qualities and costs of at least two models that are cheaper than the best one"
+            "agreement: needs texts, qualities and costs of at least two models that are cheaper than the best one",
+            hint="lab.collect keeps texts and costs; outcomes files need `response` and `cost_usd` columns",
         )
-    order = min(orders, key=lambda o: found.worth(o).rank(tolerance))
+    if tolerance is None:
+        order = max(orders, key=lambda o: found.promise(o, margin))
+    else:
+        order = min(orders, key=lambda o: found.worth(o).rank(tolerance))
     names = [found.models[k] for k in order]
     return Agreement(ask=tuple(names[:-1]), then=(names[-1],))

@@ -61,7 +61,7 @@ def test_classes_tell_who_said_the_same() -> None:
 
 
 def test_the_model_whose_answers_score_nothing_is_never_the_last_to_agree() -> None:
-    strategy = agreeing(made(), size=2, tolerance=0.02)
+    strategy = agreeing(made(), size=2)
     assert strategy.then == ("large",)
     assert strategy.ask[-1] in ("tiny", "small")
 
@@ -77,6 +77,19 @@ def test_the_board_counts_what_the_walk_brings(size: int) -> None:
         worth = found.worth(order)
         assert worth.cost_usd == pytest.approx(walk.cost_usd.mean())
         assert worth.lead == pytest.approx(float((walk.quality - outcomes.quality[:, 3]).mean()))
+
+
+def test_a_tolerance_chooses_the_cheapest_that_is_good_enough() -> None:
+    outcomes = made(600)
+    found = board(outcomes)
+    assert found is not None
+    chosen = agreeing(outcomes, size=2, tolerance=0.05)
+    worth = {
+        tuple(found.models[k] for k in order): found.worth(order)
+        for order in found.orders(2)
+        if found.worth(order).lead - found.worth(order).error >= -0.05
+    }
+    assert worth[chosen.models].cost_usd == min(w.cost_usd for w in worth.values())
 
 
 def test_there_is_nobody_to_choose_without_texts_or_costs() -> None:

@@ -28,9 +28,9 @@ def cascades(tune: Outcomes) -> Iterator[Candidate]:
     whole = board(tune) if _spoken(tune) else None
     if whole is not None:
         for size in (s for s in SIZES if any(True for _ in whole.orders(s))):
-            for tolerance in TOLERANCES:
-                name = f"agreement-{size}-tol{tolerance:g}"
-                yield Candidate(name=name, arm=_agreement(name, size, tolerance))
+            yield Candidate(name=f"agreement-{size}", arm=_agreement(f"agreement-{size}", size, None))
+            name = f"agreement-{size}-tol{TOLERANCES[-1]:g}"
+            yield Candidate(name=name, arm=_agreement(name, size, TOLERANCES[-1]))
             for tolerance in TOLERANCES:
                 name = f"cascade-learned-{size + 1}-tol{tolerance:g}"
                 yield Candidate(name=name, arm=_learned(name, size, tolerance))
@@ -45,7 +45,7 @@ def _spoken(tune: Outcomes) -> bool:
     return any(tune.reply(prompt.id, model) is not None for prompt in tune.prompts for model in tune.models)
 
 
-def _agreement(name: str, size: int, tolerance: float) -> Callable[[Outcomes], Any]:
+def _agreement(name: str, size: int, tolerance: float | None) -> Callable[[Outcomes], Any]:
     def arm(outcomes: Outcomes) -> RouteConfig:
         return RouteConfig(name=name, strategy=agreeing(outcomes, size=size, tolerance=tolerance))
 
@@ -54,7 +54,7 @@ def _agreement(name: str, size: int, tolerance: float) -> Callable[[Outcomes], A
 
 def _learned(name: str, size: int, tolerance: float) -> Callable[[Outcomes], Any]:
     def arm(outcomes: Outcomes) -> RouteConfig:
-        order = agreeing(outcomes, size=size, tolerance=tolerance).models
+        order = agreeing(outcomes, size=size).models
         cascade = Cascade(order=order, gate={"scorer": "learned"}, tolerance=tolerance)
         return RouteConfig(name=name, strategy=cascade.fit(outcomes.only(order)))
 
