@@ -6,9 +6,8 @@ Everything is chosen on the tune split (cross-fitted), as `lab.search` does it, 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from routelab.config import RouteConfig
 from routelab.core.plan import Plan, plan_of
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt, Roster
@@ -32,10 +30,12 @@ from routelab.lab.sources import Candidate, Ladder
 from routelab.lab.sources.arbitrage import PREDICTORS, arbitrage
 from routelab.lab.sources.candidate import always
 from routelab.lab.sources.cascades import cascades
+from routelab.lab.sources.semantic import semantic
 from routelab.lab.sources.singles import singles
 from routelab.lab.sources.tasktables import task_tables
 from routelab.lab.statistics import Estimate, NonInferiority, non_inferiority
-from routelab.strategies import Arbitrage, Random, Semantic
+from routelab.lab.verdict import adoptable
+from routelab.strategies import Arbitrage, Random
 
 DATASETS = ("llmrouter", "bfcl_2024-08-11", "gsm8k", "routellm_mmlu", "routerarena_sub10")
 PAIR = "routellm_mmlu"
@@ -148,23 +148,6 @@ def families(tune: Outcomes, seed: int, tiers: Mapping[str, str] | None) -> dict
     return {name: tried for name, tried in found.items() if tried}
 
 
-def semantic(tune: Outcomes) -> Iterator[Candidate]:
-    """Yield the task tables again, the task not given but recognised from the text by the examples on tune."""
-    taught: dict[int, tuple[Outcomes, Semantic]] = {}
-
-    def arm(given: Callable[[Outcomes], RouteConfig], outcomes: Outcomes) -> Semantic:
-        rules: Any = given(outcomes).ranking
-        routes = {task: {"models": row} for task, row in rules.table.items()}
-        if id(outcomes) not in taught:
-            taught[id(outcomes)] = (outcomes, Semantic(routes=routes).fit(outcomes))
-        return dataclasses.replace(taught[id(outcomes)][1], routes=routes)
-
-    for candidate in task_tables(tune):
-        if "-all-" in candidate.name or len(tune.models) == 2:
-            name = candidate.name.replace("tasks-", "routes-")
-            yield Candidate(name=name, arm=functools.partial(arm, candidate.arm))
-
-
 def tiered(tune: Outcomes, tiers: Mapping[str, str]) -> Iterator[Candidate]:
     """Yield LiteLLM's tiers with every assignment of a cheap, a middle and a strong model that never falls with the tier.
 
@@ -269,10 +252,14 @@ def compared(rungs: Sequence[Rung], place: Field, halves: Halves, seed: int) -> 
 
 
 def shown(comparison: Comparison) -> Arm | None:
-    """Return the winner, else the nominated arm that came nearest: of those that save the one of best lower end."""
-    won = comparison.winner()
-    if won is not None:
-        return won
+    """Return the cheapest arm, by tune, that may be adopted, else of those that save the one of best lower end.
+
+    `Comparison.winner` prefers quality: of arms that may be adopted it takes the cheapest within the margin of the best.
+    Holm's correction holds for all of them at once, so that the cheapest may be taken when saving is what is asked for.
+    """
+    fit = [a for a in comparison.arms if adoptable(a) and not same(a.walked, comparison.baseline.walked)]
+    if fit:
+        return min(fit, key=lambda a: np.inf if a.tune_cost_usd is None else a.tune_cost_usd)
     saving = [a for a in comparison.arms if a.figures.cost_ratio is not None and a.figures.cost_ratio.value < 1]
     return max((a for a in saving if least(a) > -np.inf), key=least, default=None)
 
@@ -305,12 +292,11 @@ def row_from(family: str, tried: int, comparison: Comparison, arm: Arm | None, h
     found, adjusted = arm.figures.against.verdict, arm.figures.p_adjusted
     lost = found == "non-inferior" and adjusted is not None and adjusted > ALPHA
     control = shuffle(arm, comparison.baseline.walked, halves.confirm, margin=MARGIN, clusters=halves.confirm.clusters)
-    won = comparison.winner()
     return Row(
         family=family,
         tried=tried,
         arm=arm.name,
-        won=won is not None and won.name == arm.name,
+        won=comparison.terms.nominated is not None and arm.name in comparison.terms.nominated and adoptable(arm),
         verdict=found + (" alone, not after Holm" if lost else ""),
         points=arm.figures.against.difference,
         ratio=arm.figures.cost_ratio,

@@ -221,7 +221,8 @@ configs are nominated, and every figure is that of the confirm split, for {len(S
 advance; the baseline is the single model that was best on tune. *Won* counts the seeds in which the family has a config that is
 non-inferior after Holm's correction over those nominated and certainly cheaper (or better at no higher cost). *By adopting* is the mean
 over the seeds (least to most), 0 where nothing won and the baseline is kept. For seed 0 the row shows the config that won, or else the
-nominated one whose interval of the difference begins highest. *Saved* is CostSave, 1 − its cost over the baseline's; *points* is the paired
+nominated one whose interval of the difference begins highest; of several that may be adopted the cheapest on tune, where
+`Comparison.winner()` would rather have quality (the cheapest within the margin of the best). *Saved* is CostSave, 1 − its cost over the baseline's; *points* is the paired
 difference in quality; *lift* the difference from the same shares of answering models handed out at random.
 Intervals are 95 %, paired by prompt. Families are looked at side by side on one confirm split: *all of routelab's* is the one
 correction over everything, and the others say what a family would have earned had it been tried alone. The five seeds split the same
