@@ -151,5 +151,5 @@ def examples_of(given: Any) -> Examples:
     if isinstance(given, Mapping):
         pairs = [(text, str(label)) for label, texts in given.items() for text in texts]
     else:
-        pairs = [tuple(pair) for pair in given]  # type: ignore[misc]
+        pairs = [tuple(pair) for pair in given]
     return Examples.of([t for t, _ in pairs], [label for _, label in pairs])
