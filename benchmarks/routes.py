@@ -154,7 +154,8 @@ def row(arm: Mapping[str, Any], embed_us: float) -> str:
     def span(key: str) -> str:
         return "" if arm[key] is None else " [{:.3f}, {:.3f}]".format(*arm[key])
 
-    whole = arm["us_per_decision"] + embed_us if arm["us_per_decision"] else 0.0
+    whole = arm["us_per_decision_with_embedding"]
+    whole = arm["us_per_decision"] + embed_us if whole is None else whole
     cells = [
         arm["name"],
         share("accuracy") + span("accuracy_ci"),
@@ -227,9 +228,10 @@ split, {test[n]:,} rows and {test[out_of_scope]} out of scope ({test[also_in_tra
 
 *Accuracy* is the share of rows in scope whose route is named right, thresholds aside; *right and kept* counts a false rejection as
 wrong. Thresholds were chosen on train rows in scope that the judging head had not seen (texts that say almost the same were held out
-together), so that with 95 % confidence at most 5 % of prompts in scope are turned away; rows out of scope
-choose no threshold (they count as wrong when a curve is fitted). Calibration error is that of the vote's share where an arm is not calibrated. Times are medians of one decision at a time, linear algebra on one thread. An interval is Wilson's,
-95 %: with {test[out_of_scope]} rows out of scope a recall is known to about ±6 points.
+together), so that with 95 % confidence at most 5 % of prompts in scope are turned away. Rows out of scope choose no threshold; they
+count as wrong when a curve is fitted. The calibration error is that of the vote's share where an arm is not calibrated. Times are
+medians of one decision at a time, linear algebra on one thread, on a machine that had other work. An interval is Wilson's, 95 %:
+with {test[out_of_scope]} rows out of scope a recall is known to about ±6 points.
 
 ## What another allowance does ({best})
 
