@@ -387,12 +387,17 @@ def planted(cube: Any, seed: int, n: int, *, lead: float, cost: float) -> Outcom
 def test_a_planted_arm_is_found_at_the_printed_number_of_prompts(
     lead: float, cost: float, cube: Any, runs: Runs
 ) -> None:
-    """Once an arm that saves half and loses nothing, at a margin of five points; once one that is five points better."""
+    """Once an arm that saves half and loses nothing, at a margin of five points; once one that is five points better.
+
+    The number is the cautious one: a pilot of 120 confirm prompts knows the spread to a tenth only, and planning with the
+    spread that it happened to show finds the first arm in 78 % of runs.
+    """
     rounds = runs(40, 400)
     pilot = replay(planted(cube, 999, 300, lead=lead, cost=cost), {"it": Fixed(model=NAMES[-1])}, baseline=NAMES[0])
     needs = plan(pilot, Aim(margins=(0.05,), confirm=0.4, arms=19))
-    n = needs.rows[0].all_prompts
-    assert n is not None
+    cautious = needs.rows[0].cautious_prompts
+    assert cautious is not None
+    n = math.ceil(cautious / 0.4)
     arms = {m.replace("m", "arm"): Fixed(model=m) for m in NAMES[1:]}
     found = 0
     for seed in range(rounds):
