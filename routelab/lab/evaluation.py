@@ -453,7 +453,10 @@ def _notes(parts: Sequence[Part], known: _Answers, at_least: float, *, beyond: b
         of_wrong + silent: beyond and said and not sure,
         f"{of_wrong}given with a confidence ≥ {at_least:g}"
         + (f"; without confidences, {silent}" if said else ""): sure,
-        "no answer's text is known, so nothing is said of abstention and labels": beyond and not said and not sure,
+        "no answer's text is known, so nothing is said of abstention and labels": beyond
+        and not said
+        and not sure
+        and not all(p.small for p in parts),
         f"F1: {labels:,} of {len(known.prompts):,} prompts have one right label among several": any(
             p.classified is not None for p in parts
         ),
