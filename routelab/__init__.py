@@ -5,11 +5,11 @@ configuration is then replayed over that log at no cost, compared with honest st
 
 The house is an hourglass::
 
-     prompt ─► render ─► recall ─► route ─► call ─► remember ─► score ─┐
-         one prompt at a time: stages, each adding one typed event      │
-                                                           [Run]  the waist: one frozen, append-only record
-         many runs at a time: functions over tables                     │
-                     log ─► outcomes ─► replay ─► compare ─► verdict ─► export ◄──┘
+     prompt ─► render ─► recall ─► route ─► call, admit ─► remember ─► score ─┐
+         one prompt at a time: stages, each adding one typed event             │
+                                                                  [Run]  the waist: one frozen, append-only record
+         many runs at a time: functions over tables                            │
+                     log ─► outcomes ─► replay ─► compare ─► verdict ─► export ◄─────────┘
 
 Floors, top to bottom; an upper one may import a lower one, never the other way round::
 
@@ -19,6 +19,8 @@ Floors, top to bottom; an upper one may import a lower one, never the other way 
     router · answer         the one sync door, and what comes out of it
     build                   values → flow: the one place that states the order of the stages
     config · fleet · engine YAML ↔ values; who can be asked; the one event loop
+    gates · asker           when an answer is accepted: rules, agreement, a learned one, judges; how a judge is asked
+    judging                 what judges are asked, and how their verdicts are read
     stages, strategies, caching, scoring       siblings; none imports another's insides
     providers, embedding, store                the only code that touches the outside
     strict · present        the door for YAML; text and HTML for people
