@@ -161,11 +161,12 @@ def tiered(tune: Outcomes, tiers: Mapping[str, str]) -> Iterator[Candidate]:
     middle = np.sqrt(corners[0][1] * corners[-1][1])
     mid = min(corners[1:-1] or corners[:1], key=lambda corner: abs(np.log(corner[1] / middle)))
     ladder = list(dict.fromkeys((corners[0][0], mid[0], corners[-1][0])))
+    called = ("cheap", "mid", "strong") if len(ladder) == 3 else ("cheap", "strong")
     for steps in np.ndindex(*[len(ladder)] * len(TIERS)):
         if list(steps) == sorted(steps) and len(set(steps)) > 1:
             chosen = {tier: ladder[step] for tier, step in zip(TIERS, steps, strict=True)}
             arm = Tiered(tiers=tiers, models_of=chosen)
-            name = "tiers-" + "-".join(str(step) for step in steps)
+            name = "tiers-" + "-".join(called[step] for step in steps)
             yield Candidate(name=name, arm=always(arm), learns=False)
 
 
@@ -389,19 +390,26 @@ def crossings(found: Any) -> tuple[float, ...]:
 # Pooled over data sets
 
 
-def pooled(parts: Sequence[Part]) -> tuple[NonInferiority, Estimate]:
-    """Return the verdict and the cost ratio over strata, each weighing as many prompts as it has.
+def pooled(parts: Sequence[Part], *, equal: bool = False) -> tuple[NonInferiority, Estimate]:
+    """Return the verdict and the cost ratio over strata, each weighing as many prompts as it has, or all the same.
 
-    The variance of a stratified mean is Σ w² s²/n; that of the ratio of two of them is by the delta method.
+    The variance of a stratified mean is Σ w² s²/n; that of the ratio of two of them is by the delta method. With equal
+    weights the ratio is the mean of the data sets' ratios.
     """
     n = np.array([len(p.lead) for p in parts], dtype=float)
-    weight = n / n.sum()
+    weight = np.full(len(parts), 1 / len(parts)) if equal else n / n.sum()
     z = float(stats.norm.ppf(0.975))
     lead = float(weight @ [p.lead.mean() for p in parts])
     error = float(np.sqrt((weight**2) @ [p.lead.var(ddof=1) / len(p.lead) for p in parts]))
-    cost = float(weight @ [p.cost_usd.mean() for p in parts])
-    base = float(weight @ [p.base_cost_usd.mean() for p in parts])
-    spread = [(p.cost_usd - cost / base * p.base_cost_usd).var(ddof=1) / len(p.lead) for p in parts]
+    # With equal weights money is counted in baselines, or the data set of the dearest prompts would be all that counts.
+    unit = [p.base_cost_usd.mean() if equal else 1.0 for p in parts]
+    cost = float(weight @ [p.cost_usd.mean() / u for p, u in zip(parts, unit, strict=True)])
+    base = float(weight @ [p.base_cost_usd.mean() / u for p, u in zip(parts, unit, strict=True)])
+    spread = [
+        ((p.cost_usd - (p.cost_usd.mean() / u if equal else cost / base) * p.base_cost_usd) / u).var(ddof=1)
+        / len(p.lead)
+        for p, u in zip(parts, unit, strict=True)
+    ]
     own = float(np.sqrt((weight**2) @ spread)) / base
     ratio, n_all = cost / base, int(n.sum())
     found = Estimate(value=lead, low=lead - z * error, high=lead + z * error, se=error, n=n_all, method="stratified")
