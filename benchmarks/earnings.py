@@ -191,7 +191,7 @@ def judged(name: str, seed: int, data: Path, cache: Path | None, tiers: Mapping[
     own = [rung for family, tried in rungs.items() if family not in OUTSIDE for rung in tried]
     comparison = compared(own, place, halves, seed)
     rows.append(row_from("all of routelab's", len(own), comparison, shown(comparison), halves))
-    first = comparison[comparison.terms.nominated[0]] if comparison.terms.nominated else comparison.baseline
+    first = promised(comparison)
     base_walk = comparison.baseline.walked
     known = ~np.isnan(first.walked.quality) & ~np.isnan(base_walk.quality)
     return Job(
@@ -250,6 +250,16 @@ def compared(rungs: Sequence[Rung], place: Field, halves: Halves, seed: int) -> 
     terms = terms_of(halves.confirm, halves, margin=MARGIN, seed=seed, arms_tried=len(rungs))
     terms = dataclasses.replace(terms, nominated=tuple(chosen))
     return compare_entries(halves, entries, baseline_of(None, (), halves), terms)
+
+
+def promised(comparison: Comparison) -> Arm:
+    """Return the first nominated arm that is cheaper than the baseline on tune, else the baseline: confirm has no say."""
+    base = comparison.baseline
+    for name in comparison.terms.nominated or ():
+        costs = comparison[name].tune_cost_usd, base.tune_cost_usd
+        if costs[0] is not None and costs[1] is not None and costs[0] < costs[1]:
+            return comparison[name]
+    return base
 
 
 def shown(comparison: Comparison) -> Arm | None:

@@ -155,8 +155,8 @@ def pool(jobs: Sequence[Job]) -> str:
     lines = [
         "## All data sets together",
         "",
-        "Under each seed and on each data set, the one config that the tune split nominates first stands for routelab (the baseline "
-        "itself where nothing is nominated), so nothing here was chosen on confirm. Strata are the data sets, each weighing as many "
+        "Under each seed and on each data set, the first config that the tune split nominates and that is cheaper there stands for routelab "
+        "(the baseline itself where there is none), so nothing here was chosen on confirm. Strata are the data sets, each weighing as many "
         "prompts as it has, which is the verdict to go by; weighing the same, money is counted in each one's baseline.",
         "",
         "| data sets | seed | prompts | points | verdict at 2 points | saved % |",
