@@ -13,6 +13,7 @@ from routelab.core.errors import AuthFailed, BudgetExceeded, Cancelled
 from routelab.engine import shared
 from routelab.lab.compare import Comparison
 from routelab.notebook.jobs import Job
+from routelab.notebook.work import ScorerRaised
 from routelab.testing import Scripted, fleet
 
 if TYPE_CHECKING:
@@ -102,10 +103,12 @@ def test_a_job_raises_what_its_cell_would_have_raised(cells: Cells) -> None:
     assert job.state == "budget spent"
 
 
-def test_a_bug_in_the_background_comes_out_of_result(cells: Cells) -> None:
+def test_a_scorer_that_raises_in_the_background_comes_out_of_result_in_one_line(cells: Cells) -> None:
     cells.run("def bad(answer, prompt):\n    return 1 / 0")
     job = cells.run("%%route --bg --score bad\nhi\n")
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(
+        ScorerRaised, match=r"scorer bad raised ZeroDivisionError: division by zero .*line 2 of its cell"
+    ):
         job.result()
     assert job.state == "failed"
 
