@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import gzip
 import io
 import itertools
 import json
 import math
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from routelab.core.errors import ConfigError, DataError, suggest
+from routelab.core.files import text_of
 from routelab.core.values import Message, Prompt, Role, digest, draw
 from routelab.present import Table, bundle
 from routelab.scoring import scorer_of
@@ -160,16 +159,7 @@ def _read(path: Path) -> Iterator[tuple[str, Prompt]]:
 def rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield ("file:line", row) for each line of a JSONL or CSV file, gzipped or not."""
     name = path.name.lower().removesuffix(".gz")
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
-        text = raw.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except UnicodeDecodeError as trouble:
-        line = raw[: trouble.start].count(b"\n") + 1
-        raise DataError(f"{path}:{line}: is not UTF-8", hint="save the file as UTF-8") from None
-    except (OSError, EOFError, zlib.error) as trouble:
-        raise DataError(f"{path}: cannot be read ({trouble})") from None
+    text = text_of(path)
     if name.endswith(".jsonl"):
         yield from _json_lines(text, path)
     elif name.endswith(".csv"):

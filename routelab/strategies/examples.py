@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routelab.core.errors import DataError, suggest
+from routelab.core.files import text_of
 from routelab.core.values import digest, draw
 
 Ints = NDArray[np.intp]
@@ -102,16 +101,7 @@ def _same(text: str) -> str:
 
 
 def _rows(path: Path) -> Iterable[tuple[str, str]]:
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
-        text = raw.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except UnicodeDecodeError as trouble:
-        line = raw[: trouble.start].count(b"\n") + 1
-        raise DataError(f"{path}:{line}: is not UTF-8", hint="save the file as UTF-8") from None
-    except (OSError, EOFError, zlib.error) as trouble:
-        raise DataError(f"{path}: cannot be read ({trouble})") from None
+    text = text_of(path)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         head = next(reader, [])
