@@ -85,13 +85,13 @@ def expected(name: str, at: Headway, jobs: int) -> str:
 def moving(at: Headway) -> str:
     """Return the line while it runs: done of all, spent, errors, time left."""
     left = [] if at.left_s is None else [f"{span(at.left_s)} left"]
-    return " · ".join([f"{at.done:,}/{at.total:,}", _spent(at), *_errors(at), *left])
+    return " · ".join([f"{at.done:,}/{at.total:,}", spent(at), *errors(at), *left])
 
 
 def still(at: Headway, elapsed_s: float, note: str = "") -> str:
     """Return the line that stays."""
     count = f"{at.done:,} answers" if at.done == at.total else f"{at.done:,} of {at.total:,} answers"
-    return " · ".join([count, _spent(at), *_errors(at), span(elapsed_s), *([note] if note else [])])
+    return " · ".join([count, spent(at), *errors(at), span(elapsed_s), *([note] if note else [])])
 
 
 def span(seconds: float) -> str:
@@ -109,11 +109,24 @@ def span(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def _spent(at: Headway) -> str:
+class Spent(Protocol):
+    """What was spent and what went wrong so far."""
+
+    @property
+    def spent_usd(self) -> float: ...
+    @property
+    def errors(self) -> int: ...
+    @property
+    def unpriced(self) -> int: ...
+
+
+def spent(at: Spent) -> str:
+    """Return what was spent; a lower bound says so."""
     if at.unpriced == 0:
         return usd(at.spent_usd)
     return f"at least {usd(at.spent_usd)} ({at.unpriced:,} without a price)"
 
 
-def _errors(at: Headway) -> list[str]:
+def errors(at: Spent) -> list[str]:
+    """Return how many errors there were, nothing when there were none."""
     return [] if at.errors == 0 else [f"{at.errors:,} error{'s' if at.errors > 1 else ''}"]

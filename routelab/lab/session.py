@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from routelab.lab.axes import Grid
     from routelab.lab.collect import Headway, Retry
     from routelab.lab.compare import Comparison
+    from routelab.lab.experiment import Experiment
     from routelab.lab.forecast import Forecast
     from routelab.lab.hearings import Sat
     from routelab.lab.outcomes import Outcomes
-    from routelab.lab.stopping import Decided
-    from routelab.lab.trial import Listener, Trial
+    from routelab.lab.trial import Listener
 
 
 class Lab:
@@ -143,6 +143,45 @@ class Lab:
         With `stop="decided"` the trial is watched and ends once every arm is decided against the margin; intervals are then those
         of a confidence sequence, which hold at any look and are wider than at one planned look, and a note says what was not spent.
         """
+        trial = self.experiment(
+            data,
+            arms,
+            baseline=baseline,
+            margin=margin,
+            budget_usd=budget_usd,
+            seed=seed,
+            scorer=scorer,
+            tags=tags,
+            cache=cache,
+            stop=stop,
+        )
+        try:
+            shared().wait(trial.play(jobs=jobs, heard=heard))
+        except KeyboardInterrupt as interrupt:
+            interrupt.partial = trial.result()  # type: ignore[attr-defined]
+            raise
+        if (error := trial.trouble()) is not None:
+            error.partial = trial.result()  # type: ignore[attr-defined]
+            raise error
+        whole = trial.result()
+        assert whole is not None
+        return whole
+
+    def experiment(
+        self,
+        data: object,
+        arms: Mapping[str, str | RouteConfig | Strategy] | Sequence[str],
+        *,
+        baseline: str | None = None,
+        margin: float = 0.02,
+        budget_usd: float | None = None,
+        seed: int = 0,
+        scorer: Scorer | None = None,
+        tags: Mapping[str, str] | None = None,
+        cache: bool = True,
+        stop: Literal["decided"] | None = None,
+    ) -> Experiment:
+        """Return what `compare` would play, described in the log and ready: `play` it as a job, read `result` at any time."""
         if stop not in (None, "decided"):
             raise ConfigError(f"stop: unknown '{stop}'", hint='stop="decided", or leave it out to ask every prompt')
         dataset = Dataset.of(data)
@@ -163,29 +202,25 @@ class Lab:
             # Each arm remembers for itself: with the session's memory, who asks first would pay for the others.
             cache=cache,
         )
+        # Statistics take a second to import: before the calls, so that an interrupt later on is quick.
+        from routelab.lab import live  # noqa: F401
+        from routelab.lab.experiment import Experiment
         from routelab.lab.stopping import Decided
         from routelab.lab.trial import Trial
 
         base = baseline or next(iter(configs))
-        enough = None if stop is None else Decided(baseline=base, margin=margin)
         trial = Trial(self._routers(configs, setting), dataset.prompts, seed=seed, together=stop is not None)
         self._describe(experiment, dataset, configs, seed)
-        about = {"margin": margin, "seed": seed, "baseline": base, "experiment": experiment, "enough": enough}
-        try:
-            shared().wait(trial.play(jobs=jobs, heard=heard, enough=enough))
-        except KeyboardInterrupt as interrupt:
-            interrupt.partial = self._judged(trial, dataset, configs, about)  # type: ignore[attr-defined]
-            raise
-        if trial.stopped is not None:
-            error = BudgetExceeded(
-                f"{trial.stopped.message}; {len(trial.whole)} of {len(dataset)} prompts are finished",
-                hint=trial.stopped.hint,
-            )
-            error.partial = self._judged(trial, dataset, configs, about)  # type: ignore[attr-defined]
-            raise error
-        whole = self._judged(trial, dataset, configs, about)
-        assert whole is not None
-        return whole
+        return Experiment(
+            id=experiment,
+            dataset=dataset,
+            configs=configs,
+            trial=trial,
+            baseline=base,
+            margin=margin,
+            seed=seed,
+            enough=None if stop is None else Decided(baseline=base, margin=margin),
+        )
 
     def collect(
         self,
@@ -201,6 +236,7 @@ class Lab:
         retry: Retry = "both",
         force: bool = False,
         extend: bool = False,
+        logprobs: bool = False,
     ) -> Outcomes:
         """Ask every model once about every prompt and return the outcomes, for replay.
 
@@ -213,7 +249,9 @@ class Lab:
         prompts and models to it, `force` starts a new one. Raises BudgetExceeded before the first call when even the low end of
         the price estimate does not fit, and later with `.partial`; LogBusy while another process collects the same. `heard`
         takes a `Headway` before the first call (with the price estimate) and after each one, on the engine's thread; without it,
-        a notebook or a terminal shows the estimate and a line that moves.
+        a notebook or a terminal shows the estimate and a line that moves. `logprobs` asks for the log-probabilities of the answers'
+        tokens where the service gives them, so that cascades with the gates `mean_logprob` and `min_logprob` replay; a model
+        that refuses to give them (OpenAI's reasoning models do) then refuses the call.
         """
         from routelab.lab.collect import Order, collect
         from routelab.lab.headway import watched
@@ -227,6 +265,7 @@ class Lab:
             retry=retry,
             force=force,
             extend=extend,
+            logprobs=logprobs,
         )
         dataset, names = Dataset.of(data), self._names(models)
         told = watched(name or dataset.name, jobs) if heard is None else None
@@ -400,27 +439,6 @@ class Lab:
             name: Router(config, fleet=self.fleet, log=self.log, setting=dataclasses.replace(setting, arm=name))
             for name, config in configs.items()
         }
-
-    def _judged(
-        self, trial: Trial, dataset: Dataset, configs: Mapping[str, RouteConfig], about: Mapping[str, Any]
-    ) -> Comparison | None:
-        from routelab.lab.live import Looks, judged
-
-        given = dict(about)
-        enough: Decided | None = given.pop("enough")
-        decided = enough is not None and enough.decided
-        which = list(enough.prompts) if enough is not None and decided else trial.whole
-        if not which:
-            return None
-        return judged(
-            [dataset.prompts[i] for i in which],
-            {name: trial.rows(name, which) for name in configs},
-            configs,
-            unfinished=len(dataset) - len(which),
-            dataset=dataset.name,
-            looks=None if enough is None else Looks(count=enough.looks, decided=decided),
-            **given,
-        )
 
     # The log
 

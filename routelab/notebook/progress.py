@@ -1,4 +1,4 @@
-"""How far a cell is, as one line."""
+"""How far a cell is, as one line that moves while the cell waits."""
 
 from __future__ import annotations
 
@@ -6,13 +6,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from routelab.lab import job
 from routelab.lab.trial import Progress, Trial
-from routelab.present import usd
-from routelab.present.live import Live
-
-EVERY_S = 0.25
-
-__all__ = ["EVERY_S", "Live", "Meter", "spent", "watched"]
 
 
 async def watched(trial: Trial, *, jobs: int, show: Callable[[], None]) -> None:
@@ -24,7 +19,7 @@ async def watched(trial: Trial, *, jobs: int, show: Callable[[], None]) -> None:
     async def tick() -> None:
         while True:
             show()
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(job.EVERY_S)
 
     ticking = asyncio.ensure_future(tick())
     try:
@@ -42,24 +37,9 @@ class Meter:
         self._began = clock()
 
     def moving(self, at: Progress) -> str:
-        """Return the line while the trial runs: done of all, spent, errors, and when it should end."""
-        elapsed = self._clock() - self._began
-        left = "" if at.done == 0 else f" · ETA {elapsed / at.done * (at.total - at.done):.0f} s"
-        return f"{self.name} · {at.done}/{at.total} · {spent(at)}{_errors(at)}{left}"
+        """Return the line while the trial runs."""
+        return job.moving(self.name, at, self._clock() - self._began)
 
     def still(self, at: Progress, note: str = "") -> str:
         """Return the line that stays."""
-        count = f"{at.done} answers" if at.done == at.total else f"{at.done} of {at.total} answers"
-        elapsed = self._clock() - self._began
-        return f"{self.name} · {count} · {spent(at)}{_errors(at)} · {elapsed:.1f} s{' · ' + note if note else ''}"
-
-
-def spent(at: Progress) -> str:
-    """Return what was spent; a lower bound says so."""
-    if at.unpriced == 0:
-        return usd(at.spent_usd)
-    return f"at least {usd(at.spent_usd)} ({at.unpriced} without a price)"
-
-
-def _errors(at: Progress) -> str:
-    return "" if at.errors == 0 else f" · {at.errors} error{'s' if at.errors > 1 else ''}"
+        return job.still(self.name, at, self._clock() - self._began, note)

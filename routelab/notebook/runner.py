@@ -10,8 +10,9 @@ from routelab.notebook.bench import Bench
 from routelab.notebook.beside import Beside
 from routelab.notebook.dryrun import dry_run
 from routelab.notebook.jobs import Job
-from routelab.notebook.progress import Live, Meter, watched
+from routelab.notebook.progress import Meter, watched
 from routelab.notebook.work import Work, prepare
+from routelab.present.live import Live
 
 
 class Interrupted(KeyboardInterrupt):

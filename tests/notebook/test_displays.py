@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routelab.lab.headway import spent
 from routelab.lab.trial import Progress
-from routelab.notebook.progress import Live, Meter, spent
+from routelab.notebook.progress import Meter
 from routelab.present import Table
+from routelab.present.live import Live
 from routelab.testing import Scripted, fleet
 
 if TYPE_CHECKING:
@@ -164,7 +166,7 @@ def test_the_meter_says_done_spent_errors_and_when_it_should_end() -> None:
     meter = Meter("data", clock=lambda: now[0])
     assert meter.moving(progress(0)) == "data · 0/40 · $0.0110"
     now[0] = 23.0
-    assert meter.moving(progress(23, errors=1)) == "data · 23/40 · $0.0110 · 1 error · ETA 17 s"
+    assert meter.moving(progress(23, errors=1)) == "data · 23/40 · $0.0110 · 1 error · 17 s left"
     assert meter.still(progress(40, errors=2, total=40)) == "data · 40 answers · $0.0110 · 2 errors · 23.0 s"
     assert meter.still(progress(31), "budget spent") == "data · 31 of 40 answers · $0.0110 · 23.0 s · budget spent"
     assert spent(progress(5, unpriced=3)) == "at least $0.0110 (3 without a price)"

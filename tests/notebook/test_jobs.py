@@ -49,7 +49,7 @@ def test_a_job_returns_at_once_and_its_result_is_what_the_cell_would_have_return
     assert gate.waiting.wait(5)
     assert (job.done, job.state, str(job)) == (False, "running", "job 1 · data: 2 prompts × gate · 0/2 · $0")
     assert str(job) in list(cells.run("%routelab status").frame["now"])
-    with pytest.raises(TimeoutError, match="job 1 is still running"):
+    with pytest.raises(TimeoutError, match="still running: job 1 "):
         job.result(timeout_s=0.1)
     gate.release()
     result = job.result()
