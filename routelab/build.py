@@ -8,23 +8,28 @@ from dataclasses import dataclass
 from routelab.asker import Asker
 from routelab.config import RouteConfig
 from routelab.core import flow
+from routelab.core.errors import ConfigError
 from routelab.core.flow import Flow, Repeat, Unless, chain
 from routelab.core.plan import Gate
 from routelab.core.ports import Cache, Purse, Scorer, TokenCounter
 from routelab.core.values import Prompt, Roster
-from routelab.gates import judge_of
+from routelab.gates import judge_of, needs_logprobs
 from routelab.scoring import scorer_of
 from routelab.stages import Admit, Call, Endpoint, Measure, Patience, Recall, Remember, Render, Route, Sampling
 from routelab.stages.admit import unjudged
 from routelab.stages.desk import Desk
 from routelab.stages.measure import unscorable
 from routelab.stages.recall import unworthy
-from routelab.strategies import kind_of
+from routelab.strategies import Cascade, kind_of
+from routelab.strategies.cascade import by_price
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What a flow needs besides its config: who answers, who counts, what is remembered, what may be spent, who scores."""
+    """What a flow needs besides its config: who answers, who counts, what is remembered, what may be spent, who scores.
+
+    `logprobs` asks for the log-probabilities of tokens even when no gate needs them, from those who give them.
+    """
 
     endpoints: Mapping[str, Endpoint]
     counter: TokenCounter
@@ -33,6 +38,7 @@ class Parts:
     scorer: Scorer | None = None
     stream: bool = False
     desk: Desk | None = None
+    logprobs: bool = False
 
 
 def route_of(config: RouteConfig, endpoints: Mapping[str, Endpoint], desk: Desk | None = None) -> Route:
@@ -48,7 +54,14 @@ def route_of(config: RouteConfig, endpoints: Mapping[str, Endpoint], desk: Desk 
 
 
 def flow_of(config: RouteConfig, parts: Parts) -> Flow:
-    """Return the flow of a config: render, recall, route, ask (and let the gate judge) until settled, remember, measure."""
+    """Return the flow of a config: render, recall, route, ask (and let the gate judge) until settled, remember, measure.
+
+    Raises ConfigError when its gate needs log-probabilities that a model to be judged does not give.
+    """
+    gate: Gate | None = getattr(config.ranking, "accepts", None)
+    sure = needs_logprobs(gate)
+    if sure:
+        _telling(config, parts.endpoints)
     call = Call(
         endpoints=parts.endpoints,
         counter=parts.counter,
@@ -56,12 +69,12 @@ def flow_of(config: RouteConfig, parts: Parts) -> Flow:
             temperature=config.prompt.temperature,
             max_output_tokens=config.prompt.max_output_tokens,
             stream=parts.stream,
+            logprobs=sure or parts.logprobs,
         ),
         patience=Patience(retries=config.limits.retries),
         purse=parts.purse,
     )
     times = len(config.names) * (1 + config.limits.retries)
-    gate: Gate | None = getattr(config.ranking, "accepts", None)
     turn: Flow = (
         call
         if gate is None
@@ -73,6 +86,22 @@ def flow_of(config: RouteConfig, parts: Parts) -> Flow:
         ask = (recall, Unless(flow.recalled, chain(*ask, Unless(unworthy, Remember(cache=parts.cache)))))
     render: tuple[Flow, ...] = () if config.prompt.system is None else (Render(system=config.prompt.system),)
     return chain(*render, *ask, _measure(parts.scorer))
+
+
+def _telling(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> None:
+    """Raise ConfigError for a model whose answers the gate may have to judge and whose provider gives no log-probabilities."""
+    judged = config.models
+    if isinstance(config.ranking, Cascade):
+        order = config.ranking.order
+        roster = Roster(models=tuple(endpoints[name].model for name in config.models))
+        # The last one's answer counts without a judge.
+        judged = (by_price(roster) if isinstance(order, str) else order)[:-1]
+    for name in judged:
+        if not endpoints[name].logprobs:
+            raise ConfigError(
+                f"strategy.gate: needs the log-probabilities of {name}'s tokens, and {endpoints[name].model.provider} gives none",
+                hint="{scorer: confidence} asks the model how sure it is; or put it last, where no gate judges",
+            )
 
 
 def _measure(scorer: Scorer | None) -> Flow:

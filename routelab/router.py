@@ -38,6 +38,7 @@ class Setting:
     """The circumstances of a router's runs: which experiment and arm they belong to, who scores, what may be spent.
 
     `cache=False` asks even when the config caches; `memory` is a cache shared by several routers, which a config that caches uses.
+    `logprobs` asks for the log-probabilities of tokens where the provider gives them, so that gates on them can be replayed.
     """
 
     experiment: str = ""
@@ -48,6 +49,7 @@ class Setting:
     seed: int = 0
     cache: bool = True
     memory: Cache | None = None
+    logprobs: bool = False
 
 
 class Router:
@@ -101,6 +103,7 @@ class Router:
                 scorer=self.setting.scorer,
                 stream=stream,
                 desk=self._desk,
+                logprobs=self.setting.logprobs,
             ),
         )
 

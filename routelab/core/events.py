@@ -107,7 +107,8 @@ class Routed:
 class Answered:
     """A model answered. `attempt` counts from 1 over the whole run; `cost_usd` is None when the model has no known price.
 
-    `upstream` is the name that was asked for at the provider, `served_model` the one that the provider says it used.
+    `upstream` is the name that was asked for at the provider, `served_model` the one that the provider says it used;
+    `mean_logprob` and `min_logprob` are as in `core.values.Reply`.
     """
 
     model: str
@@ -124,6 +125,8 @@ class Answered:
     waited_s: float = 0.0
     attempt: int = 1
     simulated: bool = False
+    mean_logprob: float | None = None
+    min_logprob: float | None = None
     at_s: float = 0.0
 
 

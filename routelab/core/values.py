@@ -132,7 +132,9 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a provider is asked: a model, the messages, and how to sample. `stream` asks for the text as it comes."""
+    """What a provider is asked: a model, the messages, and how to sample. `stream` asks for the text as it comes,
+    `logprobs` for the log-probabilities of the answer's tokens.
+    """
 
     model: Model
     prompt: Prompt
@@ -142,11 +144,16 @@ class Request:
     deadline_s: float | None = None
     stream: bool = False
     seed: int = 0
+    logprobs: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What a provider answered: the text, who really answered, why it ended, tokens, and times in seconds."""
+    """What a provider answered: the text, who really answered, why it ended, tokens, and times in seconds.
+
+    `mean_logprob` and `min_logprob` are over the natural log-probabilities of the answer's tokens, at most 0; None where
+    they were not asked for, or the provider gave none.
+    """
 
     text: str
     served_model: str
@@ -156,6 +163,8 @@ class Reply:
     ttft_s: float | None = None
     cost_usd: float | None = None
     """Set only when the provider itself states the cost (recorded outcomes, OpenRouter); else it is computed from the price."""
+    mean_logprob: float | None = None
+    min_logprob: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,6 +19,7 @@ from routelab.core.ports import Judge
 from routelab.gates.agreement import Agreement
 from routelab.gates.kind import Kind
 from routelab.gates.learned import Acceptance
+from routelab.gates.logprob import MeanLogprob, MinLogprob
 from routelab.gates.recorded import Recorded
 from routelab.gates.rules import RULES, Rule
 from routelab.gates.seen import Look, Looked, Seen
@@ -39,6 +40,8 @@ __all__ = [
     "Look",
     "Looked",
     "Recorded",
+    "MeanLogprob",
+    "MinLogprob",
     "Rule",
     "Seen",
     "asked_by",
@@ -47,10 +50,13 @@ __all__ = [
     "judge_of",
     "kind_of",
     "planned",
+    "needs_logprobs",
 ]
 
 KINDS: Mapping[str, type] = MappingProxyType(
-    {"agreement": Agreement, "learned": Acceptance, "recorded": Recorded, **JUDGES}
+LOGPROBS: Mapping[str, type] = MappingProxyType({"mean_logprob": MeanLogprob, "min_logprob": MinLogprob})
+"""Gates of token log-probabilities; the log has columns of the same names, so that they replay."""
+    {"agreement": Agreement, "learned": Acceptance, "recorded": Recorded, **LOGPROBS, **JUDGES}
 )
 """What a gate's mapping may say for `scorer` besides the rules; ``recorded: NAME`` and ``all: [...]`` say it themselves."""
 
@@ -73,6 +79,15 @@ def asked_by(gate: Gate | None) -> tuple[str, ...]:
 
 
 def planned(gate: Gate | None, author: str) -> tuple[Planned, ...]:
+def needs_logprobs(gate: Gate | None) -> bool:
+    """Say whether a gate judges by the log-probabilities of an answer's tokens, which then must be asked for."""
+    if gate is None or gate.scorer is None:
+        return False
+    if gate.scorer == "all":
+        return any(needs_logprobs(gate_of(part)) for part in gate.spec.get("all", ()))
+    return gate.scorer in LOGPROBS
+
+
     """Return the calls that judging an answer of the author will make, at most; none for gates that ask nobody."""
     if gate is None or gate.scorer is None:
         return ()
@@ -90,6 +105,13 @@ def check(spec: Mapping[str, Any], key: tuple[str | int, ...] = ("gate",), docum
         raise ConfigError(f"{document.where(*key, *place.split('.'))}: {message}", hint=_hint()) from None
     gate = gate_of(spec)
     return _kind(gate.scorer, gate.spec, key, document)
+    if gate.scorer in LOGPROBS and any(
+        not 0 <= bar <= 1 for bar in (*gate.bars.values(), *(() if gate.at_least is None else (gate.at_least,)))
+    ):
+        raise ConfigError(
+            f"{document.where(*key, 'at_least')}: must lie between 0 and 1: a probability, not its logarithm",
+            hint="a mean log-probability of -0.5 is 0.61",
+        )
 
 
 def _kind(scorer: object, settings: Mapping[str, Any], key: tuple[str | int, ...], document: strict.Document) -> Kind:

@@ -49,6 +49,7 @@ class Order:
     retry: Retry = "both"
     force: bool = False
     extend: bool = False
+    logprobs: bool = False
 
     def __post_init__(self) -> None:
         if self.retry not in RETRIES:
@@ -204,6 +205,7 @@ class _Sitting:
                     purse=self._purse,
                     seed=order.seed,
                     cache=False,
+                    logprobs=order.logprobs,
                 ),
             )
             for name in self.collection.models

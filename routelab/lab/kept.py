@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from routelab.core.ports import Floats, Log
+from routelab.gates import LOGPROBS
 from routelab.lab.claim import Cell
 from routelab.lab.datasets import Dataset
-from routelab.lab.logged import NOT_ASKED
+from routelab.lab.logged import NOT_ASKED, sure
 from routelab.lab.outcomes import MEASURES, Outcomes
 from routelab.lab.retries import retried
 
@@ -24,9 +25,10 @@ _KEPT = """
         select run_id, any_value(try(payload ->> '$.error')) as error from events where kind = 'failed' group by run_id
     )
     select r.prompt_id, r.arm, coalesce(e.error, t.last), coalesce(t.attempts, 0), a.run_id is not null,
-           r.quality, r.cost_usd, r.latency_s, a.input_tokens, a.output_tokens, a.text
+           r.quality, r.cost_usd, r.latency_s, a.input_tokens, a.output_tokens, a.text, c.mean_logprob, c.min_logprob
     from runs r left join tried t on t.run_id = r.run_id left join ended e on e.run_id = r.run_id
                 left join answers a on a.run_id = r.run_id and a.kept
+                left join calls c on c.call_id = a.call_id
     where r.experiment = ? order by r.started_at
 """
 
@@ -42,6 +44,8 @@ class Done:
     input_tokens: float | None
     output_tokens: float | None
     text: str | None
+    mean_logprob: float | None
+    min_logprob: float | None
     attempts: int
 
 
@@ -69,7 +73,7 @@ def recorded(log: Log, experiment: str) -> Kept:
         if not answered and last in (None, *NOT_ASKED):
             continue
         before = cells[cell].attempts if cell in cells else 0
-        names = ("latency_s", "input_tokens", "output_tokens", "text")
+        names = ("latency_s", "input_tokens", "output_tokens", "text", "mean_logprob", "min_logprob")
         cells[cell] = Done(
             failed=not answered,
             quality=quality,
@@ -92,6 +96,7 @@ def assembled(
     failed = np.zeros(shape, dtype=np.bool_)
     attempts = np.zeros(shape, dtype=np.intp)
     texts: dict[Cell, str] = {}
+    logprobs = {name: np.full(shape, np.nan) for name in LOGPROBS}
     for i, prompt in enumerate(dataset.prompts):
         for k, model in enumerate(models):
             done = kept.cells.get((prompt.id, model))
@@ -102,6 +107,9 @@ def assembled(
                 value = getattr(done, name)
                 if value is not None:
                     arrays[name][i, k] = float(value)
+            for name, held in logprobs.items():
+                if (value := getattr(done, name)) is not None:
+                    held[i, k] = value
             if done.failed and (scored or prompt.scorer is not None):
                 arrays["quality"][i, k] = 0.0
             if done.text is not None and not done.failed:
@@ -115,6 +123,7 @@ def assembled(
         cost_kind=tuple("recorded" if np.isfinite(arrays["cost_usd"][:, k]).any() else None for k in range(shape[1])),
         simulated=simulated,
         dataset=dataset.name,
+        gates=sure({}, logprobs),
         texts=lambda prompt_id, model: texts.get((prompt_id, model)),
         notes=(
             *notes,

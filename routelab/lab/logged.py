@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from routelab.core.errors import DataError, suggest
+from routelab.core.ports import Floats
 from routelab.core.values import Message, Prompt
+from routelab.gates import LOGPROBS
+from routelab.gates.logprob import probability
 from routelab.lab.choices import Choices
 from routelab.lab.outcomes import MEASURES, Cells, Judgements, Outcomes, Texts, cube
 from routelab.store import Log
@@ -52,6 +56,12 @@ _GATES = (
     "select run_id, model, scorer, arg_max_null(quality, seq), arg_max_null(cost_usd, seq), arg_max_null(latency_s, seq)"
     " from scores where accepted is not null group by run_id, model, scorer"
 )
+_LOGPROBS = (
+    "select run_id, requested_model, arg_max(mean_logprob, attempt), arg_max(min_logprob, attempt) from calls"
+    " where status = 'answered' and mean_logprob is not null group by run_id, requested_model"
+)
+# A log of an earlier version that is only read has no such column.
+_KNOWS = "select count(*) from duckdb_columns() where table_name = 'calls' and column_name = 'mean_logprob'"
 _PROMPTS = "select prompt_id, arg_max(task, added_at), arg_max(content, added_at) from prompts group by prompt_id"
 _CHOICES = """
     with first as (
@@ -113,7 +123,7 @@ def outcomes_of_query(
         cost_kind=kinds,
         simulated=any(row[4] for row in rows),
         dataset=chosen,
-        gates=_gates(query, runs, (len(asked), len(models))),
+        gates=sure(_gates(query, runs, failed.shape), _logprobs(query, runs, failed.shape)),
         texts=_texts(query, {(row[0], row[1]): row[2] for row in rows}),
         choices=_choices(query, place, None if chosen is None else experiments) if sparse else None,
         **arrays,  # type: ignore[arg-type]  # the five measures by name
@@ -229,6 +239,37 @@ def _gates(
             held.score[cell] = -np.inf if np.isnan(quality) else quality
             held.cost_usd[cell], held.latency_s[cell] = cost, latency
     return gates
+
+
+def _logprobs(
+    query: Query, runs: Mapping[tuple[str, str], tuple[int, int]], shape: tuple[int, int]
+) -> dict[str, Floats]:
+    found = {name: np.full(shape, np.nan) for name in LOGPROBS}
+    if query(_KNOWS, []) == [(0,)]:
+        return found
+    for run_id, model, *values in query(_LOGPROBS, []):
+        for held, value in zip(found.values(), values, strict=True):
+            if (run_id, model) in runs and value is not None:
+                held[runs[run_id, model]] = value
+    return found
+
+
+def sure(gates: Mapping[str, Judgements], logprobs: Mapping[str, Floats]) -> dict[str, Judgements]:
+    """Return the gates with those of token log-probabilities, by their name, wherever no live gate gave them already."""
+    found = dict(gates)
+    for name, values in logprobs.items():
+        if np.isnan(values).all():
+            continue
+        # With the same function as live, which NumPy's own exponential is not to the last bit.
+        score = np.array([np.nan if np.isnan(v) else probability(v) for v in values.ravel().tolist()], dtype=float)
+        read = Judgements.free(score.reshape(values.shape))
+        live = gates.get(name)
+        if live is not None:
+            gap = np.isnan(live.score)
+            parts = {f.name: np.where(gap, getattr(read, f.name), getattr(live, f.name)) for f in fields(Judgements)}
+            read = Judgements(**parts)
+        found[name] = read
+    return found
 
 
 def _texts(query: Query, runs: Mapping[tuple[str, str], str]) -> Texts:

@@ -6,6 +6,7 @@ A blank stays NaN, because nothing is imputed. A recorded failure is quality 0 a
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -235,7 +236,14 @@ class Outcomes:
             ),
             latency_s=_known(self.latency_s[cell]),
             cost_usd=_known(self.cost_usd[cell]),
+            mean_logprob=self._logprob("mean_logprob", cell),
+            min_logprob=self._logprob("min_logprob", cell),
         )
+
+    def _logprob(self, gate: str, cell: tuple[int, int]) -> float | None:
+        given = self.gates.get(gate)
+        value = np.nan if given is None else float(given.score[cell])
+        return math.log(max(value, _LEAST)) if value >= 0 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,6 +280,10 @@ def cube(
     rank[cells.prompt[known], cells.model[known]] = codes[known]
     weakest = rank.min(axis=0, initial=len(COST_KINDS))
     return arrays, failed, tuple(COST_KINDS[int(k)] if k < len(COST_KINDS) else None for k in weakest)
+
+
+_LEAST = 5e-324
+"""The least number above 0: what is less likely has a logarithm all the same."""
 
 
 def _share(values: Floats) -> str:

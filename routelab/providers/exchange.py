@@ -29,7 +29,7 @@ class Piece:
 
     `usage` is the provider's own object; objects of later events replace earlier values key by key, since all three
     providers count cumulatively. `thinking` marks reasoning, which is life but not text. `error` is the error object of
-    a stream that broke.
+    a stream that broke. `logprobs` are those of the tokens it adds, NaN for one that cannot be read.
     """
 
     text: str | None = None
@@ -39,6 +39,7 @@ class Piece:
     thinking: bool = False
     ended: bool = False
     error: Any = None
+    logprobs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +112,7 @@ class _Draft:
         self._ended = False
         self._ttft_s: float | None = None
         self._latency_s = 0.0
+        self._logprobs: list[float] = []
 
     def feed(self, chunk: bytes) -> Progress:
         """Take bytes of a stream and say what they were good for."""
@@ -145,6 +147,7 @@ class _Draft:
         if piece.finish is not None and not (self._finish == "refusal" and piece.finish == "stop"):
             self._finish = piece.finish  # OpenAI streams a refusal's words first and then ends with a plain "stop"
         self._latency_s = max(0.0, self._transport.monotonic() - self._began)
+        self._logprobs.extend(piece.logprobs)
         if piece.text is not None:
             self._say(piece.text)
         if piece.error is not None:
@@ -180,6 +183,8 @@ class _Draft:
         if self._half:
             self._half = ""
             self._say("\ufffd")
+        # One token that cannot be read could be the doubtful one: then neither figure is known.
+        known = self._logprobs if not any(math.isnan(p) for p in self._logprobs) else []
         return Reply(
             text="".join(self._texts),
             served_model=self._served or request.model.upstream,
@@ -188,6 +193,8 @@ class _Draft:
             latency_s=self._latency_s,
             ttft_s=self._ttft_s if request.stream else None,
             cost_usd=self._dialect.cost_usd(self._usage),
+            mean_logprob=math.fsum(known) / len(known) if known else None,
+            min_logprob=min(known, default=None),
         )
 
 
@@ -241,6 +248,13 @@ def count(value: Any) -> int | None:
     if not 0 <= value <= 2**53 or value != math.floor(value):
         return None
     return int(value)
+
+
+def logprob(value: Any) -> float:
+    """Return a log-probability, at most 0, or NaN for what cannot be one; rounding may lift a certain one above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -math.inf < value <= 1e-3:
+        return math.nan
+    return min(0.0, float(value))
 
 
 def amount(value: Any) -> float | None:

@@ -16,6 +16,7 @@ from routelab.providers.exchange import (
     amount,
     count,
     first,
+    logprob,
     mapping,
     name,
     tokens,
@@ -43,22 +44,24 @@ class Flavour:
     """What services that speak the same protocol do differently.
 
     `max_tokens` names the field for the output's limit, `seed` the one for the seed (None: not known to be accepted);
-    `stream_usage` asks for counts at a stream's end; `body` is always sent along.
+    `stream_usage` asks for counts at a stream's end; `body` is always sent along; `logprobs` says that the service is
+    known to give log-probabilities of tokens, to some of its models at least.
     """
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     seed: Literal["seed", "random_seed"] | None = None
     stream_usage: bool = True
     body: Mapping[str, Any] = field(default_factory=dict)
+    logprobs: bool = False
 
 
 FLAVOURS: Mapping[str, Flavour] = {
-    "openai": Flavour(max_tokens="max_completion_tokens"),
-    "deepseek": Flavour(),
+    "openai": Flavour(max_tokens="max_completion_tokens", logprobs=True),
+    "deepseek": Flavour(logprobs=True),
     "moonshot": Flavour(),
-    "openrouter": Flavour(body={"usage": {"include": True}}),
-    "ollama": Flavour(seed="seed"),
-    "vllm": Flavour(seed="seed"),
+    "openrouter": Flavour(body={"usage": {"include": True}}, logprobs=True),
+    "ollama": Flavour(seed="seed", logprobs=True),
+    "vllm": Flavour(seed="seed", logprobs=True),
     # Mistral refuses fields that it does not know, and always counts at a stream's end.
     "mistral": Flavour(seed="random_seed", stream_usage=False),
 }
@@ -85,6 +88,11 @@ class OpenAI:
         """Raise ConfigError for an address or a header that cannot or should not be used."""
         endpoint(self.base_url, key_env=self.key_env)
         plain_headers(self.headers)
+
+    @property
+    def logprobs(self) -> bool:
+        """Whether the service is known to give log-probabilities of tokens."""
+        return self.flavour.logprobs
 
     async def complete(self, request: Request, emit: Callable[[str], None]) -> Reply:
         """Return the reply, its text also to `emit` as it comes if `request.stream`; raises a ProviderError only."""
@@ -120,6 +128,8 @@ class OpenAI:
             body["stream"] = True
             if flavour.stream_usage:
                 body["stream_options"] = {"include_usage": True}
+        if request.logprobs:
+            body["logprobs"] = True
         return {**body, **flavour.body, **self.extra_body}
 
 
@@ -151,7 +161,15 @@ def _read(answer: Json, part: Literal["message", "delta"]) -> Piece:
         usage=mapping(answer.get("usage")) or mapping(choice.get("usage")),
         thinking=bool(said.get("reasoning_content") or said.get("reasoning")),
         error=error or None,
+        logprobs=_logprobs(choice.get("logprobs")),
     )
+
+
+def _logprobs(said: Any) -> tuple[float, ...]:
+    """Return the tokens' log-probabilities, NaN for one that is none: the answer's, or those of a refusal's words."""
+    given = mapping(said)
+    parts = [part for key in ("content", "refusal") if isinstance(part := given.get(key), list)]
+    return tuple(logprob(mapping(token).get("logprob")) for part in parts for token in part)
 
 
 def _tokens(usage: Json) -> Tokens:

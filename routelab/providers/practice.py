@@ -52,6 +52,15 @@ STEADY = 0.6
 SAMPLE = "sample"
 """The tag of a prompt that asks for another sample; a temperature of 0 gives the same one all the same."""
 
+SURE = 0.25
+"""Minus the mean log-probability of the tokens of an answer that could as well have been wrong."""
+TELLING = 0.35
+"""How much e-fold less it is for each unit by which an answer is on the right side (in the logit of luck)."""
+VAGUE = 0.8
+"""Standard deviation of the logarithm of that: log-probabilities tell right from wrong answers only in part."""
+DOUBT = 1.5
+"""How much less likely the least likely token is than the mean one, for each e-fold of tokens."""
+
 FRAME_TOKENS = 3
 """Input tokens that a chat format adds a message, and once more to begin the answer."""
 PREFILL_S = 5e-5
@@ -180,6 +189,11 @@ class Practice:
     counter: TokenCounter = field(default_factory=Counter)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
+    @property
+    def logprobs(self) -> bool:
+        """Whether log-probabilities of tokens are simulated too: always."""
+        return True
+
     async def complete(self, request: Request, emit: Callable[[str], None]) -> Reply:
         """Return the simulated reply; `Request.model.upstream` names the model.
 
@@ -228,6 +242,7 @@ class Practice:
         ttft = first + hidden * later
         source: TokensSource = "estimate" if any(c.source == "estimate" for c in (*counts, said)) else "tiktoken"
         visible = said.input or 0
+        sure = self._sure(request, profile, prompt_key) if request.logprobs else None
         return Reply(
             text=text,
             served_model=f"practice/{profile.name}",
@@ -235,7 +250,16 @@ class Practice:
             tokens=Tokens(input=asked, output=visible + hidden, reasoning=hidden or None, source=source),
             latency_s=ttft + max(visible - 1, 0) * later,
             ttft_s=ttft,
+            mean_logprob=sure,
+            min_logprob=None if sure is None else sure * (1.0 + DOUBT * math.log(max(visible, 1))),
         )
+
+    def _sure(self, request: Request, profile: Profile, prompt_key: str) -> float:
+        """Return the mean log-probability of the answer's tokens: nearer to 0 the further the model is from being wrong."""
+        u = min(max(luck(key(request.prompt), profile, self.seed, _sample(request)), 1e-6), 1 - 1e-6)
+        ease = profile.skill_at(request.prompt.task) - difficulty(request.prompt, self.seed)
+        lead = min(max(SLOPE * ease - math.log(u / (1 - u)), -6.0), 6.0)
+        return -SURE * math.exp(VAGUE * _gauss(draw(self.seed, "sure", profile.name, prompt_key)) - TELLING * lead)
 
     def _text(self, request: Request, profile: Profile, prompt_key: str) -> tuple[str, Finish]:
         prompt, names = request.prompt, (profile.name, prompt_key)

@@ -27,6 +27,11 @@ class Recorded:
     latency: float = 0.0
     sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep, repr=False)
 
+    @property
+    def logprobs(self) -> bool:
+        """Whether log-probabilities of tokens were recorded."""
+        return "mean_logprob" in getattr(self.answers if self.answers is not None else self.outcomes, "gates", ())
+
     @cached_property
     def _rows(self) -> Mapping[str, int]:
         return {prompt.id: row for row, prompt in enumerate(self.outcomes.prompts)}

@@ -26,14 +26,20 @@ class Endpoint:
     model: Model
     provider: Provider
 
+    @property
+    def logprobs(self) -> bool:
+        """Whether the provider can be asked for the log-probabilities of an answer's tokens; its own `logprobs` says so."""
+        return bool(getattr(self.provider, "logprobs", False))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How answers are drawn."""
+    """How answers are drawn; `logprobs` asks those who can give them for the log-probabilities of the tokens."""
 
     temperature: float | None = None
     max_output_tokens: int | None = None
     stream: bool = False
+    logprobs: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +90,7 @@ class Call:
             deadline_s=_left_s(world),
             stream=self.sampling.stream,
             seed=run.seed + tries,
+            logprobs=self.sampling.logprobs and endpoint.logprobs,
         )
         event: Answered | Unanswered | None = None
         pieces: list[str] = []
@@ -216,6 +223,8 @@ class _Attempt:
             waited_s=self.waited_s,
             attempt=len(self.run.attempts) + 1,
             simulated=model.simulated,
+            mean_logprob=reply.mean_logprob,
+            min_logprob=reply.min_logprob,
         )
 
     def unanswered(self, failure: ProviderError, text: str, retry: bool, ended: float) -> Unanswered:

@@ -219,6 +219,8 @@ def _call(run: Run, seq: int, event: Answered | Unanswered, content: Content) ->
             "price_as_of": _name(event.price_as_of),
             "ttft_s": _real(event.ttft_s),
             "finish": event.finish,
+            "mean_logprob": _real(event.mean_logprob),
+            "min_logprob": _real(event.min_logprob),
         }
         if isinstance(event, Answered)
         else {"status": storable(event.error), "error": note(event.message, content, redact)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-VERSION = 2
+VERSION = 3
 """The schema's number, kept in `meta`; a file with a higher one is refused, one with a lower one is upgraded."""
 
 
@@ -42,7 +42,8 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             served_model VARCHAR, provider VARCHAR, status VARCHAR, input_tokens BIGINT, output_tokens BIGINT
             cached_tokens BIGINT, tokens_source VARCHAR, cost_usd DOUBLE, price_as_of VARCHAR, latency_s DOUBLE
             ttft_s DOUBLE, cached BOOLEAN, propensity DOUBLE, error VARCHAR, simulated BOOLEAN, started_at TIMESTAMP
-            attempt INTEGER, finish VARCHAR, reasoning_tokens BIGINT, call_id VARCHAR""",
+            attempt INTEGER, finish VARCHAR, reasoning_tokens BIGINT, call_id VARCHAR, mean_logprob DOUBLE
+            min_logprob DOUBLE""",
         ),
         "scores": _table(
             """run_id VARCHAR, experiment VARCHAR, arm VARCHAR, prompt_id VARCHAR, task VARCHAR, model VARCHAR

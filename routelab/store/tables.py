@@ -23,7 +23,11 @@ UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType(
             "alter table scores add column output_tokens bigint",
             "alter table scores add column simulated boolean",
             f"create or replace view spend_by_day as {VIEWS['spend_by_day']}",
-        )
+        ),
+        2: (
+            "alter table calls add column mean_logprob double",
+            "alter table calls add column min_logprob double",
+        ),
     }
 )
 """By schema version, the statements that lead to the next one. They name what that next version had, columns at the end."""

@@ -45,6 +45,7 @@ class Said:
     """An answer by its content; the server puts it into whatever form was asked for.
 
     `pieces` are the stream's deltas and default to words; `tokens` default to counted words; `model` to the one asked.
+    `logprobs` are given to a chat completion that asks for them, in a stream spread over the pieces.
     """
 
     text: str
@@ -52,6 +53,7 @@ class Said:
     tokens: Tokens | None = None
     model: str | None = None
     pieces: tuple[str, ...] = ()
+    logprobs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,9 +281,18 @@ def _openai_whole(said: Said, seen: Seen) -> dict[str, Any]:
         "object": "chat.completion",
         "created": 0,
         "model": said.model or seen.model,
-        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+        "choices": [
+            {"index": 0, "message": message, "finish_reason": reason, **_openai_logprobs(said.logprobs, said, seen)}
+        ],
         "usage": _openai_usage(said, seen),
     }
+
+
+def _openai_logprobs(share: Sequence[float], said: Said, seen: Seen) -> dict[str, Any]:
+    if not seen.body.get("logprobs"):
+        return {}
+    tokens: list[dict[str, Any]] = [{"token": "x", "logprob": p, "bytes": None, "top_logprobs": []} for p in share]
+    return {"logprobs": {"refusal" if said.finish == "refusal" else "content": tokens} if said.logprobs else None}
 
 
 def _openai_stream(said: Said, seen: Seen) -> Iterator[tuple[str | None, Any]]:
@@ -291,8 +302,10 @@ def _openai_stream(said: Said, seen: Seen) -> Iterator[tuple[str | None, Any]]:
 
     key = "refusal" if said.finish == "refusal" else "content"
     yield chunk([{"index": 0, "delta": {"role": "assistant", key: ""}, "finish_reason": None}])
-    for piece in _pieces(said):
-        yield chunk([{"index": 0, "delta": {key: piece}, "finish_reason": None}])
+    pieces = _pieces(said)
+    for i, piece in enumerate(pieces):
+        share = said.logprobs[i * len(said.logprobs) // len(pieces) : (i + 1) * len(said.logprobs) // len(pieces)]
+        yield chunk([{"index": 0, "delta": {key: piece}, "finish_reason": None, **_openai_logprobs(share, said, seen)}])
     yield chunk([{"index": 0, "delta": {}, "finish_reason": _REASONS["openai"].get(said.finish, "unheard_of")}])
     if (seen.body.get("stream_options") or {}).get("include_usage"):
         yield chunk([], usage=_openai_usage(said, seen))

@@ -110,6 +110,8 @@ def first_version(path: Path) -> None:
     with duckdb.connect(str(path)) as con:
         for column in ("judge", "input_tokens", "output_tokens", "simulated"):
             con.execute(f"alter table scores drop column {column}")
+        for column in ("mean_logprob", "min_logprob"):
+            con.execute(f"alter table calls drop column {column}")
         con.execute("create or replace view spend_by_day as select 1 as day from calls")
         con.execute("delete from meta where key = 'schema'")
         con.execute("insert into meta values ('schema', '1', '', null)")
@@ -126,7 +128,8 @@ def test_a_log_of_the_first_version_is_read_as_it_is_and_upgraded_when_it_is_wri
         assert log.query("select sum(calls) > 0 from spend_by_day") == [(True,)]
     with duckdb.connect(str(path)) as con:
         assert tables.identify(con, path)[0] == VERSION
-        assert set(con.execute("select * from scores").fetchdf().columns) == set(TABLES["scores"].columns)
+        for table in ("scores", "calls"):
+            assert set(con.execute(f"select * from {table}").fetchdf().columns) == set(TABLES[table].columns)
 
 
 def test_a_log_of_the_first_version_can_be_merged_into_a_new_one(tmp_path: Path) -> None:

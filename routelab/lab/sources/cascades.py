@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from routelab.config import RouteConfig
+from routelab.gates import LOGPROBS
 from routelab.lab.consensus import agreeing, board
 from routelab.lab.controls import best_single, mean_costs
 from routelab.lab.outcomes import Outcomes
@@ -63,7 +64,8 @@ def _learned(name: str, size: int, tolerance: float) -> Callable[[Outcomes], Any
 
 def _recorded(name: str, key: str, tolerance: float) -> Callable[[Outcomes], Any]:
     def arm(outcomes: Outcomes) -> RouteConfig:
-        gate = {"recorded": key, "at_least": "fit"}
+        # What replays by its own name and also judges live is worth more than a score that nobody gives to new answers.
+        gate = {"scorer" if key in LOGPROBS else "recorded": key, "at_least": "fit"}
         cascade = Cascade(gate=gate, tolerance=tolerance, most=RECORDED_MOST).fit(outcomes)
         return RouteConfig(name=name, strategy=cascade)
 
