@@ -184,11 +184,13 @@ def _revived(name: str, message: str) -> RoutelabError:
 
 
 def _ruled(event: Scored, longest: int = 60) -> str:
-    """Return what a gate made of an answer."""
+    """Return what a gate made of an answer, and whose answer stands where that is an earlier one."""
     # A gate with settings is logged with their digest, which tells a reader nothing.
     name = re.sub(r"-[0-9a-f]{8}$", "", event.scorer)
     quality = "could not say" if event.quality is None else f"{event.quality:.2f} of {event.at_least or 0:g}"
     reason = f": {event.reason[:longest]}" if event.reason else ""
+    if event.accepted and event.answered_by is not None:
+        return f"answer of {event.answered_by}, with whom {event.model} agrees ({name} {quality}{reason})"
     return f"{event.model} {'accepted' if event.accepted else 'not accepted'} ({name} {quality}{reason})"
 
 

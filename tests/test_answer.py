@@ -267,6 +267,28 @@ def test_what_a_gate_made_of_the_answers_is_told_with_what_judging_cost() -> Non
     assert "small not accepted (judge 0.50 of 0.8: half of it is missing) by flash for $0.000100, 0.2 s" in told
 
 
+def test_an_earlier_answer_that_a_later_one_agrees_with_stands() -> None:
+    refused = Scored(
+        scorer="agreement-0123abcd", quality=0.5, model="small", reason="is the first", accepted=False, at_least=1.0
+    )
+    agreed = dataclasses.replace(
+        refused, quality=1.0, model="local", reason="agrees with small", accepted=True, answered_by="small"
+    )
+    local = dataclasses.replace(ANSWERED, model="local", served_model="local", text="Tag, guten", cost_usd=0.001)
+    routed = Routed(strategy="agreement", order=("small", "local", "large"), reason="until they agree", rungs=3)
+    given = answer(routed, ANSWERED, refused, local, agreed)
+    assert (given.text, given.model, given.served_model) == ("Guten Tag", "small", ANSWERED.served_model)
+    assert (given.run.settled, given.tokens, given.escalations) == (True, ANSWERED.tokens, 1)
+    assert given.cost_usd == pytest.approx((ANSWERED.cost_usd or 0.0) + 0.001)
+    assert given.why == (
+        "until they agree; small not accepted (agreement 0.50 of 1: is the first); "
+        "answer of small, with whom local agrees (agreement 1.00 of 1: agrees with small)"
+    )
+    assert (
+        given.trace().rows[-1][2] == "answer of small, with whom local agrees (agreement 1.00 of 1: agrees with small)"
+    )
+
+
 def test_a_judge_without_a_price_leaves_what_judging_cost_unknown() -> None:
     judged = Scored(
         scorer="judge", quality=None, model="small", accepted=False, at_least=0.5, judge="flash", cost_usd=None

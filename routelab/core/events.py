@@ -168,6 +168,8 @@ class Scored:
     cost_usd: float | None = 0.0
     latency_s: float | None = 0.0
     simulated: bool = False
+    answered_by: str | None = None
+    """Whose earlier answer stands now that this one was accepted; None: `model`'s own."""
     at_s: float = 0.0
 
 

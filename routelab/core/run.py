@@ -95,14 +95,17 @@ class Run:
 
     @property
     def answered(self) -> Answered | None:
-        """The answer that counts: the latest one that no gate rejected, else the latest one at all."""
+        """The answer that counts: the latest one that no gate rejected, or the one that the gate put in its place; else the latest."""
+        said: dict[str, Answered] = {}
         last: Answered | None = None
         kept: Answered | None = None
         for event in self.events:
             if isinstance(event, Answered):
-                last = kept = event
+                last = kept = said[event.model] = event
             elif isinstance(event, Scored) and event.accepted is False:
                 kept = None
+            elif isinstance(event, Scored) and event.accepted and event.answered_by is not None:
+                kept = said.get(event.answered_by, kept)
         return kept or last
 
     @property

@@ -179,7 +179,8 @@ class Score:
 class Judgement:
     """What a gate's judge gave: quality from 0 to 1, None when it could not judge, and what judging cost and took.
 
-    `judge` names the model that was asked, if one was; a cost of None is not known.
+    `judge` names the model that was asked, if one was; a cost of None is not known. `answered_by` names the model whose
+    earlier answer stands when this one is accepted; None: the one that was judged.
     """
 
     quality: float | None
@@ -189,6 +190,7 @@ class Judgement:
     cost_usd: float | None = 0.0
     latency_s: float | None = 0.0
     simulated: bool = False
+    answered_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

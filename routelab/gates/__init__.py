@@ -28,6 +28,7 @@ from routelab.judging import KINDS as JUDGES
 from routelab.judging import Ask, Planned, Rubric
 from routelab.scoring import KINDS as SCORERS
 from routelab.strategies import gated
+from routelab.strategies.agreement import LAST
 from routelab.strategies.gated import gate_of
 
 __all__ = [
@@ -39,9 +40,9 @@ __all__ = [
     "Kind",
     "Look",
     "Looked",
-    "Recorded",
     "MeanLogprob",
     "MinLogprob",
+    "Recorded",
     "Rule",
     "Seen",
     "asked_by",
@@ -49,13 +50,13 @@ __all__ = [
     "gate_of",
     "judge_of",
     "kind_of",
-    "planned",
     "needs_logprobs",
+    "planned",
 ]
 
-KINDS: Mapping[str, type] = MappingProxyType(
 LOGPROBS: Mapping[str, type] = MappingProxyType({"mean_logprob": MeanLogprob, "min_logprob": MinLogprob})
 """Gates of token log-probabilities; the log has columns of the same names, so that they replay."""
+KINDS: Mapping[str, type] = MappingProxyType(
     {"agreement": Agreement, "learned": Acceptance, "recorded": Recorded, **LOGPROBS, **JUDGES}
 )
 """What a gate's mapping may say for `scorer` besides the rules; ``recorded: NAME`` and ``all: [...]`` say it themselves."""
@@ -78,7 +79,6 @@ def asked_by(gate: Gate | None) -> tuple[str, ...]:
     return () if gate is None or gate.scorer is None else kind_of(gate).asks
 
 
-def planned(gate: Gate | None, author: str) -> tuple[Planned, ...]:
 def needs_logprobs(gate: Gate | None) -> bool:
     """Say whether a gate judges by the log-probabilities of an answer's tokens, which then must be asked for."""
     if gate is None or gate.scorer is None:
@@ -88,6 +88,7 @@ def needs_logprobs(gate: Gate | None) -> bool:
     return gate.scorer in LOGPROBS
 
 
+def planned(gate: Gate | None, author: str) -> tuple[Planned, ...]:
     """Return the calls that judging an answer of the author will make, at most; none for gates that ask nobody."""
     if gate is None or gate.scorer is None:
         return ()
@@ -104,7 +105,6 @@ def check(spec: Mapping[str, Any], key: tuple[str | int, ...] = ("gate",), docum
         place, _, message = str(trouble).removeprefix("gate.").partition(": ")
         raise ConfigError(f"{document.where(*key, *place.split('.'))}: {message}", hint=_hint()) from None
     gate = gate_of(spec)
-    return _kind(gate.scorer, gate.spec, key, document)
     if gate.scorer in LOGPROBS and any(
         not 0 <= bar <= 1 for bar in (*gate.bars.values(), *(() if gate.at_least is None else (gate.at_least,)))
     ):
@@ -112,6 +112,7 @@ def check(spec: Mapping[str, Any], key: tuple[str | int, ...] = ("gate",), docum
             f"{document.where(*key, 'at_least')}: must lie between 0 and 1: a probability, not its logarithm",
             hint="a mean log-probability of -0.5 is 0.61",
         )
+    return _kind(gate.scorer, gate.spec, key, document)
 
 
 def _kind(scorer: object, settings: Mapping[str, Any], key: tuple[str | int, ...], document: strict.Document) -> Kind:
@@ -148,6 +149,10 @@ def _all(settings: Mapping[str, Any], key: tuple[str | int, ...], document: stri
         if row.get("at_least") == gated.FIT:
             raise ConfigError(f"{document.where(*place, 'at_least')}: must be a number here")
         kind = check(row, place, document)
+        if isinstance(kind, Agreement) and kind.answer != LAST:
+            raise ConfigError(
+                f"{document.where(*place, 'answer')}: must be {LAST} here: the other gates may have refused an earlier answer"
+            )
         parts.append((gate_of(row), kind))
     return All(parts=tuple(parts))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -17,6 +17,7 @@ from routelab.lab.outcomes import Bools, Ints, Outcomes
 from routelab.lab.referees import text_of
 from routelab.scoring.matching import Form, Match, form
 from routelab.strategies import Agreement
+from routelab.strategies.agreement import FIRST, LAST
 from routelab.strategies.tuning import Worth
 
 CHEAP, STRONG = 7, 4
@@ -57,27 +58,33 @@ class Board:
     cheap: tuple[int, ...]
     strong: tuple[int, ...]
 
-    def worth(self, order: tuple[int, ...]) -> Worth:
-        """Return what asking in that order until two agree brings."""
+    def worth(self, order: tuple[int, ...], answer: str = LAST) -> Worth:
+        """Return what asking in that order until two agree brings; the answer is that of the "last" or the "first" of them."""
         n = len(self.quality)
         open_: Bools = np.ones(n, dtype=np.bool_)
         quality, cost = np.zeros(n), np.zeros(n)
         for step, k in enumerate(order):
             cost[open_] += self.cost_usd[open_, k]
-            agree = np.logical_or.reduce([self.said[:, k] == self.said[:, j] for j in order[:step]] or [~open_])
-            done = open_ & (agree | (step == len(order) - 1))
-            quality[done] = self.quality[done, k]
+            alike = np.array([self.said[:, k] == self.said[:, j] for j in order[:step]], dtype=np.bool_).reshape(
+                step, n
+            )
+            agree, last = alike.any(axis=0), step == len(order) - 1
+            done = open_ & (agree | last)
+            by = np.full(n, k)
+            if answer == FIRST and not last and step:
+                by[agree] = np.array(order)[alike.argmax(axis=0)[agree]]
+            quality[done] = self.quality[done, by[done]]
             open_ &= ~done
         lead = quality - self.best
         return Worth(lead=float(lead.mean()), error=float(lead.std() / np.sqrt(n)), cost_usd=float(cost.mean()))
 
-    def promise(self, order: tuple[int, ...], margin: float) -> float:
-        """Return the share of the best model's cost that an order saves, times its chance to be certified as no worse by the margin.
+    def promise(self, worth: Worth, margin: float) -> float:
+        """Return the share of the best model's cost that a choice saves, times its chance to be certified as no worse by the margin.
 
         As in `nomination.chances`: the lead on other prompts is drawn around this one with both errors, and has to clear
         minus the margin by its own.
         """
-        worth, n = self.worth(order), len(self.best)
+        n = len(self.best)
         held = n * HELD_OUT
         spread = max(worth.error * math.sqrt(n), math.sqrt(1 / n))
         clear = worth.lead + margin - CERTAIN * spread / math.sqrt(held)
@@ -128,8 +135,15 @@ def _board(outcomes: Outcomes) -> Board | None:
     )
 
 
-def agreeing(outcomes: Outcomes, *, size: int, margin: float = 0.02, tolerance: float | None = None) -> Agreement:
-    """Return whom to ask: `size` cheap models in the best order, and one strong one.
+def agreeing(
+    outcomes: Outcomes,
+    *,
+    size: int,
+    margin: float = 0.02,
+    tolerance: float | None = None,
+    answers: Sequence[str] = (LAST, FIRST),
+) -> Agreement:
+    """Return whom to ask and whose answer stands, of `answers`: `size` cheap models in the best order, and one strong one.
 
     Best is what promises most: the saving times the chance that as many prompts as a confirm split has certify it as
     no worse than the best single model by the margin. With a `tolerance` it is the cheapest whose lead, one standard error
@@ -137,15 +151,17 @@ def agreeing(outcomes: Outcomes, *, size: int, margin: float = 0.02, tolerance: 
     choose from.
     """
     found = board(outcomes)
-    orders = [] if found is None else list(found.orders(size))
-    if found is None or not orders:
+    # Of two that agree, the first's answer is the last's of the other order.
+    whose = (LAST,) if size == 2 else answers
+    worths = {} if found is None else {(o, a): found.worth(o, a) for o in found.orders(size) for a in whose}
+    if found is None or not worths:
         raise DataError(
             "agreement: needs texts, qualities and costs of at least two models that are cheaper than the best one",
             hint="lab.collect keeps texts and costs; outcomes files need `response` and `cost_usd` columns",
         )
     if tolerance is None:
-        order = max(orders, key=lambda o: found.promise(o, margin))
+        order, answer = max(worths, key=lambda choice: found.promise(worths[choice], margin))
     else:
-        order = min(orders, key=lambda o: found.worth(o).rank(tolerance))
+        order, answer = min(worths, key=lambda choice: worths[choice].rank(tolerance))
     names = [found.models[k] for k in order]
-    return Agreement(ask=tuple(names[:-1]), then=(names[-1],))
+    return Agreement(ask=tuple(names[:-1]), then=(names[-1],), answer=answer)

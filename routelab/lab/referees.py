@@ -16,12 +16,13 @@ import numpy as np
 from routelab.core.errors import DataError
 from routelab.core.plan import NOBODY, Gate
 from routelab.core.ports import Floats
-from routelab.gates import All, Kind, Look, Seen, kind_of
+from routelab.gates import Agreement, All, Look, Seen, kind_of
 from routelab.gates import Recorded as Named
 from routelab.gates.learned import rows as signs_of
 from routelab.lab.outcomes import Ints, Judgements, Outcomes
 from routelab.lab.walk import Referee, Rulings
 from routelab.scoring.matching import Match
+from routelab.strategies.agreement import LAST
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,32 +43,33 @@ class Reread:
 
     look: Look
     outcomes: Outcomes
-    held: dict[tuple[int, ...], float] = field(default_factory=dict)
+    held: dict[tuple[int, ...], tuple[float, int]] = field(default_factory=dict)
 
     def __call__(self, rows: Ints, cells: Ints, before: Ints) -> Rulings:
         """Return the rulings of the gate, which cost nothing and take no time."""
-        score = np.empty(len(rows))
+        score, stands = np.empty(len(rows)), np.empty(len(rows), dtype=np.intp)
         for i, key in enumerate(zip(rows.tolist(), cells.tolist(), *before.T.tolist(), strict=True)):
             found = self.held.get(key)
-            score[i] = self._looked(key) if found is None else found
+            score[i], stands[i] = self._looked(key) if found is None else found
         free = np.zeros(len(rows))
-        return Rulings(score=score, cost_usd=free, latency_s=free)
+        return Rulings(score=score, cost_usd=free, latency_s=free, stands=stands)
 
-    def _looked(self, key: tuple[int, ...]) -> float:
+    def _looked(self, key: tuple[int, ...]) -> tuple[float, int]:
         row, cell, *before = key
         prompt = self.outcomes.prompts[row]
         answers = []
-        given = np.nan
+        found = (np.nan, NOBODY)
         for column in (*(c for c in before if c != NOBODY), cell):
             text = text_of(self.outcomes, row, column)
             if text is None:
                 break
             answers.append((self.outcomes.models[column], text))
         else:
-            quality = self.look(Seen(prompt=prompt, answers=tuple(answers))).quality
-            given = -np.inf if quality is None else quality
-        self.held[key] = given
-        return given
+            given = self.look(Seen(prompt=prompt, answers=tuple(answers)))
+            stands = NOBODY if given.answered_by is None else self.outcomes.models.index(given.answered_by)
+            found = (-np.inf if given.quality is None else given.quality, NOBODY if stands == cell else stands)
+        self.held[key] = found
+        return found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,10 +111,10 @@ def referee_of(arm: str, gate: Gate, outcomes: Outcomes) -> Referee | None:
 
 
 def _made(arm: str, gate: Gate, outcomes: Outcomes) -> Referee:
-    given = outcomes.gates.get(gate.key)
-    if given is not None:
+    given, kind = outcomes.gates.get(gate.key), kind_of(gate)
+    # Whose answer stands was not recorded: that takes another look.
+    if given is not None and not (isinstance(kind, Agreement) and kind.answer != LAST):
         return Recorded(given=given)
-    kind: Kind = kind_of(gate)
     if isinstance(kind, Named):
         return Recorded(given=_named(arm, gate, kind.recorded, outcomes.gates))
     if isinstance(kind, All):

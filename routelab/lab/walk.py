@@ -46,11 +46,16 @@ class Walked:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rulings:
-    """What a gate gave k recorded answers: its score, NaN where that is not known, -inf where the judge failed; cost and wait."""
+    """What a gate gave k recorded answers: its score, NaN where that is not known, -inf where the judge failed; cost and wait.
+
+    `stands` (k,) is the column whose earlier answer stands where the judged one is accepted, NOBODY (-1) where that is
+    the judged one itself; None: everywhere.
+    """
 
     score: Floats
     cost_usd: Floats
     latency_s: Floats
+    stands: Ints | None = None
 
 
 class Referee(Protocol):
@@ -69,8 +74,9 @@ def walk(plan: Plan, outcomes: Outcomes, columns: Sequence[int] | Ints, referee:
     `columns` gives the outcomes' column of each roster position, -1 for a model without outcomes: its answer is not
     known, so quality, cost and wait are NaN from there on. A recorded failure passes to the next model in the
     ranking. With a scored gate, `referee` judges every answer that has a better one above it: below the gate's bar it
-    passes to the next one, and when all were refused the last answer counts; where the ruling is not known, nothing
-    after it is. Raises ValueError when a scored gate comes without a referee.
+    passes to the next one, and when all were refused the last answer counts; an accepted one may let an earlier one
+    stand in its place, which changes who answered and how well, not what was paid and waited for; where the ruling is
+    not known, nothing after it is. Raises ValueError when a scored gate comes without a referee.
     """
     n = len(plan)
     if n != len(outcomes):
@@ -109,6 +115,10 @@ def walk(plan: Plan, outcomes: Outcomes, columns: Sequence[int] | Ints, referee:
             latency[asked] += given.latency_s
             accepted[judged] = given.score >= bars[of]
             unknown[judged] = np.isnan(given.score)
+            if given.stands is not None:
+                earlier = accepted[judged] & (given.stands != NOBODY)
+                model[asked[earlier]] = given.stands[earlier]
+                quality[asked[earlier]] = outcomes.quality[asked[earlier], given.stands[earlier]]
         before[heard, step] = by
         for values in (quality, cost, latency, judging):
             values[heard[unknown]] = np.nan

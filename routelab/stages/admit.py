@@ -18,22 +18,24 @@ class Admit:
     judge: Judge
 
     async def __call__(self, run: Run, world: World) -> Scored:
-        """Return the verdict, with what judging cost and took."""
+        """Return the verdict, with what judging cost and took, and whose answer stands if that is an earlier one."""
         model = run.current or ""
         given = await self.judge(run, world)
         bar = self.gate.bar(model)
+        accepted = given.quality is not None and given.quality >= bar
         return Scored(
             scorer=self.gate.key,
             quality=given.quality,
             model=model,
             reason=given.reason,
-            accepted=given.quality is not None and given.quality >= bar,
+            accepted=accepted,
             at_least=bar,
             judge=given.judge,
             tokens=given.tokens,
             cost_usd=given.cost_usd,
             latency_s=given.latency_s,
             simulated=given.simulated,
+            answered_by=given.answered_by if accepted and given.answered_by != model else None,
         )
 
 

@@ -19,6 +19,7 @@ from routelab.core.plan import Gate, Plan
 from routelab.core.ports import Outcomes
 from routelab.core.values import Prompt, Roster, Tokens
 from routelab.strategies import gated
+from routelab.strategies.agreement import FIRST, LAST
 from routelab.strategies.learned import Learned
 
 USUAL = Tokens(input=500, output=250)
@@ -57,6 +58,9 @@ class Cascade:
                 raise ValueError(f"order: '{twice}' is named twice")
             if len(self.order) < 2:
                 raise ValueError("order: name at least two models")
+            whose = self.gate.get("answer", LAST) if self.gate.get("scorer") == "agreement" else LAST
+            if whose not in (FIRST, LAST, *self.order):
+                raise ValueError(f"gate.answer: must be {FIRST}, {LAST} or a model in `order`, not {whose!r}")
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"tolerance: must be at least 0 and less than 1, not {self.tolerance}")
         if self.most is not None and self.most < 2:

@@ -50,6 +50,11 @@ def config(gate: str) -> RouteConfig:
             "c.yaml:8: strategy.gate.pattern: “(” is not a regular expression (missing ) at position 1)",
         ),
         ("scorer: agreement\nk: 1", "c.yaml:8: strategy.gate.k: must be a whole number of at least 2, not 1"),
+        ("scorer: agreement\nanswer: ''", "c.yaml:8: strategy.gate.answer: must be first, last or a model, not ''"),
+        (
+            "all:\n- scorer: nonempty\n- scorer: agreement\n  answer: first",
+            "c.yaml:10: strategy.gate.all.1.answer: must be last here: the other gates may have refused an earlier answer",
+        ),
         ("at_least: 1", "c.yaml:6: strategy.gate.scorer: is missing"),
         ("scorer: json\nrecorded: x", "c.yaml:8: strategy.gate.recorded: a gate has one of scorer, all, recorded"),
         ("recorded: ''", "c.yaml:7: strategy.gate.recorded: must be the name of a recorded score"),
@@ -140,6 +145,18 @@ def test_a_gate_of_agreement_looks_at_all_answers() -> None:
         (0.5, "differs from a"),
         (1.0, "agrees with a"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "stands"),
+    [("last", [None] * 3), ("first", [None, None, "a"]), ("a", [None, None, "a"]), ("b", [None] * 3)],
+)
+def test_agreement_says_whose_answer_stands(answer: str, stands: list[str | None]) -> None:
+    judge = judge_of(gate_of({"scorer": "agreement", "answer": answer}))
+    said = [
+        asyncio.run(judge(run(*texts), World(clock=VirtualClock()))) for texts in (["7"], ["7", "8"], ["7", "8", "7.0"])
+    ]
+    assert [g.answered_by for g in said] == stands
 
 
 class Priced:

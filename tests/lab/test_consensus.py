@@ -66,17 +66,41 @@ def test_the_model_whose_answers_score_nothing_is_never_the_last_to_agree() -> N
     assert strategy.ask[-1] in ("tiny", "small")
 
 
+@pytest.mark.parametrize("answer", ["last", "first"])
 @pytest.mark.parametrize("size", [2, 3])
-def test_the_board_counts_what_the_walk_brings(size: int) -> None:
+def test_the_board_counts_what_the_walk_brings(size: int, answer: str) -> None:
     outcomes = made(120)
     found = board(outcomes)
     assert found is not None
     for order in list(found.orders(size))[:8]:
         names = [found.models[k] for k in order]
-        walk = walked("x", Agreement(ask=tuple(names[:-1]), then=(names[-1],)), outcomes, planned)
-        worth = found.worth(order)
+        strategy = Agreement(ask=tuple(names[:-1]), then=(names[-1],), answer=answer)
+        walk = walked("x", strategy, outcomes, planned)
+        worth = found.worth(order, answer)
         assert worth.cost_usd == pytest.approx(walk.cost_usd.mean())
         assert worth.lead == pytest.approx(float((walk.quality - outcomes.quality[:, 3]).mean()))
+
+
+def test_the_first_answer_stands_where_who_is_asked_last_says_it_in_a_form_that_scores_nothing() -> None:
+    """Odd is dear and worth asking where tiny and small differ, but not for its own words."""
+    outcomes = made(600)
+    knows = np.random.default_rng(3).random((600, 4)) < np.array([0.85, 0.85, 0.8, 0.97])
+    quality = knows.astype(float)
+    quality[:, 2] = 0.0
+    said = {
+        (p.id, m): f"{7 if knows[i, k] else 100 * i + k + 10}"
+        for i, p in enumerate(outcomes.prompts)
+        for k, m in enumerate(NAMES)
+    }
+    outcomes = dataclasses.replace(
+        outcomes,
+        quality=quality,
+        cost_usd=np.tile((0.01, 0.02, 0.3, 1.0), (600, 1)),
+        texts=lambda prompt, model: said[prompt, model],
+    )
+    for found in (agreeing(outcomes, size=3), agreeing(outcomes, size=3, tolerance=0.05)):
+        assert (set(found.ask[:2]), found.ask[2], found.answer) == ({"tiny", "small"}, "odd", "first")
+    assert agreeing(outcomes, size=3, answers=("last",)).ask[0] == "odd"
 
 
 def test_a_tolerance_chooses_the_cheapest_that_is_good_enough() -> None:

@@ -99,6 +99,37 @@ def test_the_walk_counts_what_the_texts_say(cube: Any) -> None:
     assert walk.escalations.tolist() == [1, 2, 2]
 
 
+@pytest.mark.parametrize(
+    ("answer", "who", "quality"),
+    [("last", [1, 2, 2], [0, 0.25, 0.25]), ("first", [0, 1, 2], [1, 0, 0.25]), ("a", [0, 2, 2], [1, 0.25, 0.25])],
+)
+def test_an_earlier_answer_may_stand_and_everybody_asked_is_paid(
+    cube: Any, answer: str, who: list[int], quality: list[float]
+) -> None:
+    texts: list[list[str | None]] = [["7", "7.0", "9", "x"], ["7", "8", "8.0", "x"], ["7", "8", "9", "9"]]
+    outcomes = told(cube, texts, quality=[[1, 0, 0.25, 0.5]] * 3)
+    arm = RouteConfig(name="x", strategy=Agreement(ask=("a", "b", "c"), then=("d",), answer=answer))
+    walk = walked("x", arm, outcomes.take([0, 1]), planned)
+    assert walk.model.tolist() == who[:2]
+    assert walk.quality.tolist() == quality[:2]
+    assert (walk.cost_usd.tolist(), walk.latency_s.tolist()) == ([1.0, 1.5], [2.0, 3.0])
+    assert walk.escalations.tolist() == [1, 2]
+    assert walked("x", arm, outcomes.take([2]), planned).model.tolist() == [3]
+
+
+def test_whose_answer_stands_is_looked_at_where_only_scores_were_recorded(cube: Any) -> None:
+    last, first = (gate_of({"scorer": "agreement", "answer": whose}) for whose in ("last", "first"))
+    scores = {gate.key: [[0.5, 1.0, 0.5]] for gate in (last, first)}
+    with pytest.raises(DataError, match="arm 'x': its gate looks at answers, and no texts were recorded"):
+        referee_of("x", first, cube([[1.0, 1.0, 1.0]], gates=scores))
+    referee = referee_of("x", first, told(cube, [["7", "7", "8"]], gates=scores))
+    assert referee is not None
+    given = referee(np.array([0]), np.array([1]), np.array([[0]], dtype=np.intp))
+    assert given.stands is not None
+    assert (given.score.tolist(), given.stands.tolist()) == ([1.0], [0])
+    assert referee_of("x", last, cube([[1.0, 1.0, 1.0]], gates=scores)) is not None
+
+
 FLASH = {"gsm8k": "gemini-1.5-flash", "bfcl_2024-08-11": "gemini-1.5-flash-preview-0514"}
 STRONG = {"gsm8k": "gpt-4o-2024-08-06", "bfcl_2024-08-11": "claude-3-5-sonnet-20240620"}
 MINI = "gpt-4o-mini-2024-07-18"
@@ -110,12 +141,14 @@ def arms(dataset: str) -> dict[str, Any]:
     rules = {"all": [{"scorer": "refusal"}, shape.get(dataset, {"scorer": "regex", "pattern": r"^\[\w+\("})]}
     return {
         "agreement": Agreement(ask=order[:2], then=order[2:]),
+        "first": Agreement(ask=order[:2], then=order[2:], answer="first"),
+        "best of three": Agreement(ask=(*order[:2], "claude-3-haiku-20240307"), then=order[2:], answer=MINI),
         "rules": Cascade(order=order, gate=rules),
         "learned": Cascade(order=order, gate={"scorer": "learned"}, tolerance=0.005),
     }
 
 
-@pytest.mark.parametrize("kind", ["agreement", "rules", "learned"])
+@pytest.mark.parametrize("kind", ["agreement", "first", "best of three", "rules", "learned"])
 @pytest.mark.parametrize("dataset", ["gsm8k", "bfcl_2024-08-11"])
 def test_a_live_run_over_recorded_answers_is_a_row_of_the_replay(
     recorded: Callable[..., Outcomes], dataset: str, kind: str
@@ -131,6 +164,8 @@ def test_a_live_run_over_recorded_answers_is_a_row_of_the_replay(
     assert [len(run.attempts) for run in runs] == replayed.attempts.tolist()
     refused = [sum(isinstance(e, Scored) and e.accepted is False for e in run.events) for run in runs]
     assert refused == replayed.escalations.tolist()
+    texts = [some.texts(p.id, some.models[k]) for p, k in zip(some.prompts, replayed.model, strict=True)]
+    assert texts == [run.text for run in runs]
     assert len(set(replayed.attempts.tolist())) > 1
 
 

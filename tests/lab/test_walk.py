@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from routelab.core.run import Run
 from routelab.core.values import Judgement, Prompt
 from routelab.lab.outcomes import Judgements, Outcomes
 from routelab.lab.referees import Recorded
-from routelab.lab.walk import walk
+from routelab.lab.walk import Rulings, Walked, joined, walk
 from routelab.stages.admit import Admit, unjudged
 
 NAN = float("nan")
@@ -28,7 +28,7 @@ NAN = float("nan")
 
 @st.composite
 def cases(draw: Any, *, known: bool = False) -> tuple[list[list[int]], dict[str, Any], Gate, Any, list[int]]:
-    """Draw rankings, a cube, a gate with its scores and a map from positions to columns."""
+    """Draw rankings, a cube, a gate with what it gave and a map from positions to columns."""
     n, m = draw(st.integers(1, 5)), draw(st.integers(1, 4))
     holes = [] if known else [NAN]
 
@@ -47,9 +47,24 @@ def cases(draw: Any, *, known: bool = False) -> tuple[list[list[int]], dict[str,
         cost_usd=np.array(grid([0.0, 0.25, *holes])),
         latency_s=np.array(grid([0.0, 0.125])),
     )
+    ruled = Ruled(given=scores, first=np.array(grid([False, False, True])))
     columns = list(range(m)) if known else draw(st.permutations([*range(m - 1), draw(st.sampled_from([m - 1, -1]))]))
     orders = [draw(st.permutations(range(m)))[: draw(st.integers(0, m))] for _ in range(n)]
-    return orders, cube, gate, scores, columns
+    return orders, cube, gate, ruled, columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruled:
+    """A gate over recorded answers that lets the first answer stand in the place of some that it accepts."""
+
+    given: Judgements
+    first: Any
+
+    def __call__(self, rows: Any, cells: Any, before: Any) -> Rulings:
+        at = self.given.at(rows, cells)
+        earliest = np.array([next((c for c in line if c != NOBODY), NOBODY) for line in before.tolist()], dtype=np.intp)
+        stands = np.where(self.first[rows, cells], earliest, NOBODY)
+        return Rulings(score=at.score, cost_usd=at.cost_usd, latency_s=at.latency_s, stands=stands)
 
 
 def plan(orders: list[list[int]], gate: Gate) -> Plan:
@@ -58,11 +73,11 @@ def plan(orders: list[list[int]], gate: Gate) -> Plan:
 
 
 def plainly(
-    order: list[int], row: dict[str, list[Any]], gate: Gate, scores: Judgements, columns: list[int]
+    order: list[int], row: dict[str, list[Any]], gate: Gate, scores: Judgements, first: list[bool], columns: list[int]
 ) -> tuple[Any, ...]:
     """Return what the walk should find for one prompt, one step after the other."""
     model, quality, cost, wait, attempts, escalations = NOBODY, 0.0, 0.0, 0.0, 0, 0
-    refused = False
+    refused, heard = False, []
     for step, position in enumerate(order):
         column = columns[position]
         attempts, escalations = attempts + 1, escalations + refused
@@ -73,10 +88,13 @@ def plainly(
         if row["failed"][column]:
             continue
         model, quality = column, row["quality"][column]
+        heard.append(column)
         if gate.scorer is None or step == len(order) - 1:
             break
         cost, wait = cost + scores.cost_usd[column], wait + scores.latency_s[column]
         if scores.score[column] >= gate.bar(row["models"][column]):
+            model = heard[0] if first[column] else model
+            quality = row["quality"][model]
             break
         if np.isnan(scores.score[column]):
             return model, NAN, NAN, NAN, attempts, escalations
@@ -86,13 +104,16 @@ def plainly(
 
 @given(cases())
 def test_a_walk_over_all_prompts_is_a_walk_over_each(cube: Any, case: Any) -> None:
-    orders, values, gate, scores, columns = case
+    orders, values, gate, ruled, columns = case
     outcomes = cube(**values)
-    found = walk(plan(orders, gate), outcomes, columns, Recorded(given=scores))
+    found = walk(plan(orders, gate), outcomes, columns, ruled)
     rows = [
         {k: list(getattr(outcomes, k)[i]) for k in values} | {"models": outcomes.models} for i in range(len(orders))
     ]
-    wanted = [plainly(o, row, gate, scores.at(i), columns) for i, (o, row) in enumerate(zip(orders, rows, strict=True))]
+    wanted = [
+        plainly(o, row, gate, ruled.given.at(i), ruled.first[i], columns)
+        for i, (o, row) in enumerate(zip(orders, rows, strict=True))
+    ]
     got = zip(
         found.model, found.quality, found.cost_usd, found.latency_s, found.attempts, found.escalations, strict=True
     )
@@ -100,7 +121,7 @@ def test_a_walk_over_all_prompts_is_a_walk_over_each(cube: Any, case: Any) -> No
         assert list(ours) == pytest.approx(list(theirs), nan_ok=True)
 
 
-def live(order: list[int], i: int, outcomes: Outcomes, gate: Gate, scores: Judgements) -> Run:
+def live(order: list[int], i: int, outcomes: Outcomes, gate: Gate, ruled: Ruled) -> Run:
     """Return the run that asking these models live would have left behind."""
     run = Run(id=str(i), prompt=Prompt(id=str(i), messages=()), started_at=datetime(2026, 1, 1))
     run = run.then(Routed(strategy="x", order=tuple(outcomes.models[m] for m in order), reason=""))
@@ -116,7 +137,9 @@ def live(order: list[int], i: int, outcomes: Outcomes, gate: Gate, scores: Judge
         asked = run.current
         run = run.then(Answered(model=asked, served_model=asked, provider="", text="x", **paid))
         if gate.scorer is not None and not unjudged(run):
-            stage = Admit(gate=gate, judge=Replayed(given=scores.at(i, column)))
+            stage = Admit(
+                gate=gate, judge=Replayed(given=ruled.given.at(i, column), first=bool(ruled.first[i, column]))
+            )
             run = asyncio.run(play(stage, run, World(clock=Stopped())))
     return run
 
@@ -139,23 +162,26 @@ class Replayed:
     """A judge that gives what was recorded; minus infinity stands for a judge that could not say."""
 
     given: Any
+    first: bool
 
     async def __call__(self, run: Run, world: World) -> Judgement:
         score = float(self.given.score)
+        earliest = next(e.model for e in run.events if isinstance(e, Answered))
         return Judgement(
             quality=None if np.isinf(score) else score,
             cost_usd=float(self.given.cost_usd),
             latency_s=float(self.given.latency_s),
+            answered_by=earliest if self.first else None,
         )
 
 
 @given(cases(known=True))
 def test_a_replay_finds_what_a_live_run_would_have_recorded(cube: Any, case: Any) -> None:
-    orders, values, gate, scores, _ = case
+    orders, values, gate, ruled, _ = case
     outcomes = cube(**values)
-    found = walk(plan(orders, gate), outcomes, list(range(len(outcomes.models))), Recorded(given=scores))
+    found = walk(plan(orders, gate), outcomes, list(range(len(outcomes.models))), ruled)
     for i, order in enumerate(orders):
-        run = live(order, i, outcomes, gate, scores)
+        run = live(order, i, outcomes, gate, ruled)
         answered = None if run.answered is None else outcomes.models.index(run.answered.model)
         assert found.model[i] == (NOBODY if answered is None else answered)
         assert found.quality[i] == (0.0 if answered is None else outcomes.quality[i, answered])
@@ -195,3 +221,14 @@ def test_a_judges_spend_is_part_of_the_cost_and_is_known_apart(cube: Any) -> Non
     )
     found = walk(plan([[0, 1]] * 2, Gate(scorer="judge", at_least=0.5)), outcomes, [0, 1], Recorded(given=given))
     assert (found.cost_usd.tolist(), found.judging_usd.tolist()) == ([11.5, 1.5], [0.5, 0.5])
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=30))
+def test_a_walk_in_parts_is_put_together_in_its_own_order(cube: Any, places: list[int]) -> None:
+    n = len(places)
+    outcomes = cube(np.linspace(0, 1, 2 * n).reshape(n, 2), cost_usd=np.arange(2.0 * n).reshape(n, 2))
+    found = walk(plan_of([[i % 2] for i in range(n)], ["r"] * n), outcomes, [0, 1])
+    parts = [(rows, found.take(rows)) for rows in (np.array(places) == k for k in range(5)) if rows.any()]
+    again = joined(parts)
+    for f in fields(Walked):
+        assert np.array_equal(getattr(again, f.name), getattr(found, f.name), equal_nan=True)

@@ -39,6 +39,22 @@ def test_the_yaml_form_is_short() -> None:
     assert config.models == ("a", "b", "c")
 
 
+class TestAgreementInTheWordsOfTheFirst(StrategyContract):
+    def strategy(self) -> Strategy:
+        return Agreement(ask=("small", "local"), then=("large",), answer="first")
+
+
+@pytest.mark.parametrize(("answer", "told"), [("first", "answer of the first"), ("small", "answer of small")])
+def test_whose_answer_stands_is_said_and_comes_back_from_yaml(answer: str, told: str) -> None:
+    config = RouteConfig(name="x", strategy=Agreement(ask=("small", "local"), then=("large",), answer=answer))
+    assert config.to_mapping()["strategy"]["answer"] == answer
+    assert RouteConfig.from_text(config.to_text()) == config
+    contract = TestAgreement()
+    plan = config.ranking.plan(contract.prompts(), contract.roster())
+    assert plan.gate.spec == {"k": 2, "match": "auto", "answer": answer}
+    assert plan.why(0) == f"small and local in turn until they agree ({told}), else large"
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
@@ -47,6 +63,10 @@ def test_the_yaml_form_is_short() -> None:
         ({"ask": ["a", "b"], "then": ["a"]}, "config: strategy.then: 'a' is named twice"),
         ({"ask": ["a", "a"], "then": ["b"]}, "config: strategy.ask: 'a' is named twice"),
         ({"ask": ["a", "b"]}, "config: strategy.then: is missing"),
+        (
+            {"ask": ["a", "b"], "then": ["c"], "answer": "c"},
+            "config: strategy.answer: must be first, last or a model in `ask`, not 'c'",
+        ),
         (
             {"ask": ["a", "b"], "then": ["c"], "k": 3},
             "config: strategy.k: must be from 2 to 2, the number of models in `ask`, not 3",

@@ -12,6 +12,7 @@ from routelab.lab.controls import best_single, mean_costs
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.sources.candidate import Candidate
 from routelab.strategies import Cascade
+from routelab.strategies.agreement import LAST
 
 TOLERANCES = (0.0, 0.01)
 SIZES = (2, 3)
@@ -55,7 +56,8 @@ def _agreement(name: str, size: int, tolerance: float | None) -> Callable[[Outco
 
 def _learned(name: str, size: int, tolerance: float) -> Callable[[Outcomes], Any]:
     def arm(outcomes: Outcomes) -> RouteConfig:
-        order = agreeing(outcomes, size=size).models
+        # A learned gate takes the answer that it judged, so whom to ask is chosen for that.
+        order = agreeing(outcomes, size=size, answers=(LAST,)).models
         cascade = Cascade(order=order, gate={"scorer": "learned"}, tolerance=tolerance)
         return RouteConfig(name=name, strategy=cascade.fit(outcomes.only(order)))
 
