@@ -1,0 +1,11 @@
+"""Panels: controls in core ipywidgets over what the lab has, each with a still that stays readable where no widget lives.
+
+Nothing lives only in a widget: a panel shows what is in the log or in the comparison it was given, and whatever it makes goes there.
+"""
+
+from __future__ import annotations
+
+from routelab.panels.desk import Desk
+from routelab.panels.panel import Panel
+
+__all__ = ["Desk", "Panel"]
