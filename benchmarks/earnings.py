@@ -19,13 +19,13 @@ from routelab.core.plan import Plan, plan_of
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt, Roster
 from routelab.embedding.vectors import remember
-from routelab.lab.compare import ALPHA, Arm, Comparison, same
+from routelab.lab.compare import ALPHA, Arm, Comparison
 from routelab.lab.controls import mean_costs, mean_qualities, shuffle, zero_router
 from routelab.lab.metrics import Crossing, apgr, cpt, curve, pgr
-from routelab.lab.nomination import NOMINATED, folds, nominate, standings
+from routelab.lab.nomination import standings
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import Halves, baseline_of, compare_entries, entry_of, halve, handed, planned, terms_of, walked
-from routelab.lab.search import Field, Rung
+from routelab.lab.search import Field, Rung, entry_from, nominated
 from routelab.lab.sources import Candidate, Ladder
 from routelab.lab.sources.arbitrage import PREDICTORS, arbitrage
 from routelab.lab.sources.candidate import always
@@ -34,7 +34,6 @@ from routelab.lab.sources.semantic import semantic
 from routelab.lab.sources.singles import singles
 from routelab.lab.sources.tasktables import task_tables
 from routelab.lab.statistics import Estimate, NonInferiority, non_inferiority
-from routelab.lab.verdict import adoptable
 from routelab.strategies import Arbitrage, Random
 
 DATASETS = ("llmrouter", "bfcl_2024-08-11", "gsm8k", "routellm_mmlu", "routerarena_sub10")
@@ -183,7 +182,7 @@ def judged(name: str, seed: int, data: Path, cache: Path | None, tiers: Mapping[
     halves = halve(outcomes, CONFIRM, seed)
     base = baseline_of(None, (), halves)
     assert base.tune is not None
-    place = Field(tune=halves.tune, baseline=base.tune, folds=tuple(folds(halves.tune, seed)), planner=Planner())
+    place = Field(tune=halves.tune, baseline=base.tune, folds=halves.folds, planner=Planner())
     found = families(halves.tune, seed, tiers)
     rungs = {family: list(climbed(place, tried)) for family, tried in found.items()}
     rows = [row_of(family, tried, place, halves, seed) for family, tried in rungs.items()]
@@ -232,23 +231,9 @@ def climbed(place: Field, tried: Family) -> Iterator[Rung]:
 
 def compared(rungs: Sequence[Rung], place: Field, halves: Halves, seed: int) -> Comparison:
     """Return the comparison on confirm of the rungs that the tune split nominates, as `search` makes it."""
-    held = standings(np.array([rung.sums for rung in rungs]).T)
-    chosen: dict[str, Any] = {}
-    seen, met = [place.baseline], set()
-    for i in nominate(held, lambda i: rungs[i].name, margin=MARGIN, confirm=len(halves.confirm)):
-        if len(chosen) == NOMINATED:
-            break
-        if rungs[i].alike is not None and rungs[i].alike in met:
-            continue
-        met.add(rungs[i].alike)
-        arm = rungs[i].arm()
-        walk = walked(rungs[i].name, arm, halves.tune, place.planner)
-        if not any(same(walk, other) for other in seen):
-            seen.append(walk)
-            chosen[rungs[i].name] = arm
-    entries = [entry_of(name, arm, halves, place.planner, fitted=True) for name, arm in chosen.items()]
+    entries = nominated(rungs, place, halves, MARGIN)
     terms = terms_of(halves.confirm, halves, margin=MARGIN, seed=seed, arms_tried=len(rungs))
-    terms = dataclasses.replace(terms, nominated=tuple(chosen))
+    terms = dataclasses.replace(terms, nominated=tuple(entry.name for entry in entries))
     return compare_entries(halves, entries, baseline_of(None, (), halves), terms)
 
 
@@ -263,14 +248,10 @@ def promised(comparison: Comparison) -> Arm:
 
 
 def shown(comparison: Comparison) -> Arm | None:
-    """Return the cheapest arm, by tune, that may be adopted, else of those that save the one of best lower end.
-
-    `Comparison.winner` prefers quality: of arms that may be adopted it takes the cheapest within the margin of the best.
-    Holm's correction holds for all of them at once, so that the cheapest may be taken when saving is what is asked for.
-    """
-    fit = [a for a in comparison.arms if adoptable(a) and not same(a.walked, comparison.baseline.walked)]
-    if fit:
-        return min(fit, key=lambda a: np.inf if a.tune_cost_usd is None else a.tune_cost_usd)
+    """Return the winner, else of the arms that save the one of best lower end."""
+    winner = comparison.winner()
+    if winner is not None:
+        return winner
     saving = [a for a in comparison.arms if a.figures.cost_ratio is not None and a.figures.cost_ratio.value < 1]
     return max((a for a in saving if least(a) > -np.inf), key=least, default=None)
 
@@ -289,7 +270,7 @@ def row_of(family: str, rungs: Sequence[Rung], place: Field, halves: Halves, see
     cheaper = np.flatnonzero(held.cost_usd < held.base_cost_usd)
     if arm is None and len(cheaper):
         rung = rungs[int(cheaper[np.nanargmax(held.delta[cheaper])])]
-        entry = entry_of(rung.name, rung.arm(), halves, place.planner, fitted=True)
+        entry = entry_from(rung, rung.arm(), halves, place.planner)
         comparison = compare_entries(halves, (entry,), baseline_of(None, (), halves), comparison.terms)
         arm, note = comparison[rung.name], ", not nominated"
     row = row_from(family, len(rungs), comparison, arm, halves)
@@ -307,7 +288,7 @@ def row_from(family: str, tried: int, comparison: Comparison, arm: Arm | None, h
         family=family,
         tried=tried,
         arm=arm.name,
-        won=comparison.terms.nominated is not None and arm.name in comparison.terms.nominated and adoptable(arm),
+        won=(winner := comparison.winner()) is not None and winner.name == arm.name,
         verdict=found + (" alone, not after Holm" if lost else ""),
         points=arm.figures.against.difference,
         ratio=arm.figures.cost_ratio,

@@ -61,6 +61,8 @@ class Figures:
 class Arm:
     """A named configuration with what it did on the prompts reported, and on the tune split where there was one.
 
+    What learns is walked over tune by folds, each prompt by a version fitted without it; `in_sample` says that this could not
+    be had, so that nothing on tune speaks for the arm.
     `errors` says for which of the prompts reported (by position) its strategy could not decide, so that the default did;
     `predicted` (n,) is the quality that the strategy predicted for the model that answered, NaN where it did not.
     """
@@ -70,13 +72,17 @@ class Arm:
     walked: Walked
     figures: Figures
     tune: Walked | None = None
+    in_sample: bool = False
     errors: Mapping[int, str] = field(default_factory=dict)
     predicted: Floats | None = None
 
     @property
     def tune_quality(self) -> float | None:
-        """The mean quality on the tune split: what the choice was made on, and too good by the optimism of choosing."""
-        return None if self.tune is None else _mean(self.tune.quality)
+        """The mean quality on the tune split: what the choice was made on, and too good by the optimism of choosing.
+
+        None where the arm may have learned from the very answers it would be judged by.
+        """
+        return None if self.tune is None or self.in_sample else _mean(self.tune.quality)
 
     @property
     def optimism(self) -> float | None:
@@ -86,8 +92,8 @@ class Arm:
 
     @property
     def tune_cost_usd(self) -> float | None:
-        """The mean cost of a call on the tune split, None unless every scored prompt has one."""
-        if self.tune is None:
+        """The mean cost of a call on the tune split, None unless every scored prompt has one, or where `tune_quality` is."""
+        if self.tune is None or self.in_sample:
             return None
         costs = self.tune.cost_usd[~np.isnan(self.tune.quality)]
         return None if len(costs) == 0 or np.isnan(costs).any() else float(costs.mean())
@@ -350,6 +356,7 @@ class Entry:
     config: Any
     walked: Walked
     tune: Walked | None = None
+    in_sample: bool = False
     errors: Mapping[int, str] = field(default_factory=dict)
     predicted: Floats | None = None
 
@@ -408,6 +415,7 @@ def _arm(entry: Entry, baseline: Entry, terms: Terms, clusters: Ints | None) -> 
         walked=walked,
         figures=figures,
         tune=entry.tune,
+        in_sample=entry.in_sample,
         errors=entry.errors,
         predicted=entry.predicted,
     )

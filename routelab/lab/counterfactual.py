@@ -21,7 +21,19 @@ from routelab.lab.choices import Choices
 from routelab.lab.compare import Comparison, Entry, assess
 from routelab.lab.offpolicy import OFF_POLICY, OffPolicy, crossfitted, evaluate, robust, target_of
 from routelab.lab.outcomes import Ints, Outcomes
-from routelab.lab.replay import BEST_SINGLE, CONTROL_NAMES, Halves, Planner, check, fit, halve, planned, terms_of
+from routelab.lab.replay import (
+    BEST_SINGLE,
+    CONTROL_NAMES,
+    Halves,
+    Planner,
+    check,
+    fit,
+    halve,
+    learning,
+    planned,
+    taught,
+    terms_of,
+)
 from routelab.lab.walk import Walked
 from routelab.strategies import Fixed
 
@@ -124,13 +136,15 @@ def counterfactual(
     halves = halve(outcomes, confirm, seed)
     final, tune = _half(halves.confirm, seed), _half(halves.tune, seed)
     wanted = {name: fit(arm, halves.tune) for name, arm in arms.items()}
+    learns = {name for name, arm in arms.items() if learning(of := getattr(arm, "ranking", arm)) or taught(of)}
     for name in wanted:
         if name in (*CONTROL_NAMES, LOGGED):
             raise ConfigError(f"arm '{name}': is the name of a control", hint="give the arm another name")
     made = {name: _entry(name, arm, (final, tune), halves, plan_for) for name, arm in wanted.items()}
     base, of_base = _baseline(baseline, made, (final, tune), halves, plan_for)
     estimates = {name: found for name, (_, found) in made.items()}
-    entries = [entry for entry, _ in made.values()]
+    # Terms by folds would need the log's chances fold by fold: what learned here is not judged on tune at all.
+    entries = [dataclasses.replace(entry, in_sample=entry.name in learns) for entry, _ in made.values()]
     lines = {name: _told(found) for name, found in estimates.items()}
     if of_base is not None and _told(of_base) not in lines.values():
         lines[base.name] = _told(of_base)

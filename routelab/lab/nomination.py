@@ -85,13 +85,22 @@ def chances(held: Standings, *, margin: float, confirm: int) -> Floats:
     return found
 
 
-def nominate(held: Standings, name: Callable[[int], str], *, margin: float, confirm: int) -> Iterator[int]:
-    """Yield the candidates worth a confirm run, the most promising first; `name(i)` decides between equals.
+def nominate(
+    held: Standings,
+    name: Callable[[int], str],
+    *,
+    margin: float,
+    confirm: int,
+    differs: Callable[[int], bool] = lambda _: True,
+) -> tuple[int, ...]:
+    """Return the candidates worth a confirm run, at most NOMINATED, the most promising first; `name(i)` decides between equals.
 
     A candidate that is cheaper than the baseline promises its saving times the chance that the confirm split (of
     `confirm` prompts) certifies it: the cheapest of many thresholds would be one that luck on tune made look good
-    enough. Of candidates that are alike the best stands for all, the rest come last. The one of best quality is put
-    among the first NOMINATED. Without costs there is nothing to save, so only the best in quality is nominated.
+    enough. Of candidates that are alike the best stands for all, the rest come last. The one of best quality has the last
+    place unless it earned an earlier one: whoever saves comes before who does not. Where nothing saves, or costs are not
+    known, it comes alone, and where nothing leads either nobody comes. `differs(i)` is asked in this order, and says
+    whether a candidate decides any prompt unlike the baseline and those it was asked about before.
     """
     cheaper = np.flatnonzero(held.cost_usd < held.base_cost_usd)
     promise = (1 - held.cost_usd / held.base_cost_usd) * chances(held, margin=margin, confirm=confirm)
@@ -100,11 +109,10 @@ def nominate(held: Standings, name: Callable[[int], str], *, margin: float, conf
     standing = _spread(_by_name(fit[order], promise[fit][order], name), held)
     leads = held.delta > 0
     best = int(np.nanargmax(np.where(leads, held.delta, np.nan))) if leads.any() else None
-    head = list(itertools.islice(standing, NOMINATED))
-    if best is not None and best not in head:
-        head.insert(NOMINATED - 1, best)
-    yield from head
-    yield from (i for i in standing if i != best)
+    head = list(itertools.islice(filter(differs, standing), NOMINATED))
+    if best is not None and best not in head and differs(best):
+        head[NOMINATED - 1 :] = [best]
+    return tuple(head)
 
 
 def _spread(order: Iterator[int], held: Standings) -> Iterator[int]:

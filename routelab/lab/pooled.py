@@ -139,7 +139,14 @@ def _chosen(comparison: Comparison) -> Arm | None:
         raise ConfigError(
             "pooled: nothing was nominated on tune, and there are several arms", hint="name one a data set: arms={...}"
         )
-    return comparison[named[0]] if named else None
+    if not named:
+        return None
+    first, base = comparison[named[0]], comparison.baseline
+    # Whoever saves nothing on tune was nominated for its quality alone, and is nothing to save with.
+    dearer = (
+        first.tune_cost_usd is not None and base.tune_cost_usd is not None and first.tune_cost_usd >= base.tune_cost_usd
+    )
+    return None if dearer else first
 
 
 def _named(comparison: Comparison, name: str | None) -> Arm | None:

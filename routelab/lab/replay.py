@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from routelab.core.errors import ConfigError, DataError, suggest
+from routelab.core.errors import ConfigError, DataError, RoutelabError, suggest
 from routelab.core.plan import NOBODY, Plan
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt, Roster, draw
@@ -25,9 +26,11 @@ from routelab.lab.controls import (
     single,
     zero_router,
 )
+from routelab.lab.nomination import folds
 from routelab.lab.outcomes import Bools, Outcomes
 from routelab.lab.referees import referee_of
-from routelab.lab.walk import Walked, walk
+from routelab.lab.verdict import standing
+from routelab.lab.walk import Walked, joined, walk
 from routelab.stages import Route
 from routelab.stages.guard import guarded
 from routelab.strategies import kind_of
@@ -58,6 +61,12 @@ class Halves:
     tune: Outcomes
     confirm: Outcomes
     held_out: bool
+    seed: int = 0
+
+    @cached_property
+    def folds(self) -> tuple[tuple[Bools, Outcomes], ...]:
+        """The folds of tune: which prompts are judged, and the outcomes of the others, to learn from."""
+        return tuple(folds(self.tune, self.seed))
 
 
 def replay(
@@ -73,7 +82,8 @@ def replay(
     """Return the comparison of arms (name → RouteConfig or strategy) on the confirm split.
 
     Prompts are split by a hash of their id (clusters by their group, so they stay whole); what can be fitted is
-    fitted on tune. The baseline is the single model that is best on tune, or an arm's or a model's name.
+    fitted on tune; its figures there are those of versions fitted without the prompts they decide (five folds), so that
+    it is fitted six times. The baseline is the single model that is best on tune, or an arm's or a model's name.
     `confirm=0` reports on all prompts, and then nothing is called a winner. Where each prompt met one model (`single_choice`),
     arms are estimated from the logged choices; `Comparison.how` says which of the two it is. Raises DataError or ConfigError, one
     line, for an arm that cannot be replayed.
@@ -105,14 +115,14 @@ def check(confirm: float, margin: float) -> None:
 def halve(outcomes: Outcomes, confirm: float, seed: int) -> Halves:
     """Return the two splits; a prompt's side depends on the seed and its id (or its group) only."""
     if confirm == 0:
-        return Halves(tune=outcomes, confirm=outcomes, held_out=False)
+        return Halves(tune=outcomes, confirm=outcomes, held_out=False, seed=seed)
     held = held_out(outcomes.prompts, confirm, seed)
     if held.all() or not held.any():
         raise DataError(
             f"{len(outcomes)} prompts cannot be split into tune and confirm (confirm={confirm})",
             hint="collect more prompts, or pass confirm=0 to look at all of them without naming a winner",
         )
-    return Halves(tune=outcomes.take(~held), confirm=outcomes.take(held), held_out=True)
+    return Halves(tune=outcomes.take(~held), confirm=outcomes.take(held), held_out=True, seed=seed)
 
 
 def held_out(prompts: Sequence[Prompt], confirm: float, seed: int) -> Bools:
@@ -123,22 +133,62 @@ def held_out(prompts: Sequence[Prompt], confirm: float, seed: int) -> Bools:
     )
 
 
-def entry_of(name: str, arm: Any, halves: Halves, plan_for: Planner, *, fitted: bool = False) -> Entry:
-    """Return an arm fitted on tune, unless it is `fitted` there already, and walked over both splits."""
+def entry_of(name: str, arm: Any, halves: Halves, plan_for: Planner) -> Entry:
+    """Return an arm fitted on tune and walked over both splits, over tune by folds if it learns."""
     if name in CONTROL_NAMES:
         raise ConfigError(f"arm '{name}': is the name of a control", hint=f"controls: {', '.join(CONTROL_NAMES)}")
     known_models(name, arm, halves.tune)
-    ready = arm if fitted else fit(arm, halves.tune)
+    ready = fit(arm, halves.tune)
+    learner = getattr(arm, "ranking", arm)
+    if not halves.held_out:
+        return entered(name, ready, halves, plan_for)
+    if taught(learner):
+        return entered(name, ready, halves, plan_for, in_sample=True)
+    if not learning(learner):
+        return entered(name, ready, halves, plan_for)
+    versions = ((rows, fit(arm, rest)) for rows, rest in halves.folds)
+    blind = crossed(name, versions, halves.tune, plan_for)
+    return entered(name, ready, halves, plan_for, tune=blind, in_sample=blind is None)
+
+
+def entered(
+    name: str, ready: Any, halves: Halves, plan_for: Planner, *, tune: Walked | None = None, in_sample: bool = False
+) -> Entry:
+    """Return an arm that is fitted already, walked over confirm, and over tune unless that walk is given."""
     plan = plan_for(ready, halves.confirm.prompts, halves.confirm.roster)
     walk = walked(name, ready, halves.confirm, lambda *_: plan)
+    own = tune or (walked(name, ready, halves.tune, plan_for) if halves.held_out else None)
     return Entry(
         name=name,
         config=ready,
         walked=walk,
-        tune=walked(name, ready, halves.tune, plan_for) if halves.held_out else None,
+        tune=own if halves.held_out else None,
+        in_sample=in_sample,
         errors=plan.errors,
         predicted=_predicted(plan, walk),
     )
+
+
+def crossed(name: str, versions: Iterable[tuple[Bools, Any]], tune: Outcomes, plan_for: Planner) -> Walked | None:
+    """Return the walk over tune of versions of an arm, each over the rows of the fold that it was fitted without.
+
+    None where there is one fold only, or where the rest is too little to learn from.
+    """
+    try:
+        parts = [(rows, walked(name, fitted, tune.take(rows), plan_for)) for rows, fitted in versions]
+    except RoutelabError:
+        return None
+    return joined(parts) if len(parts) > 1 else None
+
+
+def taught(strategy: Any) -> bool:
+    """Say that a strategy learned before, nobody can tell from which answers: it may have been these."""
+    return getattr(strategy, "learned", None) is not None
+
+
+def learning(strategy: Any) -> bool:
+    """Say that a strategy learns from outcomes; one that could, but has nothing left to learn, says so in `learns`."""
+    return bool(getattr(strategy, "learns", hasattr(strategy, "fit")))
 
 
 def _predicted(plan: Plan, walk: Walked) -> Floats | None:
@@ -171,7 +221,7 @@ def fit(arm: Any, tune: Outcomes) -> Any:
     What was fitted before, such as an export read from its file, is judged as it is: production would run that.
     """
     learner = getattr(arm, "ranking", arm)
-    if not hasattr(learner, "fit") or getattr(learner, "learned", None) is not None:
+    if not hasattr(learner, "fit") or taught(learner):
         return arm
     own = tune.only(arm.models) if getattr(arm, "models", None) else tune
     fitted = learner.fit(own)
@@ -304,19 +354,15 @@ def compare_entries(halves: Halves, entries: Sequence[Entry], baseline: Entry, t
 
 
 def _most_promising(comparison: Comparison) -> Arm | None:
-    """Return the arm that routes (asks more than one model): the first nominated, else the best on tune or as reported."""
+    """Return the arm that routes (asks more than one model): the first nominated, else the best of them."""
     routing = [a for a in comparison.arms if len(np.unique(a.walked.model[a.walked.model != NOBODY])) > 1]
     scored = [a for a in routing if a.figures.quality is not None]
     named = {a.name: a for a in scored}
     for name in comparison.terms.nominated or ():
         if name in named:
             return named[name]
-
-    def quality(arm: Arm) -> float:
-        reported = 0.0 if arm.figures.quality is None else arm.figures.quality.value
-        return reported if arm.tune_quality is None else arm.tune_quality
-
-    return max(scored, key=quality, default=None)
+    qualities = standing(scored)
+    return max(scored, key=lambda arm: qualities[arm.name][0], default=None)
 
 
 def _single_entry(name: str, column: int, halves: Halves) -> Entry:

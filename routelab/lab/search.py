@@ -8,23 +8,26 @@ other candidate's confirm figures are looked at to choose.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from routelab.core.ports import Floats
-from routelab.lab.compare import Comparison, same
+from routelab.lab.compare import Comparison, Entry, same
 from routelab.lab.ladder import climbed
-from routelab.lab.nomination import NOMINATED, SUMS, contributions, folds, nominate, standings, whole
+from routelab.lab.nomination import SUMS, contributions, nominate, standings, whole
 from routelab.lab.outcomes import Bools, Outcomes
 from routelab.lab.replay import (
     CONTROL_NAMES,
+    Halves,
     Planner,
     baseline_of,
     check,
     compare_entries,
+    entered,
     entry_of,
     halve,
     planned,
@@ -32,7 +35,7 @@ from routelab.lab.replay import (
     walked,
 )
 from routelab.lab.sources import SOURCES, Candidate, Ladder, Source
-from routelab.lab.walk import Walked
+from routelab.lab.walk import Walked, joined
 
 
 def search(
@@ -57,17 +60,17 @@ def search(
     field = Field(
         tune=halves.tune,
         baseline=base.tune if base.tune is not None else base.walked,
-        folds=tuple(folds(halves.tune, seed)),
+        folds=halves.folds,
         planner=planner,
     )
     rungs = [rung for c in candidates if isinstance(c, Ladder) or not c.control for rung in field.rungs(c)]
-    held = standings(np.array([rung.sums for rung in rungs]).reshape(-1, SUMS).T)
-    order = nominate(held, lambda i: rungs[i].name, margin=margin, confirm=len(halves.confirm))
-    chosen = _distinct((rungs[i] for i in order), field)
+    chosen = {entry.name: entry for entry in nominated(rungs, field, halves, margin)}
     alone = {
-        c.name: c.arm(halves.tune) for c in candidates if isinstance(c, Candidate) and c.name in halves.tune.models
+        c.name: entry_of(c.name, c.arm(halves.tune), halves, planner)
+        for c in candidates
+        if isinstance(c, Candidate) and c.name in halves.tune.models and c.name not in chosen
     }
-    entries = [entry_of(name, arm, halves, planner, fitted=name in chosen) for name, arm in {**alone, **chosen}.items()]
+    entries = [*alone.values(), *chosen.values()]
     tried = sum(len(c.values) if isinstance(c, Ladder) else 1 for c in candidates)
     terms = dataclasses.replace(
         terms_of(outcomes, halves, margin=margin, seed=seed, arms_tried=tried), nominated=tuple(chosen)
@@ -77,11 +80,16 @@ def search(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rung:
-    """One arm that was tried: its sums on tune, how to have it fitted there, and which rungs of its ladder decide alike."""
+    """One arm that was tried: its sums on tune, and which rungs of its ladder decide alike.
+
+    `arm` returns it fitted on all of tune, `blind` its walk over tune by versions fitted without the prompts they decide; None
+    where that cannot be had.
+    """
 
     name: str
     sums: Floats
     arm: Callable[[], Any]
+    blind: Callable[[], Walked | None]
     alike: Hashable = None
 
 
@@ -94,21 +102,33 @@ class Field:
     folds: tuple[tuple[Bools, Outcomes], ...]
     planner: Planner
 
+    @cached_property
+    def parts(self) -> tuple[Outcomes, ...]:
+        """The prompts of every fold."""
+        return tuple(self.tune.take(rows) for rows, _ in self.folds)
+
     def rungs(self, candidate: Candidate | Ladder) -> list[Rung]:
         """Return what was tried of a candidate: itself, or every value of a ladder."""
         if isinstance(candidate, Ladder):
             return self._climbed(candidate)
+        given = (
+            list(zip(self.folds, self.parts, strict=True)) if candidate.learns else [(whole(self.tune)[0], self.tune)]
+        )
+        walks = [
+            (rows, walked(candidate.name, candidate.arm(rest), part, self.planner)) for (rows, rest), part in given
+        ]
         sums = np.zeros(SUMS)
-        for rows, rest in self.folds if candidate.learns else whole(self.tune):
-            part = walked(candidate.name, candidate.arm(rest), self.tune.take(rows), self.planner)
-            sums += contributions(part.quality, part.cost_usd, self.baseline.take(rows)).sum(axis=1)
-        return [Rung(name=candidate.name, sums=sums, arm=lambda: candidate.arm(self.tune))]
+        for rows, walk in walks:
+            sums += contributions(walk.quality, walk.cost_usd, self.baseline.take(rows)).sum(axis=1)
+        blind = joined(walks) if len(walks) > 1 or not candidate.learns else None
+        return [Rung(name=candidate.name, sums=sums, arm=lambda: candidate.arm(self.tune), blind=lambda: blind)]
 
     def _climbed(self, ladder: Ladder) -> list[Rung]:
         values = np.array(ladder.values, dtype=float)
+        fitted = [ladder.arm(rest) for _, rest in self.folds]
         sums, marks = np.zeros((SUMS, len(values))), []
-        for rows, rest in self.folds:
-            found, steps = climbed(ladder.arm(rest), values, self.tune.take(rows), self.baseline.take(rows))
+        for (rows, _), part, version in zip(self.folds, self.parts, fitted, strict=True):
+            found, steps = climbed(version, values, part, self.baseline.take(rows))
             sums += found
             marks.append(steps)
         alike = np.stack(marks, axis=1).tolist()
@@ -116,25 +136,49 @@ class Field:
         def arm(value: float) -> Callable[[], Any]:
             return lambda: ladder.member(ladder.arm(self.tune), value)
 
+        def blind(value: float) -> Callable[[], Walked | None]:
+            return lambda: self._joined(ladder.called(value), [ladder.member(version, value) for version in fitted])
+
         return [
-            Rung(name=ladder.called(v), sums=sums[:, i], arm=arm(v), alike=(ladder.name, *alike[i]))
+            Rung(name=ladder.called(v), sums=sums[:, i], arm=arm(v), blind=blind(v), alike=(ladder.name, *alike[i]))
             for i, v in enumerate(ladder.values)
         ]
 
+    def _joined(self, name: str, versions: Sequence[Any]) -> Walked | None:
+        """Return the walk over tune of versions of an arm, one a fold; None where there is one fold only."""
+        if len(versions) < 2:
+            return None
+        pairs = zip(self.folds, self.parts, versions, strict=True)
+        return joined([(rows, walked(name, version, part, self.planner)) for (rows, _), part, version in pairs])
 
-def _distinct(rungs: Iterable[Rung], field: Field) -> dict[str, Any]:
-    """Return the first NOMINATED, fitted on tune, passing over those that decide it like the baseline or another."""
-    chosen: dict[str, Any] = {}
+
+def nominated(rungs: Sequence[Rung], field: Field, halves: Halves, margin: float) -> list[Entry]:
+    """Return those that may go to confirm, in the order of nomination, fitted on tune.
+
+    Who decides tune like the baseline or like one before it is passed over.
+    """
+    held = standings(np.array([rung.sums for rung in rungs]).reshape(-1, SUMS).T)
+    arms: dict[int, Any] = {}
     seen, met = [field.baseline], set()
-    for rung in rungs:
-        if len(chosen) == NOMINATED:
-            break
+
+    def differs(i: int) -> bool:
+        rung = rungs[i]
         if rung.alike is not None and rung.alike in met:
-            continue
+            return False
         met.add(rung.alike)
         arm = rung.arm()
         walk = walked(rung.name, arm, field.tune, field.planner)
-        if not any(same(walk, other) for other in seen):
-            seen.append(walk)
-            chosen[rung.name] = arm
-    return chosen
+        if any(same(walk, other) for other in seen):
+            return False
+        seen.append(walk)
+        arms[i] = arm
+        return True
+
+    order = nominate(held, lambda i: rungs[i].name, margin=margin, confirm=len(halves.confirm), differs=differs)
+    return [entry_from(rungs[i], arms[i], halves, field.planner) for i in order]
+
+
+def entry_from(rung: Rung, arm: Any, halves: Halves, planner: Planner) -> Entry:
+    """Return the entry of a rung whose arm was fitted on tune."""
+    blind = rung.blind() if halves.held_out else None
+    return entered(rung.name, arm, halves, planner, tune=blind, in_sample=halves.held_out and blind is None)

@@ -24,18 +24,22 @@ from routelab.lab.axes import Axes, Between, Grid, axes_of
 from routelab.lab.compare import Comparison, Entry, same
 from routelab.lab.family import Likeness, Tunable, likeness, rankings
 from routelab.lab.ladder import climbed
-from routelab.lab.nomination import NOMINATED, SUMS, Standings, contributions, folds, nominate, standings, whole
+from routelab.lab.nomination import SUMS, Standings, contributions, folds, nominate, standings, whole
 from routelab.lab.outcomes import Bools, Ints, Outcomes
 from routelab.lab.replay import (
     Halves,
     baseline_of,
     check,
     compare_entries,
+    crossed,
+    entered,
     entry_of,
     fit,
     halve,
     known_models,
+    learning,
     planned,
+    taught,
     terms_of,
     walked,
 )
@@ -115,13 +119,15 @@ def sweep(
     axes = axes_of(base, grid, outcomes, search=search, n=n, seed=seed)
     own = entry_of(base.name, base, halves, planned)
     held = baseline_of(baseline, (own,), halves)
-    found = _scanned(axes, _field(axes, halves, held, seed), jobs)
-    names, entries = _nominated(found, halves, held, margin)
+    found = _scanned(axes, _field(axes, halves, held), jobs)
+    chosen = _nominated(found, halves, held, margin)
     terms = terms_of(outcomes, halves, margin=margin, seed=seed, arms_tried=len(axes))
-    entries = [own, *(entry for entry in entries if entry.name != own.name)]
+    entries = [own, *(entry for entry in chosen if entry.name != own.name)]
     # Whoever keeps a ledger puts the count in the place of this note: `reuse.counted`.
     notes = (*terms.notes, *((told(None),) if halves.held_out else ()))
-    return compare_entries(halves, entries, held, dataclasses.replace(terms, nominated=names, notes=notes))
+    return compare_entries(
+        halves, entries, held, dataclasses.replace(terms, nominated=tuple(entry.name for entry in chosen), notes=notes)
+    )
 
 
 def scan(
@@ -141,9 +147,9 @@ def scan(
     halves = halve(outcomes, confirm, seed)
     known_models(base.name, base, outcomes)
     axes = axes_of(base, grid, outcomes, search=search, n=n, seed=seed)
-    own = entry_of(base.name, base, dataclasses.replace(halves, confirm=halves.tune), planned)
-    held = baseline_of(baseline, (own,), dataclasses.replace(halves, confirm=halves.tune))
-    return _scanned(axes, _field(axes, halves, held, seed), jobs)
+    place = dataclasses.replace(halves, confirm=halves.tune)
+    held = baseline_of(baseline, (entry_of(base.name, base, place, planned),) if baseline == base.name else (), place)
+    return _scanned(axes, _field(axes, halves, held), jobs)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -169,12 +175,7 @@ class Field:
         return self.folds if learning(config.ranking) else self.all
 
 
-def learning(strategy: Any) -> bool:
-    """Say that a strategy learns from outcomes; one that could, but has nothing left to learn, says so in `learns`."""
-    return bool(getattr(strategy, "learns", hasattr(strategy, "fit")))
-
-
-def _field(axes: Axes, halves: Halves, baseline: Entry, seed: int) -> Field:
+def _field(axes: Axes, halves: Halves, baseline: Entry) -> Field:
     kinds = any(axis.path in (("strategy",), ("strategy", "kind")) for axis in axes.axes)
     # Only a gate looks at what was answered; else the function that finds it need not travel to another process.
     gated = kinds or hasattr(type(axes.base.ranking), "accepts")
@@ -185,7 +186,7 @@ def _field(axes: Axes, halves: Halves, baseline: Entry, seed: int) -> Field:
         return tuple(Part(rows=tune.take(mask), rest=rest, baseline=walk.take(mask)) for mask, rest in rows)
 
     learns = kinds or learning(axes.base.ranking)
-    return Field(all=parts(whole(tune)), folds=parts(folds(tune, seed)) if learns else ())
+    return Field(all=parts(whole(tune)), folds=parts(folds(tune, halves.seed)) if learns else ())
 
 
 def _scanned(axes: Axes, place: Field, jobs: int | None) -> Scan:
@@ -327,20 +328,48 @@ def fingerprint(plan: Plan) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(order[:, :used]).tobytes() + said, digest_size=16).digest()
 
 
-def _nominated(found: Scan, halves: Halves, baseline: Entry, margin: float) -> tuple[tuple[str, ...], list[Entry]]:
-    """Return the first NOMINATED that decide some tune prompt unlike the baseline and unlike each other, walked."""
+def _nominated(found: Scan, halves: Halves, baseline: Entry, margin: float) -> list[Entry]:
+    """Return those nominated, in this order, that decide some tune prompt unlike the baseline and unlike each other."""
+    axes = found.axes
     seen = [baseline.tune if baseline.tune is not None else baseline.walked]
     marks: set[int] = set()
-    entries: list[Entry] = []
-    for i in nominate(found.standings, found.axes.name, margin=margin, confirm=len(halves.confirm)):
-        if len(entries) == NOMINATED:
-            break
+    fitted: dict[int, RouteConfig] = {}
+
+    def differs(i: int) -> bool:
         if int(found.marks[i]) in marks:
-            continue
+            return False
         marks.add(int(found.marks[i]))
-        name, config = found.axes.name(i), found.axes.config(i)
-        on_tune = walked(name, fit(config, halves.tune), halves.tune, planned)
-        if not any(same(on_tune, other) for other in seen):
-            seen.append(on_tune)
-            entries.append(entry_of(name, config, halves, planned))
-    return tuple(entry.name for entry in entries), entries
+        arm = fit(axes.config(i), halves.tune)
+        walk = walked(axes.name(i), arm, halves.tune, planned)
+        if any(same(walk, other) for other in seen):
+            return False
+        seen.append(walk)
+        fitted[i] = arm
+        return True
+
+    order = nominate(found.standings, axes.name, margin=margin, confirm=len(halves.confirm), differs=differs)
+    known: dict[Hashable, list[RouteConfig]] = {}
+    return [_entered(i, fitted[i], axes, halves, known) for i in order]
+
+
+def _entered(i: int, arm: RouteConfig, axes: Axes, halves: Halves, known: dict[Hashable, list[RouteConfig]]) -> Entry:
+    """Return the entry of a config fitted on tune; `known` keeps the versions fitted without a fold, for all values of a knob."""
+    name, config = axes.name(i), axes.config(i)
+    ranking = config.ranking
+    if taught(ranking) or not learning(ranking) or not halves.held_out:
+        return entered(name, arm, halves, planned, in_sample=taught(ranking) and halves.held_out)
+    settings = tuple(axes.settings[i].tolist())
+    key, value = settings, {}
+    if axes.knob is not None and isinstance(ranking, Tunable) and min(settings) >= 0:
+        key = settings[: axes.knob] + settings[axes.knob + 1 :]
+        value = {ranking.knob: getattr(ranking, ranking.knob)}
+    if key not in known:
+        known[key] = [fit(config, rest) for _, rest in halves.folds]
+    strategies: list[Any] = [c.ranking for c in known[key]]
+    versions = [
+        dataclasses.replace(c, strategy=dataclasses.replace(own, **value))
+        for c, own in zip(known[key], strategies, strict=True)
+    ]
+    pairs = [(rows, version) for (rows, _), version in zip(halves.folds, versions, strict=True)]
+    blind = crossed(name, pairs, halves.tune, planned)
+    return entered(name, arm, halves, planned, tune=blind, in_sample=blind is None)

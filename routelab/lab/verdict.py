@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from routelab.core.plan import NOBODY
-from routelab.lab.compare import ALPHA, Arm, Comparison, same
+from routelab.lab.compare import ALPHA, Arm, Comparison, Terms, same
 from routelab.lab.controls import best_single, cheapest, mean_costs, mean_qualities, zero_router
 from routelab.lab.statistics import Estimate
 
@@ -20,8 +20,9 @@ def decide(comparison: Comparison) -> tuple[Arm | None, str]:
     """Return the winner or None, and the sentence that says why.
 
     A winner is non-inferior at the margin after Holm's correction and cheaper (the whole interval of its cost ratio
-    lies below 1), or better in quality after the correction at a known cost that is no higher. Of several, the cheapest
-    among those whose quality is within the margin of the best one's, both taken from the tune split if there is one.
+    lies below 1), or better in quality after the correction at a known cost that is no higher. Of several, the one that
+    was nominated first: the correction is over all of them, so the order that tune gave them may choose. Where nothing was
+    nominated, the cheapest among those whose quality is within the margin of the best one's; see `standing`.
     """
     arm, sentence = _decided(comparison)
     if comparison.terms.anytime:
@@ -55,9 +56,9 @@ def _decided(comparison: Comparison) -> tuple[Arm | None, str]:
     if not terms.final:
         advice = "" if lone is None else f"; on these figures, do not route: {lone}"
         return None, f"nothing is called a winner: {_unsettled(comparison)}{advice}"
-    standing = [a for a in _contenders(comparison) if adoptable(a)]
-    if standing:
-        winner = _best_value(standing, terms.margin)
+    able = [a for a in _contenders(comparison) if adoptable(a)]
+    if able:
+        winner = _chosen(able, terms)
         return winner, _adopt(winner, comparison)
     if lone is not None:
         return None, f"do not route: {lone}; keep the baseline {_label(comparison.baseline)}"
@@ -104,20 +105,29 @@ def _contenders(comparison: Comparison) -> list[Arm]:
     ]
 
 
-def _best_value(arms: Sequence[Arm], margin: float) -> Arm:
-    best = max(_quality(arm) for arm in arms)
-    return min((arm for arm in arms if _quality(arm) >= best - margin), key=lambda a: (_cost(a), -_quality(a), a.name))
+def standing(arms: Sequence[Arm]) -> dict[str, tuple[float, float]]:
+    """Return (quality, cost a call) of each arm to choose by: on tune, or as reported unless tune speaks for all of them.
+
+    A quality that is not known is 0 and a cost infinite. Two arms are never compared by different prompts.
+    """
+
+    def known(quality: float | None, cost: float | None) -> tuple[float, float]:
+        return 0.0 if quality is None else quality, np.inf if cost is None else cost
+
+    if all(arm.tune_quality is not None for arm in arms):
+        return {arm.name: known(arm.tune_quality, arm.tune_cost_usd) for arm in arms}
+    reported = {arm.name: arm.figures for arm in arms}
+    return {name: known(None if f.quality is None else f.quality.value, f.cost_usd) for name, f in reported.items()}
 
 
-def _quality(arm: Arm) -> float:
-    if arm.tune_quality is not None:
-        return arm.tune_quality
-    return arm.figures.quality.value if arm.figures.quality is not None else 0.0
-
-
-def _cost(arm: Arm) -> float:
-    cost = arm.tune_cost_usd if arm.tune_cost_usd is not None else arm.figures.cost_usd
-    return np.inf if cost is None else cost
+def _chosen(arms: Sequence[Arm], terms: Terms) -> Arm:
+    named = {arm.name: arm for arm in arms}
+    if terms.nominated is not None:
+        return next(named[name] for name in terms.nominated if name in named)
+    held = standing(arms)
+    best = max(quality for quality, _ in held.values())
+    near = [arm for arm in arms if held[arm.name][0] >= best - terms.margin]
+    return min(near, key=lambda arm: (held[arm.name][1], -held[arm.name][0], arm.name))
 
 
 def _one_for_all(comparison: Comparison) -> str | None:
@@ -195,7 +205,8 @@ def _keep(comparison: Comparison) -> str:
     saving = [arm for arm in others if cheaper(arm)]
     waiting = [(needed, arm) for arm in saving if (needed := _needed(arm)) is not None]
     if waiting:
-        return _more(*min(waiting, key=lambda pair: _cost(pair[1])), comparison)
+        held = standing([arm for _, arm in waiting])
+        return _more(*min(waiting, key=lambda pair: held[pair[1].name][1]), comparison)
     passed = next((a for a in saving if a.figures.against and a.figures.against.verdict == "non-inferior"), None)
     if passed is not None:
         return (

@@ -44,6 +44,12 @@ class Walked:
         return Walked(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
+def joined(parts: Sequence[tuple[Bools, Walked]]) -> Walked:
+    """Return one walk of parts (their rows as a mask over all prompts, their walk) that have every prompt once."""
+    order = np.argsort(np.concatenate([np.flatnonzero(rows) for rows, _ in parts]))
+    return Walked(**{f.name: np.concatenate([getattr(w, f.name) for _, w in parts])[order] for f in fields(Walked)})
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rulings:
     """What a gate gave k recorded answers: its score, NaN where that is not known, -inf where the judge failed; cost and wait.

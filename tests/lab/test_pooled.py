@@ -13,6 +13,7 @@ from routelab.lab.compare import Comparison
 from routelab.lab.pooled import KEPT, pooled
 from routelab.lab.replay import replay
 from routelab.lab.search import search
+from routelab.lab.sources import PLAIN
 from routelab.strategies import Fixed
 
 
@@ -74,6 +75,18 @@ def test_the_arm_is_the_first_that_tune_nominated(cube: Any) -> None:
     assert pooled({"it": found}).strata[0].arm == found.terms.nominated[0]
     none = dataclasses.replace(found, terms=dataclasses.replace(found.terms, nominated=()))
     assert pooled({"it": none}).strata[0].arm == KEPT
+
+
+def test_an_arm_that_was_nominated_for_its_quality_and_saves_nothing_leaves_the_baseline(cube: Any) -> None:
+    rng = np.random.default_rng(4)
+    base = (rng.random(600) < 0.8).astype(float)
+    better = np.maximum(base, rng.random(600) < 0.5)
+    outcomes = cube(np.column_stack([better, base]), cost_usd=[[20.0, 10.0]] * 600, models=("dear", "base"))
+    found = search(outcomes, baseline="base", sources=PLAIN)
+    assert found.terms.nominated == ("dear",)
+    assert pooled({"it": found}).strata[0].arm == KEPT
+    unpriced = search(dataclasses.replace(outcomes, cost_usd=np.full((600, 2), np.nan)), baseline="base", sources=PLAIN)
+    assert pooled({"it": unpriced}).strata[0].arm == "dear"
 
 
 def test_costs_that_are_not_known_make_nothing_cheaper(cube: Any) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from routelab.config import RouteConfig
 from routelab.core.values import Message, Prompt
-from routelab.lab.nomination import folds
+from routelab.lab.nomination import folds, standings
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import baseline_of, halve, planned
 from routelab.lab.search import Field, search
@@ -24,6 +24,7 @@ from routelab.lab.sources.mixes import mixes
 from routelab.lab.sources.singles import fixed, singles
 from routelab.lab.sources.tasktables import table, task_tables
 from routelab.lab.targets.entries import entries_of
+from routelab.lab.verdict import adoptable
 from routelab.stages import Endpoint
 from routelab.strategies import Fixed, Rules
 from routelab.testing import Scripted
@@ -201,6 +202,26 @@ def ladders(outcomes: Outcomes) -> Iterator[Ladder]:
     pupil = Pupil(spec={"kind": "logistic", "vectors": 0.0, "l2": 10.0}, tune=outcomes)
     yield Ladder(name="words min_quality", arm=pupil.arm("min_quality", "words"), values=THRESHOLDS)
     yield Ladder(name="words cost_weight", arm=pupil.arm("cost_weight", "words"), values=(0.0, 50.0, 200.0, 1000.0))
+
+
+def test_the_winner_is_the_first_nominated_that_confirm_certifies_and_its_tune_figures_are_those_it_was_chosen_by() -> (
+    None
+):
+    outcomes = talkers(1200)
+    found = search(outcomes, sources=(singles, ladders))
+    winner, named = found.winner(), found.terms.nominated or ()
+    assert winner is not None
+    assert winner.name == next(name for name in named if adoptable(found[name]))
+    halves = halve(outcomes, 0.4, 0)
+    base = found.baseline.tune
+    assert base is not None
+    field = Field(tune=halves.tune, baseline=base, folds=halves.folds, planner=planned)
+    tried = [*singles(halves.tune), *ladders(halves.tune)]
+    sums = {rung.name: rung.sums for candidate in tried for rung in field.rungs(candidate)}
+    for name in named:
+        held = standings(sums[name].reshape(-1, 1))
+        assert found[name].tune_quality == pytest.approx(held.delta[0] + base.quality.mean())
+        assert found[name].tune_cost_usd == pytest.approx(held.cost_usd[0])
 
 
 def test_a_ladder_is_found_counted_by_its_values_and_exported_fitted(tmp_path: Path) -> None:

@@ -407,7 +407,7 @@ def test_equal_plans_are_walked_once(cube: Any, monkeypatch: pytest.MonkeyPatch)
     found = scan(cubed(cube), base, {"strategy.seed": list(range(40)), "strategy.weights.dear": [1, 2, 3]})
     assert len(found) == 120
     assert (found.plans, len(set(found.marks.tolist()))) == (1, 1)
-    assert len(walks) == 3  # the base on two splits, and the one plan of all
+    assert len(walks) == 1  # the one plan of all; nobody asked for the base
 
 
 def test_rules_are_planned_for_one_prompt_of_each_task(cube: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -516,13 +516,35 @@ def test_equal_sweeps_give_equal_results(cube: Any) -> None:
     assert one.why == two.why
 
 
-def test_equals_are_nominated_by_name_and_the_best_in_quality_is_among_the_first() -> None:
+def test_equals_are_nominated_by_name_and_the_best_in_quality_comes_last() -> None:
     # scored, lead, its square, cost, baseline's cost, unknown costs: equally cheap ones, a dear good one, one of unknown cost
     rows = [[400, 0, 1, 5, 10, 0]] * 6 + [[400, 30, 40, 20, 10, 0], [400, 20, 30, 1, 10, 1], [0, 0, 0, 0, 0, 0]]
     names = ["f", "e", "d", "c", "b", "a", "good", "unknown", "unscored"]
     held = standings(np.array(rows, dtype=float).T)
     order = [names[i] for i in nominate(held, names.__getitem__, margin=0.02, confirm=400)]
-    assert order == ["a", "b", "c", "d", "good", "e", "f"]
+    assert order == ["a", "b", "c", "d", "good"]
+
+
+def test_a_dearer_one_of_better_quality_comes_after_every_saver_and_alone_where_nothing_saves() -> None:
+    # scored, lead, its square, cost, baseline's cost, unknown costs
+    good, dear, saver = [400, 30, 40, 20, 10, 0], [400, 10, 40, 30, 10, 0], [400, 0, 1, 5, 10, 0]
+    poor, equal = [400, -90, 90, 1, 10, 0], [400, 0, 1, 10, 10, 0]
+
+    def named(differs: Callable[[int], bool] = lambda _: True, **rows: list[int]) -> list[str]:
+        names = list(rows)
+        held = standings(np.array(list(rows.values()), dtype=float).T)
+        return [names[i] for i in nominate(held, names.__getitem__, margin=0.02, confirm=400, differs=differs)]
+
+    assert named(good=good, dear=dear, saver=saver) == ["saver", "good"]
+    assert named(dear=dear, good=good, poor=poor, equal=equal) == ["good"]
+    assert named(poor=poor, equal=equal) == []
+    many = {f"s{k}": saver for k in range(8)}
+    assert named(good=good, **many) == ["s0", "s1", "s2", "s3", "good"]
+    # Those that decide nothing by themselves take nobody's place, and the best keeps behind whoever moves up.
+    assert named(lambda i: i not in (1, 2, 4), good=good, **many) == ["s2", "s4", "s5", "s6", "good"]
+    assert named(lambda i: i != 0, good=good, **many) == ["s0", "s1", "s2", "s3", "s4"]
+    # The best may save the most, too: then it has no need of the last place.
+    assert named(good=[400, 30, 40, 2, 10, 0], saver=saver, dear=dear) == ["good", "saver"]
 
 
 def test_what_the_confirm_split_cannot_certify_is_not_nominated_for_being_cheap() -> None:
@@ -532,7 +554,7 @@ def test_what_the_confirm_split_cannot_certify_is_not_nominated_for_being_cheap(
     held = standings(np.array(rows, dtype=float).T)
 
     def first(confirm: int) -> str:
-        return wanted[next(nominate(held, lambda i: wanted[i][0], margin=0.02, confirm=confirm))][0]
+        return wanted[nominate(held, lambda i: wanted[i][0], margin=0.02, confirm=confirm)[0]][0]
 
     found = chances(held, margin=0.02, confirm=400)
     assert found[0] > 5 * found[2]
