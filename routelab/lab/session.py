@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from routelab.caching import Exact
 from routelab.config import RouteConfig
-from routelab.core.errors import BudgetExceeded, ConfigError, UnavailableError, suggest
+from routelab.core.errors import BudgetExceeded, ConfigError, suggest
 from routelab.core.plan import Gate
 from routelab.core.ports import Embedder, Scorer, Strategy
 from routelab.engine import SystemClock, shared
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from routelab.lab.axes import Grid
     from routelab.lab.collect import Headway, Retry
     from routelab.lab.compare import Comparison
+    from routelab.lab.desk import Desk
     from routelab.lab.experiment import Experiment
     from routelab.lab.forecast import Forecast
     from routelab.lab.hearings import Sat
     from routelab.lab.outcomes import Outcomes
     from routelab.lab.trial import Listener
+    from routelab.panels import Panel
 
 
 class Lab:
@@ -52,6 +55,7 @@ class Lab:
         self.fleet = fleet if fleet is not None else Fleet.practice()
         self.arms: dict[str, RouteConfig] = {}
         self._embedder: Embedder | None = None
+        self._desk: Desk | None = None
         # Experiments that a thread of this session collects right now: two of them would pay for the same answers.
         self.collecting: set[str] = set()
         self._memories: dict[float | None, Exact] = {}
@@ -447,12 +451,26 @@ class Lab:
         frame: pd.DataFrame = self.log.frame(text, parameters)
         return frame
 
-    def panel(self) -> None:
-        """Refuse: the panels come with a later version; UnavailableError says what there is instead."""
-        raise UnavailableError(
-            "lab.panel(): panels are not in this version of routelab yet",
-            hint="%%route compares arms in a cell, %routeplot draws, %routelab log and lab.sql show the log",
-        )
+    @property
+    def desk(self) -> Desk:
+        """What the panels of this lab share: its jobs, and the comparison that is looked at."""
+        if self._desk is None:
+            from routelab.lab.desk import Desk
+
+            self._desk = Desk(self, names=_variables)
+        return self._desk
+
+    def panel(self) -> Panel:
+        """Return the whole bench as a panel: playground, comparison, tuner, log, cache, chunking, prompts, context, guards, jobs."""
+        from routelab.panels import bench
+
+        return bench(self.desk)
+
+    def logview(self) -> Panel:
+        """Return the log as a panel: what was spent and when, tokens by kind of prompt, slowest, dearest, errors, every trace."""
+        from routelab.panels import logview
+
+        return logview(self.desk)
 
     def close(self) -> None:
         """Write what is pending and let go of the log."""
@@ -473,3 +491,10 @@ def _named(arms: Mapping[str, str | RouteConfig | Strategy] | Sequence[str]) -> 
     if isinstance(arms, str):
         return {arms: arms}
     return dict(arms) if isinstance(arms, Mapping) else {name: name for name in arms}
+
+
+def _variables() -> Mapping[str, Any]:
+    """Return the variables of the notebook that this runs in; none outside of one."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return {} if shell is None else dict(shell.user_ns)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from routelab.core.errors import ConfigError, DataError, UnavailableError, suggest
+from routelab.core.errors import ConfigError, DataError, suggest
 from routelab.notebook import exporting
 from routelab.notebook.flags import Flag, Line, read_line, whole
 from routelab.notebook.flags import usage as flags_usage
@@ -204,10 +204,8 @@ def _show(bench: Bench, line: Line) -> Any:
 
 
 def _panel(bench: Bench, line: Line) -> Any:
-    raise UnavailableError(
-        "%routelab panel: is not in this version of routelab yet",
-        hint="%%route, %routeplot and %routelab log do the same by hand",
-    )
+    _no_words(line, "panel")
+    return bench.lab.panel()
 
 
 def _export(bench: Bench, line: Line) -> Any:
@@ -302,7 +300,9 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "show": Command(
             usage="show RUN", says="everything that happened in a run; the id's beginning is enough", run=_show
         ),
-        "panel": Command(usage="panel", says="the whole bench as widgets (not in this version yet)", run=_panel),
+        "panel": Command(
+            usage="panel", says="the whole bench as widgets: playground, comparisons, thresholds, log, jobs", run=_panel
+        ),
         "export": Command(
             usage="export PATH [--from NAME] [--to TARGET]",
             says="write the winner of the latest comparison, or an arm, for routelab, LiteLLM or vLLM-SR",

@@ -71,6 +71,7 @@ def _played(bench: Bench, work: Work) -> Any:
 def _started(bench: Bench, ask: Ask, work: Work) -> Job | None:
     job = Job(len(bench.jobs) + 1, work, bench)
     bench.jobs.append(job)
+    bench.lab.desk.adopt(job.job)
     bench.keep(job, ask.out)
     if ask.quiet:
         return None

@@ -5,7 +5,8 @@ Nothing lives only in a widget: a panel shows what is in the log or in the compa
 
 from __future__ import annotations
 
-from routelab.panels.desk import Desk
+from routelab.panels.bench import bench
+from routelab.panels.logview import logview
 from routelab.panels.panel import Panel
 
-__all__ = ["Desk", "Panel"]
+__all__ = ["Panel", "bench", "logview"]

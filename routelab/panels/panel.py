@@ -24,6 +24,7 @@ class Panel:
         self._still = still
         self._id = uuid.uuid4().hex
         self._shell: Any = None
+        self._listeners: list[Callable[[], None]] = []
         # Of JupyterLab's two rules the second takes away the empty line that a hidden output leaves.
         veil = ipywidgets.HTML(
             f"<style>.rl-still-{self._id}{{display:none}}"
@@ -34,13 +35,23 @@ class Panel:
         self.widget.add_class("rl-panel")
 
     def refresh(self) -> None:
-        """Renew the still wherever the panel is shown."""
+        """Renew the still wherever the panel is shown, and that of the panel around it."""
         if self._shell is not None:
             self._publish(update=True)
+        for listener in self._listeners:
+            listener()
+
+    def heard(self, listener: Callable[[], None]) -> None:
+        """Call the listener after every change: a panel around this one renews its own still then."""
+        self._listeners.append(listener)
+
+    def shown(self) -> dict[str, str]:
+        """Return what is shown now, to stand inside another panel's still."""
+        return dict(self._still())
 
     def still(self) -> dict[str, str]:
         """Return what is shown now as text/plain and text/html."""
-        found = dict(self._still())
+        found = self.shown()
         found["text/html"] = f'<div class="rl-still-{self._id}">{found["text/html"]}</div>'
         return found
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from routelab.panels.desk import Desk
+from routelab.lab.desk import Desk
+from routelab.panels import frames
+from routelab.panels.jobs import jobs
+from routelab.panels.logview import logview
 from routelab.panels.panel import Panel
 
 
@@ -18,4 +21,12 @@ class Tab:
     make: Callable[[Desk], Panel]
 
 
-TABS: tuple[Tab, ...] = ()
+TABS: tuple[Tab, ...] = (
+    Tab(title="Log", says="Every run and every call of this lab; lab.sql(...) has the rest.", make=logview),
+    Tab(title="Cache", says="What caches remember, hit and save.", make=frames.frame(frames.CACHE)),
+    Tab(title="Chunking", says="What is retrieved, and how it was cut.", make=frames.frame(frames.CHUNKING)),
+    Tab(title="Prompts", says="What prompts are made of, and what they cost.", make=frames.frame(frames.PROMPTS)),
+    Tab(title="Context", says="How conversations are fitted to a model's window.", make=frames.frame(frames.CONTEXT)),
+    Tab(title="Guards", says="What is not let through.", make=frames.frame(frames.GUARDS)),
+    Tab(title="Jobs", says="What runs in the background, and Stop.", make=jobs),
+)

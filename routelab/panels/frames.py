@@ -1,0 +1,183 @@
+"""Tabs whose benches are still to come: each shows what the log already has on its subject, and says what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from routelab.lab.desk import Desk
+from routelab.panels.panel import Panel
+from routelab.panels.parts import Guard, Line, button, column, html, put, row
+from routelab.present import Table, bundle, escape, percent, seconds, usd
+
+Query = Callable[[str], list[tuple[Any, ...]]]
+ROWS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """A tab's name, what the log says on its subject, and what it says when the log has nothing."""
+
+    name: str
+    says: str
+    read: Callable[[Query], tuple[Table, ...]]
+    empty: str
+
+
+def frame(which: Frame) -> Callable[[Desk], Panel]:
+    """Return the maker of a frame's panel."""
+
+    def make(desk: Desk) -> Panel:
+        shown: list[tuple[Table, ...]] = [()]
+        body, line = html(), Line()
+        guard = Guard(line)
+        refresh = button("Refresh", "read the log again", icon="refresh")
+
+        def parts() -> list[Table | str]:
+            return [which.says, *(shown[0] or (which.empty,))]
+
+        panel = Panel(column(row(refresh), line.widget, body), lambda: bundle(*parts()), name=which.name)
+
+        def renew(*_: Any) -> None:
+            line.say("")
+            shown[0] = tuple(table for table in which.read(desk.lab.log.query) if table.rows)
+            put(body, "".join(p.html() if isinstance(p, Table) else f"<div>{escape(p)}</div>" for p in parts()))
+            panel.refresh()
+
+        refresh.on_click(guard(renew))
+        desk.hear("log", guard(renew))
+        guard(renew)()
+        return panel
+
+    return make
+
+
+def _cache(query: Query) -> tuple[Table, ...]:
+    by_arm = query(
+        """select coalesce(r.arm, ''), count(*), count(*) filter (r.cached), sum(h.saved_usd), count(*) filter (h.run_id is not null and h.saved_usd is null),
+                  quantile_cont(r.latency_s, 0.5) filter (r.cached), quantile_cont(r.latency_s, 0.5) filter (not r.cached), bool_or(r.simulated)
+           from runs r left join cache_hits h using (run_id)
+           where r.run_id in (select run_id from events where kind in ('recalled', 'missed')) group by 1 order by 3 desc, 1"""
+    )
+    arms = Table(
+        head=("arm", "asked the cache", "hits", "hit rate", "saved", "median wait of a hit", "of a miss"),
+        rows=[
+            (
+                (arm or "–") + (" (simulated)" if simulated else ""),
+                f"{asked:,}",
+                f"{hits:,}",
+                percent(hits / asked),
+                usd(saved if hits else 0.0) + (f" ({unknown:,} unpriced)" if unknown else ""),
+                seconds(hit),
+                seconds(miss),
+            )
+            for arm, asked, hits, saved, unknown, hit, miss, simulated in by_arm
+        ],
+        numbers=frozenset(range(1, 7)),
+        caption="what caches did, by arm",
+    )
+    latest = Table(
+        head=("cache", "similarity", "answer of", "saved", "prompt"),
+        rows=[
+            (
+                cache or "?",
+                "?" if like is None else f"{like:.3f}",
+                model or "?",
+                usd(saved),
+                " ".join((text or "").split())[:160],
+            )
+            for cache, like, model, saved, text in query(
+                f"""select h.cache, h.similarity, h.model, h.saved_usd, p.text from cache_hits h
+                    left join (select prompt_id, any_value(text) as text from prompts group by 1) p using (prompt_id)
+                    order by h.started_at desc limit {ROWS}"""
+            )
+        ],
+        numbers=frozenset((1, 3)),
+        caption="the latest hits",
+    )
+    return (arms, latest)
+
+
+def _prompts(query: Query) -> tuple[Table, ...]:
+    rows = query(
+        """select coalesce(c.task, ''), count(distinct c.prompt_id), count(*), avg(c.input_tokens), max(c.input_tokens), avg(c.output_tokens),
+                  count(*) filter (a.finish = 'length'), bool_or(c.simulated)
+           from calls c left join answers a on a.call_id = c.call_id
+           where not c.cached group by 1 order by 3 desc, 1 limit 20"""
+    )
+    return (
+        Table(
+            head=("task", "prompts", "calls", "tokens in, mean", "longest", "tokens out, mean", "cut at their limit"),
+            rows=[
+                (
+                    (task or "–") + (" (simulated)" if simulated else ""),
+                    f"{prompts:,}",
+                    f"{calls:,}",
+                    _mean(given),
+                    "?" if longest is None else f"{longest:,}",
+                    _mean(out),
+                    f"{cut:,}",
+                )
+                for task, prompts, calls, given, longest, out, cut, simulated in rows
+            ],
+            numbers=frozenset(range(1, 7)),
+            caption="prompts by task",
+        ),
+    )
+
+
+def _happened(kind: str, names: Mapping[str, str], caption: str) -> Callable[[Query], tuple[Table, ...]]:
+    """Return a reader of the latest events of a kind; `names` maps heads to keys of the payload."""
+    keys = ", ".join(f"try(e.payload ->> '$.{key}')" for key in names.values())
+
+    def read(query: Query) -> tuple[Table, ...]:
+        rows = query(
+            f"""select strftime(e.started_at, '%m-%d %H:%M:%S'), coalesce(r.arm, ''), left(r.run_id, 8), {keys}
+                from events e join runs r using (run_id) where e.kind = '{kind}' order by e.started_at desc limit {ROWS}"""
+        )
+        head = ("when (UTC)", "arm", "run", *names)
+        body = [tuple("–" if v in (None, "") else str(v)[:160] for v in values) for values in rows]
+        return (Table(head=head, rows=body, caption=caption),)
+
+    return read
+
+
+def _mean(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.0f}"
+
+
+CACHE = Frame(
+    name="cache",
+    says="Answers that were remembered: how often a cache was asked, how often it answered, what that saved.",
+    read=_cache,
+    empty="No run has asked a cache yet: `cache: {exact: true}` in an arm's config turns the exact cache on.",
+)
+CHUNKING = Frame(
+    name="chunking",
+    says="Passages that were put in front of prompts.",
+    read=_happened("retrieved", {"corpus": "corpus", "passages": "chunks"}, "the latest retrievals"),
+    empty="No run has retrieved anything: arms with retrieval come with the retrieval bench.",
+)
+PROMPTS = Frame(
+    name="prompts",
+    says="What prompts cost before a model says a word: tokens by task, and answers that were cut at their limit.",
+    read=_prompts,
+    empty="Nobody was asked yet.",
+)
+CONTEXT = Frame(
+    name="context",
+    says="What the conversation was fitted to, and how many tokens that took away.",
+    read=_happened(
+        "compacted",
+        {"policy": "policy", "tokens before": "tokens_before", "tokens after": "tokens_after"},
+        "the latest conversations that were fitted",
+    ),
+    empty="No run has fitted a conversation to a context policy: policies come with the context bench.",
+)
+GUARDS = Frame(
+    name="guards",
+    says="Prompts and answers that a guard stopped.",
+    read=_happened("blocked", {"guard": "guard", "reason": "reason"}, "the latest that were stopped"),
+    empty="No guard has stopped anything: guards come with their own bench.",
+)
