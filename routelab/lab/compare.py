@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from routelab.lab.evaluation import By, Evaluation
     from routelab.lab.offpolicy import OffPolicy
     from routelab.present import Table
+    from routelab.store import Log
 
 ALPHA = 0.025
 """One-sided; the same as a two-sided 95 % interval that lies above −margin."""
@@ -144,7 +145,7 @@ class Comparison:
 
     `models` names the columns that the arms' walks point to. A replay has `outcomes`, those of the prompts
     reported; a live trial has `prompts` and the `answers` of each arm in their order; arms over logged choices have
-    `estimates`, and their walks hold doubly robust terms instead of outcomes.
+    `estimates`, and their walks hold doubly robust terms instead of outcomes. `log` is where people's ratings go.
     """
 
     arms: tuple[Arm, ...]
@@ -158,6 +159,7 @@ class Comparison:
     answers: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     tags: Mapping[str, Any] = field(default_factory=dict)
     estimates: Mapping[str, OffPolicy] = field(default_factory=dict)
+    log: Log | None = None
 
     @property
     def how(self) -> str:

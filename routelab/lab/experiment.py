@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,11 +15,15 @@ from routelab.lab.trial import Listener, Progress, Trial
 if TYPE_CHECKING:
     from routelab.lab.compare import Comparison
     from routelab.lab.stopping import Decided
+    from routelab.store import Log
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Experiment:
-    """A trial with what it needs to be judged; `id` is its name in the log, `enough` the rule that watches it, if any."""
+    """A trial with what it needs to be judged; `id` is its name in the log, `enough` the rule that watches it, if any.
+
+    `log` is where its runs are kept, so that what people say of them can be kept there too.
+    """
 
     id: str
     dataset: Dataset
@@ -28,6 +33,7 @@ class Experiment:
     margin: float
     seed: int
     enough: Decided | None = None
+    log: Log | None = None
 
     @property
     def name(self) -> str:
@@ -54,7 +60,7 @@ class Experiment:
         which = list(enough.prompts) if enough is not None and decided else self.trial.whole
         if not which:
             return None
-        return judged(
+        found = judged(
             [self.dataset.prompts[i] for i in which],
             {name: self.trial.rows(name, which) for name in self.configs},
             self.configs,
@@ -66,6 +72,7 @@ class Experiment:
             seed=self.seed,
             experiment=self.id,
         )
+        return dataclasses.replace(found, log=self.log)
 
     def trouble(self) -> BudgetExceeded | None:
         """Return that the budget ended and how much is finished, or None."""

@@ -24,7 +24,7 @@ _KEPT = """
     ), ended as (
         select run_id, any_value(try(payload ->> '$.error')) as error from events where kind = 'failed' group by run_id
     )
-    select r.prompt_id, r.arm, coalesce(e.error, t.last), coalesce(t.attempts, 0), a.run_id is not null,
+    select r.prompt_id, r.arm, r.run_id, coalesce(e.error, t.last), coalesce(t.attempts, 0), a.run_id is not null,
            r.quality, r.cost_usd, r.latency_s, a.input_tokens, a.output_tokens, a.text, c.mean_logprob, c.min_logprob
     from runs r left join tried t on t.run_id = r.run_id left join ended e on e.run_id = r.run_id
                 left join answers a on a.run_id = r.run_id and a.kept
@@ -47,6 +47,7 @@ class Done:
     mean_logprob: float | None
     min_logprob: float | None
     attempts: int
+    run_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def recorded(log: Log, experiment: str) -> Kept:
     cells: dict[Cell, Done] = {}
     runs: dict[Cell, int] = {}
     costs: list[float] = []
-    for prompt_id, model, last, attempts, answered, *values in log.query(
+    for prompt_id, model, run_id, last, attempts, answered, *values in log.query(
         _KEPT, [list(NOT_ASKED), experiment, experiment]
     ):
         cell = (prompt_id, model)
@@ -79,6 +80,7 @@ def recorded(log: Log, experiment: str) -> Kept:
             quality=quality,
             cost_usd=cost,
             attempts=before + attempts,
+            run_id=run_id,
             **dict(zip(names, rest, strict=True)),
         )
     return Kept(cells=cells, runs=runs, spent_usd=math.fsum(costs))
@@ -96,13 +98,14 @@ def assembled(
     failed = np.zeros(shape, dtype=np.bool_)
     attempts = np.zeros(shape, dtype=np.intp)
     texts: dict[Cell, str] = {}
+    runs = np.full(shape, None, dtype=object)
     logprobs = {name: np.full(shape, np.nan) for name in LOGPROBS}
     for i, prompt in enumerate(dataset.prompts):
         for k, model in enumerate(models):
             done = kept.cells.get((prompt.id, model))
             if done is None:
                 continue
-            failed[i, k], attempts[i, k] = done.failed, done.attempts
+            failed[i, k], attempts[i, k], runs[i, k] = done.failed, done.attempts, done.run_id
             for name in MEASURES:
                 value = getattr(done, name)
                 if value is not None:
@@ -135,6 +138,7 @@ def assembled(
         latency_s=arrays["latency_s"],
         input_tokens=arrays["input_tokens"],
         output_tokens=arrays["output_tokens"],
+        runs=runs,
     )
 
 

@@ -115,6 +115,8 @@ def outcomes_of_query(
     )
     arrays, failed, kinds = cube(asked, models, cells)
     runs = {(row[2], row[1]): (int(i), int(k)) for row, i, k in zip(rows, *at, strict=True)}
+    ids = np.full(failed.shape, None, dtype=object)
+    ids[at] = [row[2] for row in rows]
     sparse = len(rows) < WHOLE * len(asked) * len(models)
     return Outcomes(
         prompts=asked,
@@ -126,6 +128,7 @@ def outcomes_of_query(
         gates=sure(_gates(query, runs, failed.shape), _logprobs(query, runs, failed.shape)),
         texts=_texts(query, {(row[0], row[1]): row[2] for row in rows}),
         choices=_choices(query, place, None if chosen is None else experiments) if sparse else None,
+        runs=ids,
         **arrays,  # type: ignore[arg-type]  # the five measures by name
     )
 

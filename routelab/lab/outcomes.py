@@ -61,7 +61,8 @@ class Outcomes:
     where nothing was recorded; `failed` says where a failure was recorded (quality 0 there). `cost_kind` names per
     model how its costs are known: "recorded", "tokens_x_listprice", "estimated", or None when it has none. `gates`
     holds what gates gave, by their key. `choices` are set where a log is too sparse to be a cube. `rejected` are the
-    rows of the files that were not taken: rows in = rows kept + rejected.
+    rows of the files that were not taken: rows in = rows kept + rejected. `runs` (prompts × models) are the ids of the runs in a log
+    that gave the answers, None where there is none; None altogether for what no log holds.
     """
 
     prompts: tuple[Prompt, ...]
@@ -81,11 +82,14 @@ class Outcomes:
     notes: tuple[str, ...] = ()
     texts: Texts | None = None
     choices: Choices | None = None
+    runs: NDArray[np.object_] | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.prompts), len(self.models))
         if any(getattr(self, name).shape != shape for name in (*MEASURES, "failed")) or len(self.cost_kind) != shape[1]:
             raise ValueError(f"every array of outcomes must be prompts × models, here {shape[0]} × {shape[1]}")
+        if self.runs is not None and self.runs.shape != shape:
+            raise ValueError(f"the runs of outcomes must be prompts × models, here {shape[0]} × {shape[1]}")
 
     @staticmethod
     def read(
@@ -194,6 +198,7 @@ class Outcomes:
             failed=self.failed[index],
             gates={key: given.at(index) for key, given in self.gates.items()},
             choices=None if self.choices is None else self.choices.of_rows(index),
+            runs=None if self.runs is None else self.runs[index],
             **{name: getattr(self, name)[index] for name in MEASURES},
         )
 
@@ -206,6 +211,7 @@ class Outcomes:
             failed=self.failed[:, columns],
             cost_kind=tuple(self.cost_kind[int(c)] for c in columns),
             gates={key: given.at(slice(None), columns) for key, given in self.gates.items()},
+            runs=None if self.runs is None else self.runs[:, columns],
             **{name: getattr(self, name)[:, columns] for name in MEASURES},
         )
 

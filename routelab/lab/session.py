@@ -25,6 +25,7 @@ from routelab.strategies import DEFAULTS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from routelab.judging import Judging
     from routelab.lab.adaptation import Adaptation
     from routelab.lab.allocation import BestArm
     from routelab.lab.axes import Grid
@@ -133,7 +134,7 @@ class Lab:
         budget_usd: float | None = None,
         jobs: int = 8,
         seed: int = 0,
-        scorer: Scorer | None = None,
+        scorer: Scorer | Judging | Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
         cache: bool = True,
         heard: Listener | None = None,
@@ -146,6 +147,9 @@ class Lab:
 
         With `stop="decided"` the trial is watched and ends once every arm is decided against the margin; intervals are then those
         of a confidence sequence, which hold at any look and are wider than at one planned look, and a note says what was not spent.
+
+        A `scorer` that is a judge (``{"kind": "judge", "model": ...}``) asks a model: what that costs is paid from the budget and told
+        in a note, and is in no arm's cost.
         """
         trial = self.experiment(
             data,
@@ -180,7 +184,7 @@ class Lab:
         margin: float = 0.02,
         budget_usd: float | None = None,
         seed: int = 0,
-        scorer: Scorer | None = None,
+        scorer: Scorer | Judging | Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
         cache: bool = True,
         stop: Literal["decided"] | None = None,
@@ -224,6 +228,7 @@ class Lab:
             margin=margin,
             seed=seed,
             enough=None if stop is None else Decided(baseline=base, margin=margin),
+            log=self.log,
         )
 
     def collect(
@@ -393,7 +398,7 @@ class Lab:
         named = _named(arms)
         resolved = {name: self._recorded(arm, outcomes) for name, arm in named.items()}
         found = replay(outcomes, resolved, confirm=confirm, margin=margin, seed=seed, baseline=baseline)
-        return counted(found, outcomes, InLog(log=self.log), confirm=confirm)
+        return dataclasses.replace(counted(found, outcomes, InLog(log=self.log), confirm=confirm), log=self.log)
 
     def sweep(
         self,
@@ -421,7 +426,7 @@ class Lab:
         config = given if isinstance(given, RouteConfig) else self.config(given, "base")
         terms = {"confirm": confirm, "margin": margin, "seed": seed, "baseline": baseline}
         found = sweep(outcomes, config, grid, search=search, n=n, jobs=jobs, **terms)  # type: ignore[arg-type]
-        return counted(found, outcomes, InLog(log=self.log), confirm=confirm)
+        return dataclasses.replace(counted(found, outcomes, InLog(log=self.log), confirm=confirm), log=self.log)
 
     def _recorded(self, arm: str | RouteConfig | Strategy, outcomes: Outcomes) -> RouteConfig | Strategy:
         if isinstance(arm, str) and arm in outcomes.models and arm not in self.arms:
