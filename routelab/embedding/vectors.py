@@ -97,6 +97,11 @@ def vectors(spec: Mapping[str, Any] | str, texts: Sequence[str]) -> NDArray[np.f
     return _PROCESS[spec](texts)
 
 
+def id_of(spec: Mapping[str, Any] | str) -> str:
+    """Return the embedder's id; one that hashes its model's files (23 MB for MiniLM) does so once a process."""
+    return _PROCESS[spec].id
+
+
 def remember(spec: Mapping[str, Any] | str, known: Mapping[str, NDArray[np.float32]]) -> None:
     """Keep vectors that were made elsewhere, such as those of a log, by `content_hash` of their texts."""
     _PROCESS.memory.put_many(_PROCESS[spec].id, known)

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from routelab.core.errors import ConfigError, suggest
 from routelab.core.plan import Plan, plan_of
 from routelab.core.values import Prompt, Roster
-from routelab.embedding import embedder_of, vectors
+from routelab.embedding import vectors
 from routelab.embedding.index import checked
+from routelab.embedding.vectors import id_of
 from routelab.present import Table
 from routelab.strategies import voting
 from routelab.strategies.calibration import Curve
@@ -275,7 +276,7 @@ class Semantic:
             "vote": self.vote,
             "k": self.k if self.vote == "knn" else None,
             "calibrate": self.calibrate,
-            "embedder": embedder_of(self.embedder).id,
+            "embedder": id_of(self.embedder),
             "examples": own.digest if len(own) else None,
         }
 
