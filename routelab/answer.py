@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from routelab.core import errors
-from routelab.core.errors import ProviderError, RoutelabError, RunFailed
+from routelab.core.errors import BudgetExceeded, ProviderError, RoutelabError, RunFailed
 from routelab.core.events import Answered, Event, Recalled, Routed, Scored, Unanswered, payload
 from routelab.core.run import Run
 from routelab.core.values import Tokens
@@ -105,6 +105,23 @@ class Answer:
         return None if any(usd is None for usd in spent) else sum(usd for usd in spent if usd is not None)
 
     @property
+    def measuring_usd(self) -> float | None:
+        """What judges cost that measured the answer, no part of `cost_usd`; None when that is not known."""
+        return self.run.measuring_usd
+
+    @property
+    def stopped(self) -> BudgetExceeded | None:
+        """That the budget ended before there was an answer, or before a judge could measure it; else None."""
+        error = self.error
+        if isinstance(error, BudgetExceeded):
+            return error
+        last = self.run.events[-1] if self.run.events else None
+        if not isinstance(last, Scored) or last.accepted is not None or last.quality is not None:
+            return None
+        _, mark, said = last.reason.partition("BudgetExceeded: ")
+        return BudgetExceeded(said, hint="raise the budget, or measure fewer answers") if mark else None
+
+    @property
     def defaulted(self) -> bool:
         """Whether the strategy could not decide, so that the config's first model was asked; `why` says why."""
         return self.run.routed is not None and self.run.routed.error is not None
@@ -154,7 +171,8 @@ class Answer:
         # A cached answer used no tokens; that is known, and "? + ?" would say otherwise.
         parts.append("cache hit" if self.cached and self.run.answered is None else self._counted())
         if self.quality is not None:
-            parts.append(f"quality {self.quality:.2f}")
+            measuring = self.measuring_usd
+            parts.append(f"quality {self.quality:.2f}" + ("" if measuring == 0 else f" (measuring {usd(measuring)})"))
         return " · ".join([*parts, f"why: {self.why}"])
 
     def _counted(self) -> str:
@@ -204,9 +222,9 @@ def _told(event: Event) -> str:
         return f"{event.model}: {event.error}, {again}: {event.message[:120]}"
     if isinstance(event, Scored):
         quality = "?" if event.quality is None else f"{event.quality:.2f}"
-        if event.accepted is None:
-            return f"{event.scorer}: {quality} {event.reason[:100]}"
         by = f" by {event.judge} for {usd(event.cost_usd)}, {seconds(event.latency_s)}" if event.judge else ""
+        if event.accepted is None:
+            return f"{event.scorer}: {quality} {event.reason[:100]}{by}"
         return f"{_ruled(event, 100)}{by}"
     if isinstance(event, Recalled):
         return f"{event.cache}: answer of {event.model}, similarity {event.similarity:.3f}"

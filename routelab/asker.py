@@ -14,7 +14,7 @@ from routelab.core.flow import Repeat, play
 from routelab.core.ports import World
 from routelab.core.run import Run
 from routelab.core.values import Message, Prompt, digest
-from routelab.judging import Heard, Question, asking, kinds
+from routelab.judging import Heard, Question, asking, is_judge, kinds
 from routelab.judging.ask import Planned, both
 from routelab.providers import opinions
 from routelab.providers.practice import SAMPLE
@@ -130,7 +130,8 @@ def _prompt(question: Question, *, simulated: bool) -> Prompt:
 
 
 def _worth(answer: str, prompt: Prompt) -> str:
-    return "" if prompt.scorer is None else f"{scorer_of(prompt.scorer)(answer, prompt).quality:.4f}"
+    # Where a judge is the prompt's scorer, nobody knows the truth.
+    return "" if prompt.scorer is None or is_judge(prompt.scorer) else f"{scorer_of(prompt.scorer)(answer, prompt).quality:.4f}"
 
 
 def _line(message: str) -> str:

@@ -11,14 +11,16 @@ from routelab.core import flow
 from routelab.core.errors import ConfigError
 from routelab.core.flow import Flow, Repeat, Unless, chain
 from routelab.core.plan import Gate
-from routelab.core.ports import Cache, Purse, Scorer, TokenCounter
+from routelab.core.ports import Cache, Judge, Purse, Scorer, TokenCounter
 from routelab.core.values import Prompt, Roster
 from routelab.gates import judge_of, needs_logprobs
+from routelab.judging import Judging, Seat, is_judge, judging_of
+from routelab.judging.measuring import named
 from routelab.scoring import scorer_of
 from routelab.stages import Admit, Call, Endpoint, Measure, Patience, Recall, Remember, Render, Route, Sampling
 from routelab.stages.admit import unjudged
 from routelab.stages.desk import Desk
-from routelab.stages.measure import unscorable
+from routelab.stages.measure import Ask, unscorable
 from routelab.stages.recall import unworthy
 from routelab.strategies import Cascade, kind_of
 from routelab.strategies.cascade import by_price
@@ -28,14 +30,17 @@ from routelab.strategies.cascade import by_price
 class Parts:
     """What a flow needs besides its config: who answers, who counts, what is remembered, what may be spent, who scores.
 
-    `logprobs` asks for the log-probabilities of tokens even when no gate needs them, from those who give them.
+    `logprobs` asks for the log-probabilities of tokens even when no gate needs them, from those who give them. A `scorer`
+    may be a judge; it asks `judges`, as those prompts do that name a judge as their scorer, unless these are None: then
+    the latter are not measured.
     """
 
     endpoints: Mapping[str, Endpoint]
     counter: TokenCounter
     cache: Cache | None = None
     purse: Purse | None = None
-    scorer: Scorer | None = None
+    scorer: Scorer | Judging | None = None
+    judges: Mapping[str, Endpoint] | None = None
     stream: bool = False
     desk: Desk | None = None
     logprobs: bool = False
@@ -85,7 +90,7 @@ def flow_of(config: RouteConfig, parts: Parts) -> Flow:
         recall = Recall(cache=parts.cache, scope=config.fingerprint)
         ask = (recall, Unless(flow.recalled, chain(*ask, Unless(unworthy, Remember(cache=parts.cache)))))
     render: tuple[Flow, ...] = () if config.prompt.system is None else (Render(system=config.prompt.system),)
-    return chain(*render, *ask, _measure(parts.scorer))
+    return chain(*render, *ask, *_measure(config, parts))
 
 
 def _telling(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> None:
@@ -104,10 +109,33 @@ def _telling(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> None:
             )
 
 
-def _measure(scorer: Scorer | None) -> Flow:
-    if scorer is None:
-        return Unless(unscorable, Measure(choose=_own_scorer))
-    return Measure(choose=lambda _: scorer, name=type(scorer).__name__.lower())
+def _measure(config: RouteConfig, parts: Parts) -> tuple[Flow, ...]:
+    """Return the stages that measure: one for scorers, and one for judges in their place."""
+    judges = (
+        None
+        if parts.judges is None
+        else Asker(call=Call(endpoints=parts.judges, counter=parts.counter, patience=Patience(), purse=parts.purse))
+    )
+
+    def seat(judge: Judging) -> Judge:
+        assert judges is not None
+        return Seat(kind=judge, ask=judges, name=getattr(judge, "model", None) or "")
+
+    scorer, deadline_s = parts.scorer, config.limits.deadline_s
+    if is_judge(scorer):
+        own: Judging = scorer  # type: ignore[assignment]
+        return (Ask(choose=lambda _: seat(own), named=lambda _: named(own), deadline_s=deadline_s),)
+    if scorer is not None:
+        return (Measure(choose=lambda _: scorer, name=type(scorer).__name__.lower()),)  # type: ignore[arg-type,return-value]
+    by_rule = Unless(lambda run: unscorable(run) or is_judge(run.prompt.scorer), Measure(choose=_own_scorer))
+    if judges is None:
+        return (by_rule,)
+    by_judge = Ask(
+        choose=lambda prompt: seat(judging_of(prompt.scorer or {})),
+        named=lambda prompt: named(judging_of(prompt.scorer or {})),
+        deadline_s=deadline_s,
+    )
+    return (by_rule, Unless(lambda run: not is_judge(run.prompt.scorer), by_judge))
 
 
 def _own_scorer(prompt: Prompt) -> Scorer:

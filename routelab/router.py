@@ -27,6 +27,8 @@ from routelab.core.values import Message, Prompt
 from routelab.engine import Engine, SystemClock, shared
 from routelab.fleet import Fleet, fleet_of
 from routelab.gates import asked_by, planned
+from routelab.judging import Judging, is_judge, judging_of
+from routelab.scoring import scorer_of
 from routelab.stages import Budget
 from routelab.stages.desk import Desk
 
@@ -38,13 +40,16 @@ class Setting:
     """The circumstances of a router's runs: which experiment and arm they belong to, who scores, what may be spent.
 
     `cache=False` asks even when the config caches; `memory` is a cache shared by several routers, which a config that caches uses.
+    `scorer` may be a judge (`routelab.judging`), or a mapping of either: what a judge costs is in `Run.measuring_usd`, in the
+    purse and in the log, and not in what the run cost. `judges=False` leaves prompts unmeasured whose own scorer is a judge.
     `logprobs` asks for the log-probabilities of tokens where the provider gives them, so that gates on them can be replayed.
     """
 
     experiment: str = ""
     arm: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
-    scorer: Scorer | None = None
+    scorer: Scorer | Judging | Mapping[str, Any] | None = None
+    judges: bool = True
     purse: Purse | None = None
     seed: int = 0
     cache: bool = True
@@ -80,7 +85,9 @@ class Router:
         # A gate's judges are asked too, but never ranked.
         asked = (*config.names, *asked_by(getattr(config.ranking, "accepts", None)))
         self._endpoints = {name: fleet.endpoint(name) for name in asked}
-        for endpoint in self._endpoints.values():
+        self._scorer = scorer_in(self.setting.scorer)
+        measuring = [fleet.endpoint(name) for name in getattr(self._scorer, "asks", ())]
+        for endpoint in (*self._endpoints.values(), *measuring):
             self._engine.keep(endpoint.provider)
         self._desk = Desk(config.limits.decide_s)
         self._route = route_of(config, self._endpoints, self._desk)
@@ -100,7 +107,8 @@ class Router:
                 counter=self.fleet.counter,
                 cache=self._cache,
                 purse=self._purse,
-                scorer=self.setting.scorer,
+                scorer=self._scorer,
+                judges=self.fleet.endpoints if self.setting.judges else None,
                 stream=stream,
                 desk=self._desk,
                 logprobs=self.setting.logprobs,
@@ -219,7 +227,13 @@ class Router:
     async def play(
         self, prompt: Prompt, *, emit: Callable[[str], None] | None = None, flow: Flow | None = None
     ) -> Answer:
-        """Play one prompt on the engine's loop, log the run whatever happens to it, and return the answer, good or failed."""
+        """Play one prompt on the engine's loop, log the run whatever happens to it, and return the answer, good or failed.
+
+        Raises ConfigError, before anything is asked, for a prompt whose scorer is a judge that the fleet does not have.
+        """
+        if self._scorer is None and self.setting.judges and is_judge(prompt.scorer):
+            for name in judging_of(prompt.scorer or {}).asks:
+                self._engine.keep(self.fleet.endpoint(name).provider)
         began = self._clock.monotonic()
         latest = [
             Run(
@@ -301,6 +315,13 @@ def prompt_of(content: Content, *, task: str | None = None, system: str | None =
     if not messages:
         raise ConfigError("the list of messages is empty")
     return Prompt.of(messages, task=task, system=system)
+
+
+def scorer_in(given: Scorer | Judging | Mapping[str, Any] | None) -> Scorer | Judging | None:
+    """Return the scorer or the judge that a setting names; ConfigError for a mapping that names neither."""
+    if not isinstance(given, Mapping):
+        return given
+    return judging_of(given) if is_judge(given) else scorer_of(given)
 
 
 async def gathered(work: Sequence[Coroutine[Any, Any, Answer]]) -> list[Answer]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from datetime import datetime
 from typing import Any
 
@@ -104,14 +105,22 @@ def test_an_unknown_cost_is_a_question_mark_on_every_way_to_it() -> None:
     config = RouteConfig(name="a", strategy={"kind": "fixed", "model": "m"})
     live = Router(config, fleet=unpriced).route("hi")
     half = answer(ROUTED, dataclasses.replace(BROKEN, text="Guten"))
-    judged = answer(ROUTED, ANSWERED, Scored(scorer="judge", quality=1.0, model="small", cost_usd=None))
+    judged = answer(ROUTED, ANSWERED, Scored(scorer="judge", quality=1.0, model="small", cost_usd=None, accepted=True))
     for unknown in (live, half, judged):
         assert unknown.cost_usd is None
         assert "$0" not in unknown.header()
-        assert " · ? · " in unknown.header()
+        assert re.search(r" · \? (\(judging \?\) )?· ", unknown.header())
         for face in (*unknown._repr_mimebundle_().values(), unknown.trace().text(), unknown.trace().html()):
             assert "$0 " not in face
             assert "$0<" not in face
+
+
+def test_what_measuring_cost_is_told_apart_and_not_hidden_when_it_is_unknown() -> None:
+    measured = Scored(scorer="judge-1", quality=1.0, model="small", cost_usd=None, judge="umpire")
+    one = answer(ROUTED, ANSWERED, measured)
+    assert (one.cost_usd, one.measuring_usd) == (ANSWERED.cost_usd, None)
+    assert "quality 1.00 (measuring ?)" in one.header()
+    assert "by umpire for ?" in one.trace().text()
 
 
 def test_the_facts_of_an_answer() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -135,17 +135,22 @@ class Run:
 
     @property
     def cost_usd(self) -> float | None:
-        """What every attempt and every judge cost together; None as soon as one of them is not known."""
-        total = 0.0
-        for cost in self._costs():
-            if cost is None:
-                return None
-            total += cost
-        return total
+        """What every attempt and every gate's judge cost together; None as soon as one of them is not known.
+
+        What measuring the answer cost is not part of it, but `measuring_usd`; only where nobody was asked and a recorded
+        answer was judged is that all there is.
+        """
+        return _total(self._costs())
+
+    @property
+    def measuring_usd(self) -> float | None:
+        """What judges cost that measured the answer, and decided nothing; None when that is not known."""
+        return _total(e.cost_usd for e in self.events if isinstance(e, Scored) and e.accepted is None)
 
     def _costs(self) -> Iterator[float | None]:
+        alone = self.status == "judged"
         for event in self.events:
-            if isinstance(event, (Answered, Scored)):
+            if isinstance(event, Answered) or (isinstance(event, Scored) and (alone or event.accepted is not None)):
                 yield event.cost_usd
             elif isinstance(event, Unanswered):
                 # A refused connection costs nothing; a broken stream costs what it generated, known or not.
@@ -182,3 +187,12 @@ class Run:
             return "answered"
         judged = not self.attempts and any(isinstance(e, Scored) for e in self.events)
         return "judged" if judged else "unanswered"
+
+
+def _total(costs: Iterable[float | None]) -> float | None:
+    total = 0.0
+    for cost in costs:
+        if cost is None:
+            return None
+        total += cost
+    return total

@@ -6,17 +6,10 @@ here knows how; whoever builds the flow hands in an `Ask`. How far a judge can b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from routelab.judging.ask import Ask, Heard, Planned, Question
 from routelab.judging.hearing import Hearing, Seat
 from routelab.judging.kinds import Confidence, Consistency, Pairwise, Rubric
-
-KINDS: Mapping[str, type] = MappingProxyType(
-    {"judge": Rubric, "pairwise": Pairwise, "consistency": Consistency, "confidence": Confidence}
-)
-"""What a gate's mapping may say for `scorer` when a model is to be asked."""
+from routelab.judging.measuring import KINDS, Judging, is_judge, judging_of
 
 __all__ = [
     "KINDS",
@@ -25,9 +18,12 @@ __all__ = [
     "Consistency",
     "Heard",
     "Hearing",
+    "Judging",
     "Pairwise",
     "Planned",
     "Question",
     "Rubric",
     "Seat",
+    "is_judge",
+    "judging_of",
 ]

@@ -19,6 +19,7 @@ from routelab.core.errors import BudgetExceeded, ConfigError, LogBusy, LogError
 from routelab.core.ports import Clock, Scorer
 from routelab.core.values import Model, Prompt, draw
 from routelab.engine import SystemClock, shared
+from routelab.judging import is_judge
 from routelab.lab.claim import BEAT_S, Claim, doubtful
 from routelab.lab.collection import Collection, difference, latest, settled
 from routelab.lab.datasets import Dataset
@@ -56,6 +57,11 @@ class Order:
             raise ConfigError(f"retry: unknown '{self.retry}'", hint=f"one of {', '.join(RETRIES)}")
         if self.name == "":
             raise ConfigError("name: is empty", hint="leave it out to use the data set's")
+        if is_judge(self.scorer):
+            raise ConfigError(
+                "scorer: a judge does not measure while answers are collected",
+                hint="collect first, then lab.judge(outcomes, gate) resumes by itself, and measured_by takes its verdicts as quality",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +131,7 @@ def collect(
         sitting.budget()
         # After the refusals, so that what was never begun stands in nobody's way.
         _describe(lab, dataset, collection, order.seed)
-        notes = _moved(now, collection)
+        notes = [*_moved(now, collection), *_unmeasured(dataset)]
         if doubts:
             notes.append(f"{doubts} calls were cut off by a kill; they count with their worst case, ${doubt_usd:.4g}")
 
@@ -206,6 +212,7 @@ class _Sitting:
                     seed=order.seed,
                     cache=False,
                     logprobs=order.logprobs,
+                    judges=False,
                 ),
             )
             for name in self.collection.models
@@ -341,6 +348,11 @@ def _forecast(
         missing=calls - errored,
     )
     return replace(said, waits_s=waits(roster, lab.log))
+
+
+def _unmeasured(dataset: Dataset) -> list[str]:
+    n = sum(is_judge(p.scorer) for p in dataset.prompts)
+    return [f"{n:,} prompts are for a judge to score: lab.judge(outcomes, gate), then measured_by"] if n else []
 
 
 def _moved(now: Collection, collection: Collection) -> list[str]:

@@ -21,6 +21,7 @@ from typing import Any, get_args
 from routelab.core.errors import ConfigError, DataError, suggest
 from routelab.core.files import text_of
 from routelab.core.values import Message, Prompt, Role, digest, draw
+from routelab.judging import is_judge, judging_of
 from routelab.present import Table, bundle
 from routelab.scoring import scorer_of
 
@@ -239,7 +240,7 @@ def _prompt(row: object, place: str) -> Prompt:
             ) from None
     if scorer is not None:
         try:
-            scorer_of(scorer)
+            (judging_of if is_judge(scorer) else scorer_of)(scorer)
         except ConfigError as trouble:
             raise DataError(f"{place}: {trouble.message}", hint=trouble.hint) from None
     wrong = row.get("wrong", ())

@@ -122,9 +122,13 @@ class Spent(Protocol):
 
 def spent(at: Spent) -> str:
     """Return what was spent; a lower bound says so."""
-    if at.unpriced == 0:
-        return usd(at.spent_usd)
-    return f"at least {usd(at.spent_usd)} ({at.unpriced:,} without a price)"
+    measuring = getattr(at, "measuring_usd", 0.0)
+    notes = [
+        *([f"{usd(measuring)} of it measuring"] if measuring else []),
+        *([f"{at.unpriced:,} without a price"] if at.unpriced else []),
+    ]
+    said = f"{'at least ' if at.unpriced else ''}{usd(at.spent_usd)}"
+    return said + (f" ({', '.join(notes)})" if notes else "")
 
 
 def errors(at: Spent) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from routelab.answer import Answer
 from routelab.config import RouteConfig
+from routelab.core.events import Scored
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt
 from routelab.lab.compare import Comparison, Entry, Terms, assess, defaults
@@ -54,6 +55,7 @@ def judged(
         if unfinished and not (looks is not None and looks.decided)
         else []
     )
+    notes += _measuring([a for rows in answers.values() for a in rows])
     if looks is not None:
         notes.append(_said(looks, len(prompts), unfinished, [a for rows in answers.values() for a in rows]))
     terms = Terms(
@@ -99,6 +101,22 @@ def _said(looks: Looks, n: int, left: int, answers: Sequence[Answer]) -> str:
     known = [c for c in costs if c is not None]
     saved = f"about {usd(sum(known) / n * left)}" if known and len(known) == len(costs) else "an unknown amount"
     return f"{times}: decided after {n:,} of {n + left:,} prompts, {saved} not spent"
+
+
+def _measuring(answers: Sequence[Answer]) -> list[str]:
+    """Return whose judgement the quality is and what that cost, where judges measured: it is in no arm's figures."""
+    given = [e for a in answers for e in a.run.events if isinstance(e, Scored) and e.accepted is None and e.judge]
+    if not given:
+        return []
+    costs = [e.cost_usd for e in given]
+    known = [c for c in costs if c is not None]
+    least = "" if len(known) == len(costs) else "at least "
+    judges = ", ".join(dict.fromkeys(e.judge for e in given))
+    failed = sum(e.quality is None for e in given)
+    return [
+        f"quality is what {judges} says of {len(given):,} answers, uncorrected; measuring cost {least}{usd(sum(known))}, which is in "
+        "no arm's cost" + (f"; {failed:,} answers got no verdict" if failed else "")
+    ]
 
 
 def _errors(answers: Sequence[Answer]) -> dict[int, str]:

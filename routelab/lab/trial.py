@@ -19,23 +19,28 @@ from routelab.router import Router
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a trial is: runs done of all, USD spent (a lower bound when some are unpriced), errors, runs without a price."""
+    """How far a trial is: runs done of all, USD spent (a lower bound when some are unpriced), errors, runs without a price.
+
+    `measuring_usd` is the part of `spent_usd` that judges cost who measured the answers.
+    """
 
     done: int
     total: int
     spent_usd: float
     errors: int
     unpriced: int = 0
+    measuring_usd: float = 0.0
 
     def plus(self, answer: Answer) -> Progress:
         """Return the progress after one more answer."""
-        cost = answer.cost_usd
+        cost, measuring = answer.cost_usd, answer.measuring_usd
         return Progress(
             done=self.done + 1,
             total=self.total,
-            spent_usd=self.spent_usd + (cost or 0.0),
+            spent_usd=self.spent_usd + (cost or 0.0) + (measuring or 0.0),
             errors=self.errors + (answer.error is not None),
-            unpriced=self.unpriced + (cost is None),
+            unpriced=self.unpriced + (cost is None or measuring is None),
+            measuring_usd=self.measuring_usd + (measuring or 0.0),
         )
 
 
@@ -85,8 +90,8 @@ class Trial:
                 if self.stopped is not None or (enough is not None and enough(self)):
                     return
                 answer = await self.routers[arm].play(self.prompts[i])
-                if isinstance(answer.error, BudgetExceeded):
-                    self.stopped = answer.error
+                if (stopped := answer.stopped) is not None:
+                    self.stopped = stopped
                     return
                 self.answers[arm][i] = answer
                 self.progress = self.progress.plus(answer)

@@ -39,7 +39,7 @@ FLAGS = (
         long="--score",
         value="NAME",
         read=flags.anything,
-        help="a scorer (exact, number, contains, f1, ...) or a function f(answer, prompt)",
+        help="a scorer (exact, number, contains, f1, ...), a function f(answer, prompt), or judge:MODEL",
     ),
     Flag(long="--dry-run", help="show the decision, tokens and worst-case cost; ask nobody"),
     Flag(long="--budget", value="USD", read=flags.amount, help="stop before this cell can spend more"),

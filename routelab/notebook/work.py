@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from routelab.config import RouteConfig
     from routelab.core.ports import Scorer
     from routelab.core.values import Prompt
+    from routelab.judging import Judging
     from routelab.lab.compare import Comparison
     from routelab.lab.datasets import Dataset
     from routelab.lab.trial import Trial
@@ -99,7 +100,7 @@ def prepare(bench: Bench, ask: Ask) -> Work:
     """Return the work that a cell asks for; everything that can be wrong with it is raised here, before anything is spent."""
     configs = arms_of(bench, ask)
     dataset = prompts_of(bench, ask)
-    scorer: Scorer | None = None
+    scorer: Scorer | Judging | None = None
     if ask.score is not None:
         dataset, scorer = _scorer(bench, ask, dataset)
     from routelab.lab.trial import Trial
@@ -166,13 +167,16 @@ def prompts_of(bench: Bench, ask: Ask) -> Dataset:
     return prompts.many(ask.text, rows, name, bench, template=not ask.no_template)
 
 
-def _scorer(bench: Bench, ask: Ask, dataset: Dataset) -> tuple[Dataset, Scorer | None]:
-    """Return the prompts and the scorer that `--score` names: a kind, a function of the notebook, or a scorer's mapping."""
+def _scorer(bench: Bench, ask: Ask, dataset: Dataset) -> tuple[Dataset, Scorer | Judging | None]:
+    """Return the prompts and the scorer that `--score` names: a kind, a function of the notebook, a scorer's mapping, or a judge."""
+    from routelab.judging import is_judge, judging_of
     from routelab.scoring import KINDS, Function, scorer_of
 
     given = ask.score
     if isinstance(given, str):
         held = bench.names.get(given)
+        if held is None and given.partition(":")[0] == "judge":
+            return dataset, _judge(bench, given)
         if given in KINDS:
             return prompts.scored(dataset, given), None
         if not callable(held) and not isinstance(held, Mapping):
@@ -182,9 +186,11 @@ def _scorer(bench: Bench, ask: Ask, dataset: Dataset) -> tuple[Dataset, Scorer |
             near = suggest(given, [*functions, *KINDS])
             raise ConfigError(
                 f"--score: there is no scorer '{given}'{'' if near is None else '; ' + near}",
-                hint=f"a function f(answer, prompt) of this notebook, or one of {', '.join(KINDS)}",
+                hint=f"a function f(answer, prompt) of this notebook, judge:MODEL, or one of {', '.join(KINDS)}",
             )
         given = held
+    if is_judge(given):
+        return dataset, judging_of(given) if isinstance(given, Mapping) else given
     if isinstance(given, Mapping):
         scorer_of(given)
         return dataclasses.replace(dataset, prompts=tuple(dataclasses.replace(p, scorer=given) for p in dataset)), None
@@ -193,6 +199,20 @@ def _scorer(bench: Bench, ask: Ask, dataset: Dataset) -> tuple[Dataset, Scorer |
     # The prompts' own scorers step back: the log names a score after them.
     bare = dataclasses.replace(dataset, prompts=tuple(dataclasses.replace(p, scorer=None) for p in dataset))
     return bare, Function(_own(given))
+
+
+def _judge(bench: Bench, given: str) -> Judging:
+    """Return the judge of ``judge:MODEL``: a score by a rubric, with the right answer at hand where a prompt brings one."""
+    from routelab.judging import Rubric
+
+    model = given.partition(":")[2]
+    if not model:
+        raise ConfigError(
+            "--score judge: which model judges?",
+            hint=f"--score judge:MODEL, a model of the fleet ({', '.join(bench.fleet.names)}); or $name of a judge's mapping",
+        )
+    bench.fleet.endpoint(model)
+    return Rubric(model=model, reference="given")
 
 
 class ScorerRaised(Exception):

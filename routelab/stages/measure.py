@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from routelab.core.events import Scored
-from routelab.core.ports import Scorer, World
+from routelab.core.events import Answered, Recalled, Scored
+from routelab.core.ports import Judge, Scorer, World
 from routelab.core.run import Run
 from routelab.core.values import Prompt
 
@@ -36,6 +37,48 @@ class Measure:
             model=model,
             reason=score.reason,
             latency_s=max(0.0, world.clock.monotonic() - began),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """Have the answer measured by the judge that `choose` gives for the prompt, under the name that `named` gives.
+
+    What the judge costs is the measurement's. It has `deadline_s` of its own, because a slow answer says nothing about
+    how long a judge may take; a judge that failed leaves the quality unknown.
+    """
+
+    choose: Callable[[Prompt], Judge]
+    named: Callable[[Prompt], str]
+    deadline_s: float
+
+    async def __call__(self, run: Run, world: World) -> Scored:
+        """Return the measurement; when the caller stops waiting, what was spent on it until then is witnessed as such."""
+        name = self.named(run.prompt)
+        source: Recalled | Answered | None = run.recalled if run.recalled is not None else run.answered
+        if run.text is None or source is None:
+            return Scored(scorer=name, quality=0.0, model="" if source is None else source.model, reason="no answer")
+        model = source.model
+
+        def spent(seen: Run) -> None:
+            last = seen.events[-1]
+            if world.witness is not None and isinstance(last, Scored):
+                world.witness(run.then(dataclasses.replace(last, scorer=name, accepted=None)))
+
+        # The answer that counts need not be the latest one, and a cached one is no event of this run.
+        said = Answered(model=model, served_model=model, provider="", text=run.text)
+        own = dataclasses.replace(world, emit=None, witness=spent, deadline=world.clock.monotonic() + self.deadline_s)
+        given = await self.choose(run.prompt)(run.then(said), own)
+        return Scored(
+            scorer=name,
+            quality=given.quality,
+            model=model,
+            reason=given.reason,
+            judge=given.judge,
+            tokens=given.tokens,
+            cost_usd=given.cost_usd,
+            latency_s=given.latency_s,
+            simulated=given.simulated,
         )
 
 

@@ -102,14 +102,17 @@ VIEWS: Mapping[str, str] = MappingProxyType(
             from calls group by all order by task, requested_model, simulated""",
         "spend_by_day": """
             with spent as (
-                select started_at, provider, requested_model, simulated, cost_usd from calls where not cached
+                select started_at, provider, requested_model, simulated, cost_usd, 'answering' as what
+                from calls where not cached
                 union all
                 -- What judges cost: each judgement counts as one call of the judge, whose provider no score names.
-                select started_at, null, judge, simulated, cost_usd from scores where judge <> ''
+                select started_at, null, judge, simulated, cost_usd,
+                       case when accepted is null then 'measuring' else 'judging' end
+                from scores where judge <> ''
             )
-            select cast(started_at as date) as day, provider, requested_model, simulated,
+            select cast(started_at as date) as day, provider, requested_model, simulated, what,
                    count(*) as calls, sum(cost_usd) as cost_usd, count(*) - count(cost_usd) as cost_unknown
-            from spent group by all order by day, provider, requested_model, simulated""",
+            from spent group by all order by day, provider, requested_model, simulated, what""",
         "cache_hits": """
             select c.run_id, c.experiment, c.arm, c.prompt_id, c.task, c.requested_model as model,
                    try(e.payload ->> '$.cache') as cache, try(e.payload ->> '$.key') as key,

@@ -25,6 +25,7 @@ UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType(
             f"create or replace view spend_by_day as {VIEWS['spend_by_day']}",
         ),
         2: (
+            f"create or replace view spend_by_day as {VIEWS['spend_by_day']}",
             "alter table calls add column mean_logprob double",
             "alter table calls add column min_logprob double",
         ),

@@ -108,9 +108,12 @@ def test_position_current_settled_and_the_answer_follow_from_the_history(run: Ru
 
 @given(run=histories)
 def test_what_was_not_known_is_never_free(run: Run) -> None:
-    parts = [e.cost_usd for e in run.events if isinstance(e, (Answered, Scored))]
+    gates = [e for e in run.events if isinstance(e, Scored) and (e.accepted is not None or run.status == "judged")]
+    parts = [e.cost_usd for e in (*gates, *(e for e in run.events if isinstance(e, Answered)))]
     parts += [e.cost_usd for e in run.events if isinstance(e, Unanswered) and (e.text or e.cost_usd is not None)]
-    assert run.cost_usd == (None if None in parts else sum(p for p in parts if p is not None))
+    assert run.cost_usd == (None if None in parts else pytest.approx(sum(p for p in parts if p is not None)))
+    measured = [e.cost_usd for e in run.events if isinstance(e, Scored) and e.accepted is None]
+    assert run.measuring_usd == (None if None in measured else sum(p for p in measured if p is not None))
 
 
 @given(run=histories)

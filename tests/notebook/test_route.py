@@ -199,6 +199,21 @@ def test_a_function_of_the_notebook_scores(cells: Cells) -> None:
     assert cells.run("%%route --score $short\nhi\n").quality == 1.0
 
 
+def test_a_judge_scores_and_what_it_costs_is_shown_apart_and_charged_to_no_arm(cells: Cells) -> None:
+    cells.names["data"] = ["a", "b"]
+    judge = Scripted('{"reason": "fine", "score": 5}')
+    cells.use(fleet({"cheap": Scripted("four"), "good": Scripted("a long answer"), "umpire": judge}))
+    found = cells.run("%%route cheap good -v data --score judge:umpire\n{{prompt}}\n")
+    assert list(found.frame["quality"]) == [1.0, 1.0]
+    assert found.baseline.walked.cost_usd.tolist() == pytest.approx([15e-6] * 2)
+    assert "$0.000120 ($0.0000600 of it measuring)" in " ".join(cells.lines)
+    assert any("measuring cost $0.0000600, which is in no arm's cost" in note for note in found.terms.notes)
+    cells.names["strict"] = {"kind": "judge", "model": "umpire", "rubric": "Be strict."}
+    one = cells.run("%%route cheap --score strict\nhi\n")
+    assert (one.quality, one.cost_usd, one.measuring_usd) == (1.0, pytest.approx(15e-6), pytest.approx(15e-6))
+    assert "Be strict." in " ".join(m.content for m in judge.requests[-1].messages)
+
+
 def test_tags_and_experiments_are_logged(cells: Cells) -> None:
     cells.names["data"] = ["a", "b"]
     cells.run("%%route cheap good -v data --tag who=me -o c\n{{prompt}}\n")
@@ -366,6 +381,8 @@ def test_one_arm_may_fail_beside_another(cells: Cells) -> None:
             ConfigError,
             "--score json: needs more than a right answer",
         ),
+        ("%%route --score judge\nhi\n", ConfigError, "--score judge: which model judges?"),
+        ("%%route --score judge:goood\nhi\n", ConfigError, "unknown model 'goood'; did you mean 'good'?"),
         ("%%route --score exat\nhi\n", ConfigError, "--score: there is no scorer 'exat'; did you mean 'exact'?"),
         ("%%route --score shrot\nhi\n", ConfigError, "--score: there is no scorer 'shrot'; did you mean 'short'?"),
         ("%%route -s $sytem\nhi\n", ConfigError, "$sytem is not defined; did you mean 'system'?"),
