@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from routelab.present import tokens, usd
 from routelab.present.live import Live, Terminal
 
 if TYPE_CHECKING:
     from routelab.lab.collect import Headway
+    from routelab.lab.hearings import Sat
 
 EVERY_S = 0.25
 
@@ -24,9 +25,10 @@ class Line(Protocol):
 
 
 class Told:
-    """Tells a collection's headway: `line` makes a new line of output, `name` is what is collected.
+    """Tells a collection's headway, or a judging's: `line` makes a new line of output, `name` is what is collected.
 
-    It is called with a `Headway` before the first call and after each one, on any thread; `end` leaves a line that stays.
+    It is called with a `Headway` (or a `Sat`) before the first call and after each one, on any thread; `end` leaves a line
+    that stays.
     """
 
     def __init__(
@@ -35,12 +37,18 @@ class Told:
         self._name, self._jobs, self._new, self._clock = name, jobs, line, clock
         self._line: Line | None = None
         self._began = self._shown = clock()
-        self._latest: Headway | None = None
+        self._latest: Headway | Sat | None = None
 
-    def __call__(self, at: Headway) -> None:
+    def __call__(self, at: Headway | Sat) -> None:
         """Say what it will cost the first time, and how far it is from then on, at most four times a second."""
         if self._latest is None:
-            self._new().put(expected(self._name, at, self._jobs), last=True)
+            judging = hasattr(at, "docket")
+            first = (
+                awaited(self._name, cast("Sat", at))
+                if judging
+                else expected(self._name, cast("Headway", at), self._jobs)
+            )
+            self._new().put(first, last=True)
             self._line, self._began = self._new(), self._clock()
         elif self._clock() - self._shown >= EVERY_S and self._line is not None:
             self._shown = self._clock()
@@ -82,13 +90,24 @@ def expected(name: str, at: Headway, jobs: int) -> str:
     return " · ".join(parts)
 
 
-def moving(at: Headway) -> str:
+def awaited(name: str, at: Sat) -> str:
+    """Return what judging is expected to take, as a line."""
+    docket = at.docket
+    parts = [
+        f"judge {name}: {f'{at.total:,} answers' if docket is None else docket.text}",
+        *([f"{usd(at.before_usd)} spent before"] if at.before_usd else []),
+    ]
+    return " · ".join(parts)
+
+
+def moving(at: Headway | Sat) -> str:
     """Return the line while it runs: done of all, spent, errors, time left."""
-    left = [] if at.left_s is None else [f"{span(at.left_s)} left"]
+    seconds: float | None = getattr(at, "left_s", None)
+    left = [] if seconds is None else [f"{span(seconds)} left"]
     return " · ".join([f"{at.done:,}/{at.total:,}", spent(at), *errors(at), *left])
 
 
-def still(at: Headway, elapsed_s: float, note: str = "") -> str:
+def still(at: Headway | Sat, elapsed_s: float, note: str = "") -> str:
     """Return the line that stays."""
     count = f"{at.done:,} answers" if at.done == at.total else f"{at.done:,} of {at.total:,} answers"
     return " · ".join([count, spent(at), *errors(at), span(elapsed_s), *([note] if note else [])])

@@ -23,9 +23,10 @@ from routelab.core.ports import Clock, Judge, World
 from routelab.core.run import Run
 from routelab.core.values import Judgement, Prompt, digest, draw
 from routelab.engine import SystemClock, shared
-from routelab.judging import KINDS, Ask, Heard, Pairwise, Planned, Question, Rubric, Seat
+from routelab.judging import KINDS, Ask, Consistency, Heard, Pairwise, Planned, Question, Rubric, Seat
 from routelab.lab.claim import BEAT_S, Cell, Claim, doubtful
 from routelab.lab.collect import RETRIES, Retry, claimed
+from routelab.lab.docket import Docket, docket
 from routelab.lab.journal import Journal, take_in
 from routelab.lab.judges import kin
 from routelab.lab.outcomes import Bools, Judgements, Outcomes
@@ -65,13 +66,23 @@ class Hours:
 
 @dataclass(frozen=True, kw_only=True)
 class Sat:
-    """How far judging is: verdicts done of those due, USD spent on them, those without a verdict, USD spent before."""
+    """How far judging is: verdicts done of those due, USD spent on them, those without a verdict, USD spent before.
+
+    `unpriced` counts the verdicts whose cost is not known; `docket` is what the verdicts due were expected to take.
+    """
 
     done: int
     total: int
     spent_usd: float
     failed: int
     before_usd: float
+    unpriced: int = 0
+    docket: Docket | None = field(default=None, repr=False)
+
+    @property
+    def errors(self) -> int:
+        """Those without a verdict."""
+        return self.failed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +114,7 @@ def judge(
     columns = [outcomes.column(m) for m in (hours.models or outcomes.models)]
     _reachable(lab, outcomes, kind, [outcomes.models[k] for k in columns])
     cells, unsaid = _cells(outcomes, columns)
-    experiment = f"judge-{hours.name or outcomes.dataset or 'outcomes'}-{key}-{hours.seed}"
+    experiment = _experiment(outcomes, key, hours)
     with claimed(lab, experiment, clock) as claim:
         take_in(lab.log)
         kept, runs, before = recorded(lab, experiment, key)
@@ -111,7 +122,14 @@ def judge(
         doubts, doubt_usd = doubtful(claim.asked(experiment), runs)
         sitting = _Sitting(lab, kind, gate, hours, claim, clock, heard)
         sitting.experiment, sitting.key, sitting.outcomes = experiment, key, outcomes
-        sitting.sat = Sat(done=0, total=len(due), spent_usd=0.0, failed=0, before_usd=before + doubt_usd)
+        sitting.sat = Sat(
+            done=0,
+            total=len(due),
+            spent_usd=0.0,
+            failed=0,
+            before_usd=before + doubt_usd,
+            docket=_docket(lab, outcomes, kind, due, kept=len(cells) - len(due)),
+        )
         sitting.budget()
         _describe(lab, outcomes, {key: {"scorer": gate.scorer, **gate.spec}}, experiment, hours.seed)
         notes = [*_notes(key, unsaid, doubts, doubt_usd), *_kin(kind, [outcomes.models[k] for k in columns])]
@@ -121,6 +139,18 @@ def judge(
             return assembled(outcomes, key, kind, {c: found[_mark(c)] for c in cells if _mark(c) in found}, notes)
 
         return _held(sitting, due, judged)
+
+
+def estimate(lab: Lab, outcomes: Outcomes, gate: Gate, hours: Hours) -> Docket:
+    """Return what `judge` with the same arguments would ask and spend; nothing is asked and nothing is written."""
+    kind = kind_of(gate)
+    columns = [outcomes.column(m) for m in (hours.models or outcomes.models)]
+    _reachable(lab, outcomes, kind, [outcomes.models[k] for k in columns])
+    cells, _ = _cells(outcomes, columns)
+    key = key_of(gate, kind)
+    kept, *_ = recorded(lab, _experiment(outcomes, key, hours), key)
+    due = [cell for cell in cells if _wanted(kept.get(_mark(cell)), hours.retry)]
+    return _docket(lab, outcomes, kind, due, kept=len(cells) - len(due))
 
 
 def parts(spec: Mapping[str, Any] | Gate) -> tuple[Gate, ...]:
@@ -230,6 +260,8 @@ class _Sitting:
             self._heard(self.sat)
         if limit is None:
             return
+        if self.sat.docket is not None:
+            self.sat.docket.within(limit)
         self._purse = Budget(limit)
         if before > 0 and self.sat.total:
             ticket = self._purse.reserve(before, what="what was spent before")
@@ -274,7 +306,7 @@ class _Sitting:
         for item in waiting:
             if self.stopped is not None:
                 return
-            planned: tuple[Planned, ...] = self.kind.calls(item.model)
+            planned = _planned(self.kind, self.outcomes, item.model)
             usd = worst_usd(call, planned, item.prompt.messages, item.text)
             self._claim.ask(self.experiment, (item.prompt.id, item.model), usd)
             run = Run(
@@ -317,6 +349,7 @@ class _Sitting:
                 done=self.sat.done + 1,
                 spent_usd=self.sat.spent_usd + (given.cost_usd or 0.0),
                 failed=self.sat.failed + (given.quality is None),
+                unpriced=self.sat.unpriced + (given.cost_usd is None),
             )
             if self._heard is not None:
                 self._heard(self.sat)
@@ -403,6 +436,31 @@ def _reachable(lab: Lab, outcomes: Outcomes, kind: Any, models: Sequence[str]) -
             recorded_rival = isinstance(kind, Pairwise) and planned.model == kind.against in outcomes.models
             if not recorded_rival:
                 lab.fleet.endpoint(planned.model)
+
+
+def _experiment(outcomes: Outcomes, key: str, hours: Hours) -> str:
+    return f"judge-{hours.name or outcomes.dataset or 'outcomes'}-{key}-{hours.seed}"
+
+
+def _docket(lab: Lab, outcomes: Outcomes, kind: Any, due: Sequence[Item], *, kept: int) -> Docket:
+    call = Call(endpoints=lab.fleet.endpoints, counter=lab.fleet.counter)
+    return docket(
+        ((item.prompt, item.model, item.text) for item in due),
+        lambda author: _planned(kind, outcomes, author),
+        kept=kept,
+        models={name: endpoint.model for name, endpoint in lab.fleet.endpoints.items()},
+        counter=lab.fleet.counter,
+        log=lab.log,
+        worst=lambda planned, prompt, text: worst_usd(call, planned, prompt.messages, text),
+    )
+
+
+def _planned(kind: Any, outcomes: Outcomes, author: str) -> tuple[Planned, ...]:
+    """Return the calls that judging an answer of the author makes; a recorded answer is read, and nobody asked for it."""
+    calls: tuple[Planned, ...] = kind.calls(author)
+    if isinstance(kind, Consistency):
+        return calls
+    return tuple(c for c in calls if c.verdict or c.model not in outcomes.models)
 
 
 def _rival(outcomes: Outcomes, kind: Any) -> int | None:

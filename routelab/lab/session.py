@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from routelab.lab.collect import Headway, Retry
     from routelab.lab.compare import Comparison
     from routelab.lab.desk import Desk
+    from routelab.lab.docket import Docket
     from routelab.lab.experiment import Experiment
     from routelab.lab.forecast import Forecast
     from routelab.lab.hearings import Sat
@@ -322,14 +323,50 @@ class Lab:
         all). Verdicts go to `outcomes.gates[key]` with what a live gate would have cost and taken, so cascades with this gate replay.
         The log keeps them by prompt and answer: what it holds is not asked again, after a kill neither. `budget_usd` bounds what
         judging costs over all its runs under `name`. Raises BudgetExceeded and KeyboardInterrupt with `.partial`, DataError
-        where no texts were recorded, ConfigError for a judge that the fleet does not have.
+        where no texts were recorded, ConfigError for a judge that the fleet does not have. `heard` takes a `Sat` before the first call,
+        with the estimate (`.docket`: calls, USD or "unpriced"), and after each verdict, on the engine's thread; without it, a notebook or
+        a terminal shows the estimate and a line that moves.
         """
+        from routelab.lab.headway import watched
         from routelab.lab.hearings import Hours, judge, parts
 
         hours = Hours(models=tuple(models), budget_usd=budget_usd, jobs=jobs, seed=seed, name=name, retry=retry)
         for part in parts(gate):
-            outcomes = judge(self, outcomes, part, hours, heard=heard)
+            told = watched(name or outcomes.dataset or "outcomes", jobs) if heard is None else None
+            note = "stopped; judge again to go on"
+            try:
+                outcomes = judge(self, outcomes, part, hours, heard=heard or told)
+                note = ""
+            except BudgetExceeded:
+                note = "budget spent"
+                raise
+            finally:
+                if told is not None:
+                    told.end(note)
         return outcomes
+
+    def judge_estimate(
+        self,
+        outcomes: Outcomes,
+        gate: Mapping[str, Any] | Gate,
+        models: Sequence[str] = (),
+        *,
+        seed: int = 0,
+        name: str | None = None,
+        retry: Retry = "both",
+    ) -> Docket:
+        """Return what `judge` with the same arguments would ask and spend; nothing is asked.
+
+        Of several gates in one (``{"all": [...]}``) each that asks somebody has an estimate of its own: ConfigError.
+        """
+        from routelab.lab.hearings import Hours, estimate, parts
+
+        asking = parts(gate)
+        if len(asking) > 1:
+            raise ConfigError(
+                "judge: several gates ask somebody", hint="lab.judge_estimate(outcomes, part) for each of them"
+            )
+        return estimate(self, outcomes, asking[0], Hours(models=tuple(models), seed=seed, name=name, retry=retry))
 
     def adapt(
         self,

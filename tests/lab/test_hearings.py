@@ -18,6 +18,7 @@ from routelab.lab.hearings import Sat
 from routelab.lab.judges import Judged, judge_report, judged_in_log
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.session import Lab
+from routelab.testing import Scripted, fleet
 
 MODELS = ("qwen-local", "mistral-small")
 GATE = {"scorer": "judge", "model": "gemini-flash", "at_least": 0.75}
@@ -234,3 +235,49 @@ def test_an_interrupt_hands_over_what_was_judged(lab: Lab, outcomes: Outcomes, m
         lab.judge(outcomes, GATE)
     partial: Outcomes = caught.value.partial  # type: ignore[attr-defined]
     assert not np.isnan(partial.gates[key(partial)].score).any()
+
+
+def test_what_judging_will_take_is_said_before_anybody_is_asked(lab: Lab, outcomes: Outcomes) -> None:
+    before = lab.log.query("select count(*) from runs")
+    said = lab.judge_estimate(outcomes, GATE)
+    assert lab.log.query("select count(*) from runs") == before
+    assert [(s.model, s.calls) for s in said.sittings] == [("gemini-flash", 48)]
+    assert said.usd is not None
+    assert said.worst_usd is not None
+    assert said.text.startswith("simulated: 48 answers to judge · 48 of gemini-flash calls · ≈ $")
+    told: list[Sat] = []
+    judged = lab.judge(outcomes, GATE, heard=told.append)
+    spent = float(judged.gates[key(judged)].cost_usd.sum())
+    assert 0.3 * spent < said.usd < 3 * spent
+    assert spent < said.worst_usd
+    assert told[0].docket is not None
+    assert told[0].docket.usd == said.usd
+    assert lab.judge_estimate(outcomes, GATE, retry="missing").text == "all 48 verdicts are in the log"
+
+
+def test_an_estimate_counts_every_call_of_a_verdict_and_reads_recorded_answers_for_free(
+    lab: Lab, outcomes: Outcomes
+) -> None:
+    pairwise = lab.judge_estimate(outcomes, {"scorer": "pairwise", "model": "gemini-flash", "against": "mistral-small"})
+    assert [(s.model, s.calls) for s in pairwise.sittings] == [("gemini-flash", 48)]
+    again = lab.judge_estimate(outcomes, {"scorer": "consistency", "samples": 3}, ["qwen-local"])
+    assert [(s.model, s.calls) for s in again.sittings] == [("qwen-local", 48)]
+
+
+def test_a_judge_without_a_price_is_unpriced_and_no_budget_can_hold_it(outcomes: Outcomes) -> None:
+    judge = Scripted('{"score": 5, "reason": ""}')
+    with Lab(fleet=fleet({"gemini-flash": judge}, usd_per_mtok=None)) as lab:
+        said = lab.judge_estimate(outcomes, GATE)
+        assert (said.usd, said.unpriced) == (None, ("gemini-flash",))
+        assert "unpriced: gemini-flash" in said.text
+        with pytest.raises(BudgetExceeded, match="gemini-flash: no known price, so a budget of"):
+            lab.judge(outcomes, GATE, budget_usd=1.0)
+        assert judge.requests == []
+
+
+def test_a_rival_that_only_the_outcomes_have_can_be_compared_with(outcomes: Outcomes) -> None:
+    judge = Scripted('{"winner": "A", "reason": ""}')
+    gate = {"scorer": "pairwise", "model": "umpire", "against": "mistral-small"}
+    with Lab(fleet=fleet({"umpire": judge})) as lab:
+        judged = lab.judge(outcomes, gate)
+    assert (judged.gates[key(judged)].score[:, 0] <= 1).all()
