@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from routelab.lab.controls import Controls
     from routelab.lab.evaluation import By, Evaluation
     from routelab.lab.offpolicy import OffPolicy
+    from routelab.panels import Panel
     from routelab.present import Table
     from routelab.store import Log
 
@@ -242,12 +243,11 @@ class Comparison:
         others = [a for a in self.arms if a.name != self.baseline.name] or [self.baseline]
         return table(self, self[arm] if arm is not None else self.winner() or others[0])
 
-    def view(self) -> None:
-        """Refuse: the panel comes with a later version; UnavailableError says what there is instead."""
-        raise UnavailableError(
-            "cmp.view(): panels are not in this version of routelab yet",
-            hint="leave the comparison as a cell's last line, draw cmp.chart('frontier'), or read cmp.frame",
-        )
+    def view(self) -> Panel:
+        """Return the panel of the comparison: every prompt with every arm's answer, to filter, search, open and rate."""
+        from routelab.panels.compareview import view
+
+        return view(self)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         from routelab.lab.grid import comparison_bundle

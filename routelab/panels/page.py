@@ -1,0 +1,132 @@
+"""A page of a comparison: places for rows that are made once and filled again and again, and the same page as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import ipywidgets
+
+from routelab.core.values import Prompt
+from routelab.lab.charts.look import Mark
+from routelab.panels.cells import ANSWERED, ASKED, asked, excerpt, facts, marked, words
+from routelab.panels.parts import button
+from routelab.panels.ratings import Ratings
+from routelab.panels.rows import Cell, Rows, Wish
+from routelab.present import Table, escape, safe
+from routelab.present.html import PLAIN, STYLE
+
+FRAME = ipywidgets.Layout(width="100%", overflow="auto")
+TABLE = ipywidgets.Layout(width="100%", min_width="min-content")
+LINE = ipywidgets.Layout(display="flex", flex_flow="row wrap", align_items="flex-start", width="100%")
+BODY = ipywidgets.Layout(flex="1 1 0%", width="auto", min_width="0", margin="0")
+DOOR = ipywidgets.Layout(width="5.2em", margin="3px 8px 3px 0", padding="0", flex="0 0 auto")
+GAP = ipywidgets.Layout(width="5.2em", margin="0 8px 0 0", flex="0 0 auto")
+# A class for each number of arms: a style attribute is dropped by some front ends, and this one is needed to read the page.
+_COLUMNS = "".join(
+    f".rl-row{n}{{grid-template-columns:minmax(10em,1.1fr) repeat({n},minmax(11em,1fr))}}" for n in range(1, 9)
+)
+LOOK = (
+    "<style>.rl.rl-row{display:grid;gap:0 16px;padding:4px 0;overflow:visible;overflow-wrap:anywhere}"
+    ".rl-gone{display:none!important}"
+    ".rl-line{border-top:1px solid var(--jp-border-color2,var(--vscode-panel-border,#8886))}"
+    ".rl.rl-row b{font-weight:600}.rl.rl-row mark{border-radius:2px;padding:0 1px}"
+    f"{_COLUMNS}</style>"
+)
+
+
+def cells(rows: Rows, here: Sequence[int], arms: Sequence[int]) -> list[list[Cell]]:
+    """Return the answers of some arms to some prompts."""
+    return [[rows.cell(i, k) for k in arms] for i in here]
+
+
+def line(prompt: Prompt, answers: Sequence[Cell], ratings: Ratings, *, needle: str = "", tell: bool = True) -> str:
+    """Return a row as HTML: the prompt's beginning, then of each answer its facts and its beginning."""
+    task = f"<div class=m>{escape(prompt.task, 80)}</div>" if prompt.task else ""
+    first = f"<div>{task}{marked(excerpt(asked(prompt), ASKED, needle), needle)}</div>"
+    body = "".join(
+        f"<div><div class=m>{escape(facts(cell, tell=tell, rating=ratings.of(cell.run_id)))}</div>"
+        f"{marked(excerpt(words(cell), ANSWERED, needle), needle)}</div>"
+        for cell in answers
+    )
+    return f'<div class="rl rl-row rl-row{len(answers)} {PLAIN}">{first}{body}</div>'
+
+
+def table(rows: Rows, here: Sequence[int], wish: Wish, ratings: Ratings, *, where: str, tell: bool = True) -> Table:
+    """Return the page as a table with shortened texts, for a saved notebook."""
+    lines = []
+    for i, answers in zip(here, cells(rows, here, wish.arms), strict=True):
+        task = f"[{rows.prompts[i].task}] " if rows.prompts[i].task else ""
+        said = [
+            f"{facts(cell, tell=tell, rating=ratings.of(cell.run_id))}\n{excerpt(words(cell), ANSWERED, wish.needle)}"
+            for cell in answers
+        ]
+        lines.append((f"{i + 1}", task[:80] + excerpt(asked(rows.prompts[i]), ASKED, wish.needle), *said))
+    return Table(
+        head=("#", "prompt", *(rows.arms[k].name for k in wish.arms)),
+        rows=lines,
+        numbers=frozenset((0,)),
+        caption=f"{safe(wish.words, 400)} · {where}",
+        notes=("✓ right, ✗ wrong or no answer, ◐ partly right, · not scored",),
+    )
+
+
+class Names:
+    """The head of the page: the arms' names, each with the colour that it has in the charts."""
+
+    def __init__(self) -> None:
+        self.body = ipywidgets.HTML(layout=BODY)
+        self.widget = ipywidgets.Box([ipywidgets.HTML(layout=GAP), self.body], layout=LINE)
+
+    def show(self, names: Sequence[str], marks: Mapping[str, Mark]) -> None:
+        """Show the names of the arms that the page has."""
+        heads = "".join(
+            f'<div><span style="color:{marks[name].colour}">■</span> <b>{escape(name, 120)}</b></div>' for name in names
+        )
+        key = "<div class=m>✓ right · ✗ wrong or no answer<br>◐ partly right · · not scored</div>"
+        self.body.value = f'{STYLE}{LOOK}<div class="rl rl-row rl-row{len(names)} {PLAIN}">{key}{heads}</div>'
+
+
+class Slot:
+    """A place for a row: the button that opens it, its answers, and below them what is opened."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.at: int | None = None
+        self.button = button("", "open the prompt: every arm's whole answer, why, what differs, and a rating")
+        self.button.layout = DOOR
+        self.body = ipywidgets.HTML(layout=BODY)
+        self.widget = ipywidgets.Box([self.button, self.body], layout=LINE)
+        self.widget.add_class("rl-line")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the row is open."""
+        return len(self.widget.children) > 2
+
+    def show(self, i: int, body: str) -> None:
+        """Put a prompt into the place."""
+        self.at = i
+        self._door()
+        if self.body.value != body:
+            self.body.value = body
+        self.widget.remove_class("rl-gone")
+
+    def clear(self) -> None:
+        """Leave the place empty."""
+        self.at = None
+        self.body.value = ""
+        self.widget.add_class("rl-gone")
+
+    def open(self, below: ipywidgets.Widget) -> None:
+        """Show something below the row."""
+        self.widget.children = (self.button, self.body, below)
+        self._door()
+
+    def close(self) -> None:
+        """Show the row alone."""
+        self.widget.children = (self.button, self.body)
+        self._door()
+
+    def _door(self) -> None:
+        if self.at is not None:
+            self.button.description = f"{'▾' if self.is_open else '▸'} {self.at + 1:,}"
