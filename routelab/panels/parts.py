@@ -47,6 +47,16 @@ def button(text: str, tip: str, *, icon: str = "", style: str = "") -> ipywidget
     )
 
 
+def beside(widget: ipywidgets.Widget) -> None:
+    """Let the widget's messages be handled where the front end sends them: in JupyterLab on a thread beside the running cell.
+
+    ipykernel 7.4 sends them back to the shell that last wrote to the widget, which is the main one, where a click waits for the
+    cell to end. Kernels that do not do so are left as they are, and so are front ends that know no such thread.
+    """
+    if hasattr(widget.comm, "_reply_subshell_for"):
+        widget.comm._reply_subshell_for = lambda data, default: default
+
+
 def dropdown(label: str, options: Sequence[Any], *, tip: str = "", width: str = "auto") -> ipywidgets.Dropdown:
     """Return a dropdown whose label is as wide as its words."""
     return ipywidgets.Dropdown(
@@ -132,6 +142,7 @@ class Running:
         self.stop = button("Stop", "stop it; what is finished is kept", icon="stop")
         self.stop.layout.display = "none"
         self.stop.on_click(lambda _: self.job.cancel() if self.job is not None else None)
+        beside(self.stop)
         self.widget = row(self._bar, self._text, self.stop)
 
     def follow(
