@@ -13,7 +13,7 @@ from routelab.present import escape, note, pre
 
 LONGEST = 20_000
 """Characters of a text that are shown when it is opened."""
-ASKED, ANSWERED = 180, 240
+ASKED, ANSWERED = 140, 240
 NOT_RECORDED = "(text not recorded)"
 EMPTY = "(empty answer)"
 

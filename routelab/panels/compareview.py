@@ -32,6 +32,8 @@ PAGE = 20
 COLUMNS = 4
 """Arms that are shown at first; WIDEST at most."""
 WIDEST = 8
+ARMS = 24
+"""Arms that can be chosen, as many as the summary lists."""
 TASKS = 200
 """Tasks that the menu lists; the largest first."""
 AT_ONCE_S = 0.2
@@ -61,7 +63,10 @@ class CompareView:
         self._marks = marks([item.name for item in everyone(comparison)])
         self._head = _head(comparison)
         self.chart = dropdown(
-            "chart", [(NO_CHART, ""), *((f"{name}: {kind.says}", name) for name, kind in KINDS.items())]
+            "chart",
+            [(NO_CHART, ""), *((f"{name}: {kind.says}", name) for name, kind in KINDS.items())],
+            tip="a chart of the comparison",
+            width="34em",
         )
         self.chart.observe(self.guard(lambda _: self._draw()), "value")
         top = [html(self._head, more="grid"), self.chart, self.picture.widget]
@@ -74,7 +79,8 @@ class CompareView:
             self.line.say(why)
             live = column(*top, self.line.widget, self.running.widget)
         else:
-            self.wish = self._first_wish(comparison)
+            self.wish = Wish(arms=_places(comparison, COLUMNS))
+            self._listed = _places(comparison, ARMS)
             self.order: Ints = np.arange(len(self.rows), dtype=np.intp)
             self.page = 0
             self.note = ""
@@ -87,11 +93,6 @@ class CompareView:
         self.panel = Panel(live, self._still, name="compare")
         if self.rows is not None:
             self._show()
-
-    def _first_wish(self, comparison: Comparison) -> Wish:
-        shown, _ = chosen(comparison, COLUMNS)
-        names = [item.arm.name for item in shown]
-        return Wish(arms=tuple(k for k, item in enumerate(everyone(comparison)) if item.arm.name in names))
 
     # The controls
 
@@ -121,17 +122,10 @@ class CompareView:
             continuous_update=False,
             layout={"width": "18em"},
         )
-        names = [(short(item.name), k) for k, item in enumerate(rows.arms)]
-        self.arms = ipywidgets.SelectMultiple(
-            options=names,
-            value=self.wish.arms,
-            rows=min(len(names), 4),
-            description="arms",
-            tooltip=f"which arms are shown, {WIDEST} at most: filters and search look at these",
-            style={"description_width": "initial"},
-            layout={"width": "auto", "max_width": "26em", "display": "" if len(names) > 2 else "none"},
-        )
-        for control in (self.keep, self.at_most, self.task, self.sort, self.needle, self.arms):
+        self.arms = {k: self._box(rows, k) for k in self._listed}
+        arms = row(*self.arms.values())
+        arms.layout.display = "" if len(rows.arms) > 2 else "none"
+        for control in (self.keep, self.at_most, self.task, self.sort, self.needle, *self.arms.values()):
             control.observe(self.guard(lambda _: self._wished()), "value")
         self.previous = button("", "the page before", icon="chevron-left")
         self.next = button("", "the next page", icon="chevron-right")
@@ -150,9 +144,20 @@ class CompareView:
         self.next.on_click(self.guard(lambda _: self.turn(self.page + 1)))
         self.number.observe(self.guard(lambda _: self._numbered()), "value")
         return [
-            row(self.keep, self.at_most, self.task, self.sort, self.needle, self.arms),
+            row(self.keep, self.at_most, self.task, self.sort, self.needle),
+            arms,
             row(self.previous, self.number, self.next, self.where, self.running.widget),
         ]
+
+    def _box(self, rows: Rows, k: int) -> ipywidgets.Checkbox:
+        name = rows.arms[k].name
+        return ipywidgets.Checkbox(
+            value=k in self.wish.arms,
+            description=short(name),
+            tooltip=f"show {short(name)}: filters and search look at the arms shown",
+            indent=False,
+            layout={"width": "auto"},
+        )
 
     def _table(self) -> ipywidgets.Widget:
         self.slots = [page.Slot(number) for number in range(min(PAGE, len(self.order)))]
@@ -170,8 +175,9 @@ class CompareView:
         if self._setting:
             return
         self.at_most.layout.display = "" if self.keep.value == "low score" else "none"
-        shown = tuple(self.arms.value)[:WIDEST] or self.wish.arms
-        self.line.say(f"{WIDEST} arms at most are shown" if len(self.arms.value) > WIDEST else "")
+        shown = tuple(k for k, box in self.arms.items() if box.value)
+        self.line.say("" if 0 < len(shown) <= WIDEST else f"one arm at least and {WIDEST} at most are shown")
+        shown = shown[:WIDEST] or self.wish.arms
         self.ask(
             Wish(
                 arms=shown,
@@ -214,10 +220,8 @@ class CompareView:
         def ended(job: Job) -> None:
             if turn != self._turn:
                 return
-            if job.error is not None:
-                self.line.fail(job.error)
             left = len(scan.order) - scan.at
-            self._take(wish, scan.kept, f"stopped: {left:,} prompts were not looked at" if left else "")
+            self._take(wish, scan.kept, f"{job.state}: {left:,} prompts were not looked at" if left else "")
 
         def progress() -> Progress:
             return Progress(done=scan.at, total=len(scan.order), spent_usd=0.0, errors=0)
@@ -299,23 +303,21 @@ class CompareView:
     def _later(self, name: str, work: Callable[[], T], done: Callable[[T], None]) -> None:
         """Do work on a thread of its own; what it returns, or its trouble, is shown when it is there."""
 
+        @self.guard
+        def over(task: asyncio.Task[T]) -> None:
+            trouble = task.exception()
+            if trouble is not None:
+                self.line.fail(trouble)
+            else:
+                done(task.result())
+
         async def play() -> T:
-            return await asyncio.to_thread(work)
+            task = asyncio.ensure_future(asyncio.to_thread(work))
+            await asyncio.wait([task])
+            over(task)
+            return task.result()
 
-        def ended() -> None:
-            if job.done:
-                tell(job)
-
-        def finish(job: Job) -> None:
-            if job.error is not None:
-                self.line.fail(job.error)
-            elif (found := job.finished()) is not None:
-                done(found)
-
-        tell = self.guard(finish)
-        job = Job(name, play)
-        self.jobs.append(job)
-        job.watch(ended)
+        self.jobs.append(Job(name, play))
 
     # What is seen
 
@@ -369,6 +371,12 @@ class CompareView:
 
     def _plain(self) -> str:
         return f"{_said(self.comparison)}\n\n{summary(self.comparison).text()}"
+
+
+def _places(comparison: Comparison, limit: int) -> tuple[int, ...]:
+    """Return the positions of the arms that are shown first where not all can be: winner, baseline, nominated, then the best."""
+    names = {item.arm.name for item in chosen(comparison, limit)[0]}
+    return tuple(k for k, item in enumerate(everyone(comparison)) if item.arm.name in names)
 
 
 def _said(comparison: Comparison) -> str:

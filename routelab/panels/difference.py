@@ -26,8 +26,8 @@ _WORD = re.compile(
 def difference(one: str, other: str) -> str:
     """Return HTML that leads from one text to the other: [−removed−] and [+added+].
 
-    >>> difference("a red car", "a blue car").partition("<div")[2][16:]
-    '>a<del>[− red−]</del><ins>[+ blue+]</ins> car</div>'
+    >>> difference("a red car", "a blue car").rpartition('rl-diff">')[2]
+    'a<del>[− red−]</del><ins>[+ blue+]</ins> car</div>'
     """
     before, after = _words(one), _words(other)
     left = [len(text.strip()) - sum(map(len, words)) for text, words in ((one, before), (other, after))]

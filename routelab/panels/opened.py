@@ -23,8 +23,16 @@ CARD = ipywidgets.Layout(flex="1 1 20em", min_width="0", max_width="100%")
 CARDS = ipywidgets.Layout(
     display="flex", flex_flow="row wrap", align_items="stretch", grid_gap="8px 18px", width="100%"
 )
-FRAME = ipywidgets.Layout(width="100%", padding="2px 0 14px 0")
-STYLE = "<style>.rl .rl-whole{max-height:26em;overflow-y:auto;overflow-wrap:anywhere}</style>"
+FRAME = ipywidgets.Layout(
+    width="100%",
+    padding="2px 0 4px 14px",
+    margin="0 0 14px 0",
+    border_left="3px solid var(--jp-border-color1, #8888)",
+)
+STYLE = (
+    "<style>.rl .rl-whole{max-height:30em;overflow-y:auto;overflow-wrap:anywhere;margin-bottom:6px}"
+    ".rl .rl-whole pre:first-child{padding-top:0;margin-top:0}</style>"
+)
 
 
 def reason(rows: Rows, i: int, k: int) -> str:
@@ -127,7 +135,7 @@ class Opened:
         item, cell = self.rows.arms[k], self.cells[k]
         colour = self._marks[item.name].colour
         swatch = f'<span style="color:{colour}">■</span>'
-        put(card.head, f"<div>{swatch} <b>{escape(item.name, 120)}</b></div>" + note(facts(cell)))
+        put(card.head, f"<div>{swatch} <b>{escape(item.name, 120)}</b></div>" + judged(cell, facts(cell)))
         self._answer(card, k, None)
         self._opinion(card, k, fresh=True)
 
@@ -146,9 +154,9 @@ class Opened:
     def _opinion(self, card: Card, k: int, *, fresh: bool) -> None:
         run = self.cells[k].run_id
         barred, rating = self.ratings.barred(run), self.ratings.of(run)
-        for thumb, sign, mine in ((card.up, "👍", UP), (card.down, "👎", DOWN)):
+        for thumb, mine in ((card.up, UP), (card.down, DOWN)):
             chosen = rating is not None and rating.value == mine
-            thumb.description = f"{sign} ✓" if chosen else sign
+            thumb.description = "✓" if chosen else ""
             thumb.button_style = "info" if chosen else ""
             thumb.disabled = barred is not None
         card.note.disabled = barred is not None
@@ -159,9 +167,10 @@ class Opened:
         put(card.said, note(barred or ("" if rating is None else f"{rating.mark} in the log")))
 
     def _card(self, place: int) -> Card:
-        up, down = button("👍", "a good answer: kept in the log"), button("👎", "a bad answer: kept in the log")
+        up = button("", "a good answer: kept in the log", icon="thumbs-up")
+        down = button("", "a bad answer: kept in the log", icon="thumbs-down")
         field = ipywidgets.Text(
-            placeholder="a note, kept with 👍 or 👎",
+            placeholder="a note, kept with the rating",
             continuous_update=False,
             tooltip="a note on this answer, kept in the log with its rating",
             layout=ipywidgets.Layout(flex="1 1 8em", min_width="6em", width="auto"),
@@ -198,7 +207,7 @@ class Opened:
         if rating is not None:
             self._rate(place, rating.value)
         elif self.cards[place].note.value:
-            put(self.cards[place].said, note("press 👍 or 👎: a note is kept with a rating"))
+            put(self.cards[place].said, note("not kept yet: a note is kept with a thumb up or down"))
 
     def _arms(self, label: str) -> ipywidgets.Dropdown:
         menu = ipywidgets.Dropdown(

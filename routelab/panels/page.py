@@ -30,6 +30,8 @@ LOOK = (
     ".rl-gone{display:none!important}"
     ".rl-line{border-top:1px solid var(--jp-border-color2,var(--vscode-panel-border,#8886))}"
     ".rl.rl-row b{font-weight:600}.rl.rl-row mark{border-radius:2px;padding:0 1px}"
+    ".rl .rl-score{font-weight:600;color:var(--jp-ui-font-color1,var(--vscode-editor-foreground,inherit))}"
+    ".rl .rl-bad{color:var(--jp-error-color1,#d55e00)}.rl .rl-good{color:var(--jp-success-color1,#009e73)}"
     f"{_COLUMNS}</style>"
 )
 
@@ -44,11 +46,19 @@ def line(prompt: Prompt, answers: Sequence[Cell], ratings: Ratings, *, needle: s
     task = f"<div class=m>{escape(prompt.task, 80)}</div>" if prompt.task else ""
     first = f"<div>{task}{marked(excerpt(asked(prompt), ASKED, needle), needle)}</div>"
     body = "".join(
-        f"<div><div class=m>{escape(facts(cell, tell=tell, rating=ratings.of(cell.run_id)))}</div>"
+        f"<div>{judged(cell, facts(cell, tell=tell, rating=ratings.of(cell.run_id)))}"
         f"{marked(excerpt(words(cell), ANSWERED, needle), needle)}</div>"
         for cell in answers
     )
     return f'<div class="rl rl-row rl-row{len(answers)} {PLAIN}">{first}{body}</div>'
+
+
+def judged(cell: Cell, said: str) -> str:
+    """Return the line of facts as HTML; the score stands out, by weight and by colour besides its sign."""
+    score, _, rest = said.partition(" · ")
+    bad = cell.error is not None or (cell.quality is not None and cell.quality < 1)
+    kind = "bad" if bad else "good" if cell.quality is not None else "m"
+    return f'<div class=m><span class="rl-score rl-{kind}">{escape(score)}</span> · {escape(rest)}</div>'
 
 
 def table(rows: Rows, here: Sequence[int], wish: Wish, ratings: Ratings, *, where: str, tell: bool = True) -> Table:

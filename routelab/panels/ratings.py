@@ -27,8 +27,8 @@ class Rating:
 
     @property
     def mark(self) -> str:
-        """The rating in a sign."""
-        return "👍" if self.value >= UP else "👎" if self.value < 0 else f"rated {self.value:g}"
+        """The rating in words; emoji are missing from many a machine that renders notebooks."""
+        return "rated good" if self.value >= UP else "rated bad" if self.value < 0 else f"rated {self.value:g}"
 
 
 class Ratings:
