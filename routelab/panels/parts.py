@@ -13,8 +13,9 @@ from routelab.lab.charts import Chart
 from routelab.lab.job import Job
 from routelab.present import Table, escape, framed, note
 
-WIDE = ipywidgets.Layout(width="100%")
-ROW = ipywidgets.Layout(display="flex", flex_flow="row wrap", align_items="center", grid_gap="6px 14px")
+# Plain values, of which every widget makes a Layout of its own: one that is shared is hidden for all when it is hidden for one.
+WIDE = {"width": "100%"}
+ROW = {"display": "flex", "flex_flow": "row wrap", "align_items": "center", "grid_gap": "6px 14px"}
 
 
 def html(body: str = "", *, more: str = "") -> ipywidgets.HTML:
