@@ -14,6 +14,7 @@ from routelab.lab.compare import Arm
 from routelab.lab.replay import planned
 from routelab.panels.cells import conversation, facts, whole, words
 from routelab.panels.difference import difference
+from routelab.panels.page import judged
 from routelab.panels.parts import ROW, Guard, button, column, html, put
 from routelab.panels.ratings import DOWN, UP, Ratings
 from routelab.panels.rows import Cell, Rows
