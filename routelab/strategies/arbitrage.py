@@ -80,9 +80,16 @@ class Arbitrage:
     def fit(self, outcomes: Outcomes, *, untold: bool = True) -> Arbitrage:
         """Return the strategy with what the outcomes teach; ConfigError when no quality was recorded.
 
-        With `untold` it also learns to predict prompts that come without a task, which takes as long again; else these
-        are predicted as if of a task that was never seen.
+        With `untold` it also learns to predict prompts that come without a task, which takes up to as long again; else
+        these are predicted as if of a task that was never seen.
         """
+        from threadpoolctl import threadpool_limits
+
+        # Many products of middling matrices: on a busy machine several threads wait for each other, up to six times as long.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return self._learned(outcomes, untold)
+
+    def _learned(self, outcomes: Outcomes, untold: bool) -> Arbitrage:
         quality = np.asarray(outcomes.quality, dtype=float)
         judged = (~np.isnan(quality)).any(axis=0)
         scored = (~np.isnan(quality)).any(axis=1)
@@ -94,7 +101,7 @@ class Arbitrage:
         lessons = {"own": self.predicting.fit(inputs, known)}
         if untold and any(task is not None for task in inputs.tasks):
             # Prompts of a live day seldom come with a task: they are predicted from their text alone.
-            lessons["text"] = self.predicting.fit(_untold(inputs), known)
+            lessons["text"] = self.predicting.fit(inputs.untold, known)
         lessons["expense"] = self._expense.fit(
             inputs, np.asarray(outcomes.cost_usd, dtype=float)[rows], np.asarray(outcomes.latency_s, dtype=float)[rows]
         )
@@ -219,7 +226,7 @@ class Arbitrage:
                 shared = Lesson.within(learned.arrays, learned.about, "own").arrays
                 lesson = Lesson.within(learned.arrays, learned.about, name)
                 lesson = dataclasses.replace(lesson, arrays={**shared, **lesson.arrays})
-                out[rows] = self.predicting.predict(lesson, part if name == "own" else _untold(part))
+                out[rows] = self.predicting.predict(lesson, part if name == "own" else part.untold)
         return out
 
     def _in_time(self, quality: Floats, waits: Floats, at: Ints) -> Floats:
@@ -254,16 +261,6 @@ def _short(quality: float) -> str:
 
 def _usd(cost: float) -> str:
     return np.format_float_positional(cost, precision=2, fractional=False, trim="-")
-
-
-def _untold(inputs: Inputs) -> Inputs:
-    """Return the inputs as if nobody had given a task."""
-    plain = Inputs(
-        prompts=tuple(p if p.task is None else dataclasses.replace(p, task=None) for p in inputs.prompts),
-        embedder=inputs.embedder,
-    )
-    plain.__dict__.update({k: v for k, v in inputs.__dict__.items() if k in ("vectors", "surface")})
-    return plain
 
 
 def _same(one: Any, other: Any) -> bool:

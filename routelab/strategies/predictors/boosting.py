@@ -44,7 +44,8 @@ class Boosting:
         from sklearn.tree import DecisionTreeRegressor
 
         tasks = Tasks.of(inputs, quality, use=self.task)
-        base = directions(inputs.vectors, self.components) if self.components else {}
+        count = self.components
+        base = inputs.once(("directions", count), lambda: directions(inputs.vectors, count)) if count else {}
         columns = _columns(base, tasks.names, inputs)
         residual = quality - tasks.left_out(inputs, quality)
         chance = np.random.default_rng(self.seed)

@@ -40,7 +40,8 @@ class Cluster:
         """Return the centres and the shrunk means in each cluster."""
         tasks = Tasks.of(inputs, quality, use=self.task)
         residual = quality - tasks.left_out(inputs, quality)
-        centres = kmeans(inputs.vectors, min(self.clusters, max(1, len(inputs) // 10)), self.seed)
+        count = min(self.clusters, max(1, len(inputs) // 10))
+        centres = inputs.once(("kmeans", count, self.seed), lambda: kmeans(inputs.vectors, count, self.seed))
         own = _closeness(inputs.vectors, centres).argmax(axis=1)
         table = grouped(own, len(centres), residual, np.zeros(quality.shape[1]), self.shrinkage)
         return Lesson(arrays={**tasks.arrays(), "centres": centres, "table": table}, about={"tasks": list(tasks.names)})

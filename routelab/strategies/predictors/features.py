@@ -6,19 +6,23 @@ task with options, one turn or many. Every feature depends on its prompt only.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt
+from routelab.strategies.rules import recognise
+
+_Made = TypeVar("_Made")
+_WHOLE = "whole"
 
 LOOKED_AT = 20_000
 """Characters of a text that are looked at: the cost of a decision has a bound."""
@@ -149,39 +153,80 @@ def _of_text(text: str) -> tuple[float, ...]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Inputs:
-    """The prompts that something is predicted for, and the embedder that their vectors come from."""
+    """The prompts that something is predicted for, and the embedder that their vectors come from.
+
+    What depends on the texts alone is made once, also for the same texts without their tasks (`untold`).
+    """
 
     prompts: tuple[Prompt, ...]
     embedder: str | Mapping[str, Any] = "minilm"
+    made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.prompts)
 
-    @cached_property
+    @property
     def vectors(self) -> Floats:
         """One unit vector a prompt, of its last user message, n × dimensions."""
-        from routelab.embedding import vectors
+        return self._each("vectors", self._vectors)
 
-        return vectors(self.embedder, [p.text for p in self.prompts]).astype(np.float64)
-
-    @cached_property
+    @property
     def surface(self) -> Floats:
         """The surface features, n × len(SURFACE)."""
-        return np.array([surface(p) for p in self.prompts], dtype=np.float64).reshape(len(self), len(SURFACE))
+        return self._each(
+            "surface", lambda: np.array([surface(p) for p in self.prompts]).reshape(len(self), len(SURFACE))
+        )
+
+    @property
+    def recognised(self) -> NDArray[np.object_]:
+        """The task that the patterns of `rules` find in each text, whatever was given, (n,)."""
+        return self._each("recognised", lambda: np.array([recognise(p.text)[0] for p in self.prompts], dtype=object))
 
     @property
     def tasks(self) -> tuple[str | None, ...]:
         """The tasks as given."""
         return tuple(p.task for p in self.prompts)
 
+    @property
+    def untold(self) -> Inputs:
+        """The inputs as if nobody had given a task."""
+        plain = tuple(p if p.task is None else dataclasses.replace(p, task=None) for p in self.prompts)
+        return self._like(plain, self.made)
+
     def take(self, rows: NDArray[Any]) -> Inputs:
-        """Return the inputs of some prompts, by mask or by position, with what was computed already."""
+        """Return the inputs of some prompts, by mask or by position; what is made for each prompt is made for all of these."""
         index = np.flatnonzero(rows) if rows.dtype == bool else rows
-        part = Inputs(prompts=tuple(self.prompts[int(i)] for i in index), embedder=self.embedder)
-        for name in ("vectors", "surface"):
-            if name in self.__dict__:
-                part.__dict__[name] = self.__dict__[name][index]
-        return part
+        return self._like([self.prompts[int(i)] for i in index], {_WHOLE: (self, index)})
+
+    def part(self, rows: NDArray[np.bool_]) -> Inputs:
+        """Return the inputs of some prompts as `take` does; what is made for them is kept with what was made for these."""
+        taken = self.once(("part", rows.tobytes()), lambda: self.take(rows))
+        return self._like([self.prompts[int(i)] for i in np.flatnonzero(rows)], taken.made)
+
+    def once(self, name: Hashable, make: Callable[[], _Made]) -> _Made:
+        """Return what `make` makes of the texts, and of nothing else but the name, made once."""
+        if name not in self.made:
+            self.made[name] = make()
+        made: _Made = self.made[name]
+        return made
+
+    def _each(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """Return an array with a row a prompt, of the texts alone."""
+        if _WHOLE not in self.made:
+            return self.once(name, make)
+        whole, index = self.made[_WHOLE]
+        return self.once(name, lambda: np.asarray(getattr(whole, name)[index]))
+
+    def _like(self, prompts: Sequence[Prompt], made: dict[Hashable, Any]) -> Inputs:
+        other = Inputs(prompts=tuple(prompts), embedder=self.embedder)
+        # Of prompts of other texts nothing is made yet: only these methods know that the texts are the same.
+        object.__setattr__(other, "made", made)
+        return other
+
+    def _vectors(self) -> Floats:
+        from routelab.embedding import vectors
+
+        return vectors(self.embedder, [p.text for p in self.prompts]).astype(np.float64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -68,11 +68,12 @@ def regress(columns: Floats, quality: Floats, l2: float, *, rank: int | None = N
     penalty = l2 * inverse @ inverse.T
     counts = 0.25 * np.maximum(known.sum(axis=0), 1.0)
     for _ in range(_STEPS):
-        slope = known * (sigmoid(whole @ weights + bias) - target)
+        sums = whole @ weights
+        slope = known * (sigmoid(sums + bias) - target)
         # Biases and weights in turn, each within its own bound.
         shift = slope.sum(axis=0) / counts
         bias = bias - shift
-        slope = known * (sigmoid(whole @ weights + bias) - target)
+        slope = known * (sigmoid(sums + bias) - target)
         new = weights - (whole.T @ slope + penalty @ weights)
         if rank is not None and rank < min(k, m):
             left, size, right = np.linalg.svd(new, full_matrices=False)

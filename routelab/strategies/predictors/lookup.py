@@ -10,10 +10,8 @@ import numpy as np
 
 from routelab.core.plan import Ints
 from routelab.core.ports import Floats
-from routelab.core.values import Prompt
 from routelab.strategies.predictors.features import Inputs
 from routelab.strategies.predictors.lesson import Lesson, at_least, grouped, overall
-from routelab.strategies.rules import recognise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +30,7 @@ class Lookup:
 
     def fit(self, inputs: Inputs, quality: Floats) -> Lesson:
         """Return the table: one row a task."""
-        found = [self.task(p) for p in inputs.prompts]
+        found = self._found(inputs)
         known = sorted({t for t in found if t is not None})
         general = overall(quality)
         table = grouped(_places(found, known), len(known), quality, general, self.shrinkage)
@@ -40,15 +38,16 @@ class Lookup:
 
     def predict(self, lesson: Lesson, inputs: Inputs) -> Floats:
         """Return the row of each prompt's task, or the general standing."""
-        place = _places([self.task(p) for p in inputs.prompts], lesson.about["tasks"])
+        place = _places(self._found(inputs), lesson.about["tasks"])
         rows = np.concatenate([lesson.arrays["table"], lesson.arrays["general"][None, :]])
         return np.asarray(rows[place])
 
-    def task(self, prompt: Prompt) -> str | None:
-        """Return the task under which a prompt is looked up."""
-        if prompt.task is not None or self.tasks == "given":
-            return prompt.task
-        return recognise(prompt.text)[0]
+    def _found(self, inputs: Inputs) -> Sequence[str | None]:
+        """Return the task under which each prompt is looked up."""
+        given = inputs.tasks
+        if self.tasks == "given" or None not in given:
+            return given
+        return [found if task is None else task for task, found in zip(given, inputs.recognised, strict=True)]
 
 
 def _places(tasks: Sequence[str | None], known: Sequence[str]) -> Ints:

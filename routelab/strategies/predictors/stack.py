@@ -84,7 +84,7 @@ class Stack:
             seen = (~np.isnan(quality[rest])).any(axis=0) if rest.any() else np.zeros(quality.shape[1], dtype=bool)
             if not seen.any():
                 continue
-            learn, ask, known = inputs.take(rest), inputs.take(held), quality[rest][:, seen]
+            learn, ask, known = inputs.part(rest), inputs.part(held), quality[rest][:, seen]
             general = overall(known)
             cells = np.ix_(held, seen)
             missed[cells] = quality[cells] - general

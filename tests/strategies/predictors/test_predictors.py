@@ -349,11 +349,44 @@ def test_a_feature_that_never_varied_says_nothing() -> None:
     assert np.isfinite(design(strange)).all()
 
 
+def test_what_depends_on_the_texts_alone_is_made_once_with_and_without_tasks() -> None:
+    inputs, _ = school()
+    rows = np.arange(len(inputs)) % 3 == 0
+    counted: list[str] = []
+
+    def make() -> int:
+        counted.append("made")
+        return 7
+
+    found = [x.once("x", make) for x in (inputs, inputs.untold, inputs.untold.untold)]
+    parts = [x.once("x", make) for x in (inputs.part(rows), inputs.untold.part(rows))]
+    assert (found, parts, len(counted)) == ([7] * 3, [7] * 2, 2)
+    assert inputs.untold.vectors is inputs.vectors
+    assert inputs.untold.part(rows).vectors is inputs.part(rows).vectors
+    assert [p.task for p in inputs.untold.part(rows).prompts] == [None] * int(rows.sum())
+    assert inputs.part(rows).prompts == inputs.take(rows).prompts
+    assert dataclasses.replace(inputs, prompts=inputs.prompts[:1]).made == {}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_lesson_without_tasks_is_the_same_alone_and_after_one_with_tasks(name: str) -> None:
+    inputs, quality = school()
+    predictor = predictor_of(SPECS[name])
+    plain = tuple(dataclasses.replace(p, task=None) for p in inputs.prompts)
+    alone = predictor.fit(Inputs(prompts=plain, embedder=SPEC), quality)
+    predictor.fit(inputs, quality)
+    shared = predictor.fit(inputs.untold, quality)
+    assert shared.about == alone.about
+    assert shared.arrays.keys() == alone.arrays.keys()
+    assert all(np.array_equal(v, alone.arrays[k], equal_nan=True) for k, v in shared.arrays.items())
+
+
 def test_inputs_taken_in_part_keep_what_was_computed() -> None:
     inputs, _ = school()
-    whole = inputs.vectors
     part = inputs.take(np.array([3, 1]))
-    assert np.array_equal(part.__dict__["vectors"], whole[[3, 1]])
+    assert np.array_equal(part.vectors, inputs.vectors[[3, 1]])
+    assert np.array_equal(part.surface, inputs.surface[[3, 1]])
+    whole = inputs.vectors
     assert np.array_equal(whole, Lexical(dimensions=64)([p.text for p in inputs.prompts]).astype(float))
     assert [p.id for p in inputs.take(np.arange(len(inputs)) < 2).prompts] == [p.id for p in inputs.prompts[:2]]
     assert dataclasses.replace(inputs, prompts=()).vectors.shape == (0, 64)
