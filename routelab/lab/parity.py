@@ -18,10 +18,10 @@ from routelab.core.values import Prompt
 from routelab.fleet import Fleet
 from routelab.lab.targets import Exported, endpoints_of
 from routelab.lab.targets.agreement import Check, Disagreement, Parity
-from routelab.lab.targets.entries import entries_of
 from routelab.lab.targets.ours import rankings
 from routelab.lab.targets.proxy import proxied, uncovered
 from routelab.lab.targets.reading import candidates
+from routelab.lab.targets.vllmsr import read_entries
 from routelab.stages import Endpoint
 
 PYTHON_ENV: Mapping[str, str] = {"litellm": "ROUTELAB_LITELLM_PYTHON", "vllm-sr": "ROUTELAB_VLLMSR_PYTHON"}
@@ -117,7 +117,7 @@ def _validated(
     refused = () if code == 0 else (Disagreement(prompt_id=path.name, ours="valid", theirs=said[:600]),)
     valid = Check(name="vllm-sr config validate", n=1, agreed=1 - len(refused), disagreements=refused)
     values = strict.read(path).values
-    prompts = [*prompts, *uncovered(entries_of(config, endpoints), prompts)]
+    prompts = [*prompts, *uncovered(read_entries(config, endpoints), prompts)]
     pairs = zip(prompts, rankings(config, endpoints, prompts), strict=True)
     different = tuple(
         Disagreement(prompt_id=prompt.id, ours=" > ".join(mine), theirs=" > ".join(theirs))

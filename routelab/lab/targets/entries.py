@@ -16,7 +16,7 @@ from routelab.core.plan import NOBODY
 from routelab.core.ports import Strategy
 from routelab.core.values import Message, Model, Prompt, Roster
 from routelab.stages import Endpoint
-from routelab.strategies import Bandit, Fixed, Random, Rules, Split, kind_of
+from routelab.strategies import Bandit, Cascade, Fixed, Random, Rules, Semantic, Split, kind_of
 
 ENTRY = "route"
 
@@ -90,12 +90,8 @@ def entries_of(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Entrie
         if isinstance(strategy, Bandit):
             after = _after_drawn(config, endpoints, strategy)
         return Entries(default=Entry(name=ENTRY, shares=shares, after=after))
-    if hasattr(type(strategy), "accepts"):
-        raise ConfigError(
-            f"strategy {kind_of(strategy)}: looks at an answer before it decides whether to ask the next model, which no "
-            "gateway's file can say",
-            hint="to='routelab' keeps it as it is",
-        )
+    if hasattr(type(strategy), "accepts") or isinstance(strategy, Semantic):
+        raise _refusal(strategy)
     tasks = _tasks(strategy)
     if tasks is None:
         raise ConfigError(
@@ -125,6 +121,44 @@ def entries_of(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Entrie
         tasks=tuple(_entry(f"{ENTRY}/{task}", _order(config, endpoints, given, task), task) for task in tasks),
         recogniser=recogniser,
     )
+
+
+def ladder_of(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Entries:
+    """Return the one entry of a cascade: its models in order, without those that only fallbacks name.
+
+    For a target that has a gate of its own; the gate is not in the table.
+    """
+    route = route_of(config, endpoints)
+    plan = route.plan([_probe(None)], strict=True)
+    order = tuple(route.roster.names[m] for m in plan.order[0][: plan.ladder[0]])
+    return Entries(default=_entry(ENTRY, order, None))
+
+
+def _refusal(strategy: Strategy) -> ConfigError:
+    """Return why a strategy is not written though some of it could be: what the file would do is not what was measured."""
+    kind = kind_of(strategy)
+    if isinstance(strategy, Semantic):
+        return ConfigError(
+            f"strategy.embedder: a gateway's own embedding model sees other likenesses than {_embedder(strategy)}, so other routes "
+            "than those that were measured",
+            hint="to='routelab' keeps it as it is; or let callers say the route (rules with tasks: given), and export that",
+        )
+    if isinstance(strategy, Cascade):
+        return ConfigError(
+            f"strategy.gate: '{strategy.gate.get('scorer', 'all')}' looks at an answer before it decides whether to ask the next "
+            "model; without it the first model would answer every prompt, which is not what was measured",
+            hint="to='routelab' keeps it as it is; to='vllm-sr' has a gate on mean_logprob with one bar for all models",
+        )
+    return ConfigError(
+        f"strategy {kind}: compares an answer with others before it decides whether to ask the next model, which no gateway's "
+        "file can say",
+        hint="to='routelab' keeps it as it is",
+    )
+
+
+def _embedder(strategy: Semantic) -> str:
+    spec = strategy.embedder
+    return spec if isinstance(spec, str) else str(spec.get("model", spec.get("kind")))
 
 
 def _drawn(strategy: Strategy, models: Sequence[str]) -> dict[str, float] | None:

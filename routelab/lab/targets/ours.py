@@ -54,6 +54,11 @@ class Question:
 class _Stage:
     """Answers in the models' place, or fails as the question says; a prompt's tags carry which models fail how."""
 
+    @property
+    def logprobs(self) -> bool:
+        """Whether a gate may ask for log-probabilities: nobody is judged here, so nothing stands in the way."""
+        return True
+
     async def complete(self, request: Request, emit: Callable[[str], None]) -> Reply:
         """Return the model's name, or raise the trouble that the prompt's tags name."""
         kind = request.prompt.tags.get(f"fail:{request.model.name}")

@@ -8,6 +8,7 @@ they ask for, which decides the same whether the router reports the first rule t
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,16 +19,18 @@ from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError
 from routelab.core.values import digest
 from routelab.lab.targets.address import LOCAL_URL, Address, address_of
-from routelab.lab.targets.entries import Entries, Entry, entries_of
+from routelab.lab.targets.entries import Entries, Entry, entries_of, ladder_of
 from routelab.lab.targets.lossy import Exported, Lossy, everywhere, heading
 from routelab.stages import Endpoint
-from routelab.strategies import Rules, kind_of
+from routelab.strategies import Cascade, Rules, kind_of
 from routelab.strategies.rules import HEAD, TAIL
 
 VERSION = "0.4.0"
 CALLED = "vllm-sr/auto"
 """The name under which the router decides by itself."""
 TASK_KEY = "task"
+LEAST_LOGPROB = 3.0
+"""The router counts a mean log-probability of minus this, and less, as no confidence at all."""
 MAX_RULES = 300
 """More keyword rules than this and a file is no longer something that a person reads."""
 FOR_EVER_S = 10 * 365 * 86_400
@@ -51,8 +54,12 @@ class _Rule:
 
 
 def vllmsr(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Exported:
-    """Return the router's configuration; ConfigError for strategies that draw, which it has no way to do."""
-    entries = entries_of(config, endpoints)
+    """Return the router's configuration; ConfigError for strategies that draw, which it has no way to do.
+
+    A cascade behind `mean_logprob` becomes the router's own: its algorithm `confidence`.
+    """
+    entries = read_entries(config, endpoints)
+    algorithm, escalating = _confidence(config)
     if entries.default.drawn:
         raise ConfigError(
             f"strategy {kind_of(config.ranking)}: vllm-sr {VERSION} picks the first candidate or a learned one; it cannot draw",
@@ -66,7 +73,11 @@ def vllmsr(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Exported:
         cards.append(card)
         lossy += lost
     entries, keywords, lost = _keywords(entries)
-    lossy += [*lost, *_unsaid(config, entries), *everywhere(config, [endpoints[n].model for n in config.names])]
+    lossy += [
+        *lost,
+        *(escalating or _unsaid(config, entries)),
+        *everywhere(config, [endpoints[n].model for n in config.names]),
+    ]
     metadata = _metadata(entries)
     rules = [*_rules(entries)]
     plugins, lost = _plugins(config)
@@ -81,7 +92,7 @@ def vllmsr(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Exported:
     }
     routing = values["routing"]
     depth = max(len(entry.ranking) for entry in entries.all)
-    if depth > 1:
+    if depth > 1 and not escalating:
         routing["fallback"] = {
             "enabled": True,
             "max_attempts": depth,
@@ -92,7 +103,7 @@ def vllmsr(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Exported:
     signals = {k: v for k, v in (("metadata", metadata), ("keywords", keywords)) if v}
     if signals:
         routing["signals"] = signals
-    routing["decisions"] = [_decision(rule, len(rules) - i, plugins) for i, rule in enumerate(rules)]
+    routing["decisions"] = [{**_decision(rule, len(rules) - i, plugins), **algorithm} for i, rule in enumerate(rules)]
     calls = _calls(entries)
     title = f"{config.name} ({config.fingerprint}): vLLM Semantic Router configuration, exported by routelab for vllm-sr {VERSION}."
     notes = [
@@ -100,6 +111,77 @@ def vllmsr(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Exported:
     ]
     text = strict.dump(values, comment=heading(title, calls, lossy, notes))
     return Exported(to="vllm-sr", text=text, lossy=tuple(lossy), calls=calls)
+
+
+def read_entries(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Entries:
+    """Return the table that the file holds: that of a cascade too, where the router has its gate."""
+    return ladder_of(config, endpoints) if gated_alike(config) else entries_of(config, endpoints)
+
+
+def gated_alike(config: RouteConfig) -> bool:
+    """Say whether the strategy is a cascade whose gate the router has: the mean log-probability, one bar for all models."""
+    strategy = config.ranking
+    if not isinstance(strategy, Cascade) or strategy.unfitted:
+        return False
+    return strategy.accepts.scorer == "mean_logprob" and threshold_of(config) is not None
+
+
+def threshold_of(config: RouteConfig) -> float | None:
+    """Return a cascade's bar as the router counts: (mean log-probability + 3) / 3, cut to 0..1; None when it cannot be said.
+
+    That is so for bars that differ between models, and for a bar of 0.05 or less, which the router takes for none.
+    """
+    strategy = config.ranking
+    assert isinstance(strategy, Cascade)
+    gate = strategy.accepts
+    # By cost, any of the models may come before another one.
+    judged = config.models if isinstance(strategy.order, str) else strategy.order[:-1]
+    bars = {gate.bar(name) for name in judged}
+    if len(bars) != 1 or not 0 < (bar := bars.pop()) <= 1:
+        return None
+    threshold = float(f"{1 + math.log(bar) / LEAST_LOGPROB:.9g}")
+    return threshold if 0 < threshold <= 1 else None
+
+
+def _confidence(config: RouteConfig) -> tuple[dict[str, Any], list[Lossy]]:
+    """Return the algorithm of a cascade and what it does otherwise; nothing for any other strategy."""
+    if not gated_alike(config):
+        return {}, []
+    threshold = threshold_of(config)
+    settings = {
+        "confidence_method": "avg_logprob",
+        "threshold": threshold,
+        # No card has a size, so that a router that does not know `declared` and sorts by size keeps the order too.
+        "escalation_order": "declared",
+        "on_error": "skip",
+    }
+    lossy = [
+        Lossy(
+            field="strategy.gate",
+            touches="picks",
+            why="the router's gate was read in its documentation and source, and not run: the mean log-probability from -3 to 0 "
+            "counts as 0 to 1",
+            written=f"algorithm confidence, avg_logprob, threshold: {threshold:g}",
+        ),
+        Lossy(
+            field="strategy.gate",
+            touches="picks",
+            why="an answer without log-probabilities is not accepted by routelab; the router's mean of nothing was not run",
+            written="nothing: every model but the last must give them",
+        ),
+    ]
+    if config.limits.retries:
+        lossy.append(_retried(config))
+    if config.fallbacks:
+        lossy.append(
+            Lossy(
+                field="fallbacks",
+                touches="picks",
+                why="a model that fails is skipped for the next one of the cascade, and there is nobody besides",
+                written="on_error: skip",
+            )
+        )
+    return {"algorithm": {"type": "confidence", "confidence": settings}}, lossy
 
 
 def _keywords(entries: Entries) -> tuple[Entries, list[dict[str, Any]], list[Lossy]]:
@@ -235,14 +317,7 @@ def _plugins(config: RouteConfig) -> tuple[list[dict[str, Any]], list[Lossy]]:
 def _unsaid(config: RouteConfig, entries: Entries) -> list[Lossy]:
     lossy = []
     if config.limits.retries:
-        lossy.append(
-            Lossy(
-                field="limits.retries",
-                touches="limits",
-                why="retries are the proxy's in front of the provider: server errors and resets only, never a 429",
-                written=f"retry_count: {config.limits.retries}, retry_on: {RETRY_ON}",
-            )
-        )
+        lossy.append(_retried(config))
     if any(len(entry.ranking) > 1 for entry in entries.all):
         lossy.append(
             Lossy(
@@ -253,6 +328,15 @@ def _unsaid(config: RouteConfig, entries: Entries) -> list[Lossy]:
             )
         )
     return lossy
+
+
+def _retried(config: RouteConfig) -> Lossy:
+    return Lossy(
+        field="limits.retries",
+        touches="limits",
+        why="retries are the proxy's in front of the provider: server errors and resets only, never a 429",
+        written=f"retry_count: {config.limits.retries}, retry_on: {RETRY_ON}",
+    )
 
 
 RETRY_ON = "5xx,reset,connect-failure"
