@@ -452,7 +452,7 @@ class Controls:
             put(self._errors[key], f"<div><b>✗</b> {escape(text, 400)}</div>" if text else "")
 
 
-_FULL = {"width": "100%"}
+_FULL = {"width": "auto"}
 
 
 def _tip(knob: Knob) -> str:

@@ -75,7 +75,7 @@ class _Playground:
             placeholder="as the arm has it",
             description="system",
             tooltip="the system prompt",
-            layout={"width": "100%"},
+            layout={"width": "auto"},
         )
         self.temperature = _field("temperature", "0 to 2, or as the arm has it")
         self.most = _field("max tokens", "the longest answer, or as the arm has it")
@@ -106,7 +106,7 @@ class _Playground:
         live = column(
             self.prompt,
             self.fold,
-            row(self.explain, self.run, self.running.widget, self.more, self.less),
+            row(self.explain, self.run, self.more, self.less, self.running.widget),
             self.line.widget,
             self._row,
             self.meter,
@@ -318,6 +318,9 @@ class _Playground:
                 new = True
         if job.done and job is self.job:
             self.run.disabled = False
+            if job.state != "failed" and trial.stopped is None:
+                # What a second click was told no longer holds.
+                self.line.say("")
             if trial.stopped is not None:
                 self.line.fail(trial.stopped)
             new = True
@@ -466,7 +469,7 @@ class _Text:
         self.text = ""
         # Not disabled: that could neither be focused nor selected with the keyboard.
         self.widget = ipywidgets.Textarea(
-            tooltip=tip, layout={"width": "100%", "display": "none"}, style={"font_family": "monospace"}
+            tooltip=tip, layout={"width": "auto", "display": "none"}, style={"font_family": "monospace"}
         )
         self.widget.observe(lambda _: self._restore(), "value")
 

@@ -157,6 +157,7 @@ class Column:
         self.answer: Answer | None = None
         self.explained: Explained | None = None
         self.trouble = ""
+        self._renewing = False
         self._picks = picks(desk)
         self.arm = dropdown("arm", self._options(), tip="who answers in this column", width="100%")
         self.line = Line()
@@ -195,9 +196,13 @@ class Column:
             title = kept[1] if kept is not None else "?"
             self._picks[kept] = Pick(title=f"{title} (gone)", named=None, make=self._gone(title))
             options = self._options()
-        with self.arm.hold_trait_notifications():
+        self._renewing = True
+        try:
+            # Other options choose the first one for a moment.
             self.arm.options = options
             self.arm.value = kept
+        finally:
+            self._renewing = False
 
     def _gone(self, title: str) -> Callable[[], RouteConfig]:
         def make() -> RouteConfig:
@@ -207,6 +212,8 @@ class Column:
 
     def pick(self) -> None:
         """Take the chosen arm with its controls as it has them."""
+        if self._renewing:
+            return
         self.line.say("")
         self.clear()
         self.controls = None
