@@ -137,7 +137,7 @@ def serving(folder: Path) -> Iterator[Server]:
         finally:
             server.terminate()
             try:
-                server.wait(20)
+                server.wait(5)
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()

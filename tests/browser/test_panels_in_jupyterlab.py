@@ -1,0 +1,121 @@
+"""The panels in a real JupyterLab: clicked, moved, reloaded, saved and opened again without a kernel."""
+
+from __future__ import annotations
+
+import re
+
+from driven import LabPage, expect
+
+SETUP = """\
+import asyncio
+import routelab as rl
+from routelab.notebook import lab
+from routelab.testing import Scripted, fleet
+class Slow:
+    async def complete(self, request, emit):
+        await asyncio.sleep(float(request.prompt.text.split()[0]))
+        return await Scripted("slept").complete(request, emit)
+%load_ext routelab
+%config RouteLab.log = ":memory:"
+"""
+SUMS = """\
+chosen = fleet({"cheap": Scripted("four", "It is 5."), "good": Scripted("It is 4.")})
+%routelab use $chosen
+sums = [{"prompt": f"What is {i}+{i}?", "task": "sums"} for i in range(50)]
+"""
+COMPARED = "cmp = lab().compare(sums, ['good', 'cheap'])"
+
+
+def test_a_comparison_is_filtered_paged_opened_and_rated_by_clicking(lab_page: LabPage) -> None:
+    lab_page.open(SETUP, SUMS, COMPARED, "cmp.view()", "lab().sql('from ratings')")
+    lab_page.run(0, 1, 2, 3)
+    panel = lab_page.cell(3)
+    rows = panel.locator(".rl-line:not(.rl-gone)")
+    expect(rows).to_have_count(20)
+    expect(rows.first).to_contain_text("What is 0+0?")
+    expect(panel).to_contain_text("1–20 of 50")
+    lab_page.click("different", within=panel)
+    expect(panel).to_contain_text("1–20 of 50")
+    panel.locator("button[title='the next page']").click()
+    expect(rows.first).to_contain_text("What is 20+20?")
+    panel.locator("button[title='the next page']").click()
+    expect(rows).to_have_count(10)
+    panel.get_by_placeholder("search prompts and answers").fill("33+33")
+    panel.get_by_placeholder("search prompts and answers").press("Enter")
+    expect(rows).to_have_count(1)
+    rows.first.locator("button").first.click()
+    expect(panel.locator(".rl-whole").nth(1)).to_contain_text("It is 4.")
+    panel.get_by_placeholder("a note, kept with").first.fill("short and right")
+    panel.get_by_placeholder("a note, kept with").first.press("Enter")
+    panel.locator("button[title^='a good answer']").first.click()
+    expect(panel).to_contain_text("in the log")
+    found = lab_page.evaluated(
+        "lab().log.flush() or lab().log.query('select p.text, r.value, r.note from ratings r join runs using (run_id) join prompts p using (prompt_id)')"
+    )
+    assert found == "[('What is 33+33?', 1.0, 'short and right')]"
+    lab_page.run(4)
+    assert "short and right" in lab_page.text(4)
+    assert (lab_page.abroad, lab_page.trouble) == ([], [])
+
+
+def test_after_a_reload_the_results_are_there_and_the_controls_work(lab_page: LabPage) -> None:
+    lab_page.open(SETUP, SUMS, COMPARED, "cmp.view()", "lab().panel()")
+    lab_page.run()
+    lab_page.tab("Jobs", within=lab_page.cell(4))
+    lab_page.save()
+    lab_page.reload()
+    panel = lab_page.cell(3)
+    rows = panel.locator(".rl-line:not(.rl-gone)")
+    expect(rows).to_have_count(20)
+    expect(panel).to_contain_text(re.compile("non-inferior|inconclusive|worse"))
+    panel.locator("button[title='the next page']").click()
+    expect(rows.first).to_contain_text("What is 20+20?")
+    bench = lab_page.cell(4)
+    expect(bench.locator(".lm-TabBar-tab.lm-mod-current")).to_have_text("Jobs")
+    lab_page.tab("Log", within=bench)
+    expect(bench).to_contain_text("100 runs")
+    bench.get_by_placeholder("words of the prompt").fill("33+33")
+    bench.get_by_placeholder("words of the prompt").press("Enter")
+    expect(bench).to_contain_text("2 runs")
+    assert (lab_page.abroad, lab_page.trouble) == ([], [])
+
+
+def test_a_saved_panel_is_read_as_it_was_left_where_no_kernel_is(lab_page: LabPage) -> None:
+    lab_page.open(SETUP, SUMS, COMPARED, "cmp.view()", "lab().panel()")
+    lab_page.run()
+    panel = lab_page.cell(3)
+    panel.locator("button[title='the next page']").click()
+    expect(panel.locator(".rl-line:not(.rl-gone)").first).to_contain_text("What is 20+20?")
+    before = lab_page.file.stat().st_size
+    expect(lab_page.outputs(3).first).to_contain_text("What is 20+20?")
+    lab_page.save()
+    assert lab_page.file.stat().st_size - before < 200_000
+    lab_page.reopen()
+    still = lab_page.outputs(3).first
+    expect(still).to_contain_text("What is 20+20?")
+    expect(still).to_contain_text("21–40 of 50")
+    expect(still.locator("td").first).to_be_visible()
+    expect(lab_page.outputs(4).first).to_contain_text("100 runs")
+    expect(lab_page.outputs(4).first.locator("td").first).to_be_visible()
+
+
+def test_stop_in_the_bench_stops_a_job_while_a_cell_keeps_the_kernel_busy(lab_page: LabPage) -> None:
+    lab_page.open(
+        SETUP + 'chosen = fleet({"slow": Slow()})\n%routelab use $chosen',
+        "lab().panel()",
+        "data = ['0.01 a', '0.01 b', '60 c']",
+        "%%route slow --over data --bg -q -o job\n{{prompt}}",
+        "import time\nbegan = time.monotonic()\nwhile not job.done and time.monotonic() < began + 30: time.sleep(0.05)",
+    )
+    lab_page.run(0, 1, 2)
+    bench = lab_page.cell(1)
+    lab_page.tab("Jobs", within=bench)
+    expect(bench).to_contain_text("no jobs yet")
+    lab_page.run(3)
+    expect(bench).to_contain_text("2/3")
+    lab_page.send(4)
+    expect(lab_page.cell(4).locator(".jp-InputPrompt")).to_contain_text("[*]")
+    lab_page.click("Stop", within=bench)
+    expect(bench).to_contain_text(re.compile(r"2 of 3 answers .* stopped"))
+    lab_page.idle()
+    assert lab_page.evaluated("job.state, [a.text for a in job.result().answers['slow']]") == "('stopped', ['slept', 'slept'])"
