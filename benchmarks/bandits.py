@@ -22,7 +22,7 @@ from routelab.lab.allocation import BestArm, lower_bound, rehearse
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.regret import regret
 from routelab.strategies import Bandit
-from routelab.strategies.tally import Tally, thompson, with_floor
+from routelab.strategies.fitting.tally import Tally, thompson, with_floor
 
 DATASETS = ("gsm8k", "llmrouter")
 SEEDS, BATCH = 5, 32

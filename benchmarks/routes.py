@@ -28,8 +28,8 @@ from routelab.lab.routes import RoutesBench, bench
 from routelab.lab.statistics import wilson
 from routelab.strategies import Semantic
 from routelab.strategies.examples import Examples
-from routelab.strategies.rehearsal import ALIKE, threshold_for
-from routelab.strategies.voting import alike
+from routelab.strategies.fitting.rehearsal import ALIKE, threshold_for
+from routelab.strategies.fitting.voting import alike
 
 REJECT = 0.05
 THEIRS: Sequence[Mapping[str, Any]] = (

@@ -32,7 +32,7 @@ from routelab.lab.controls import mean_costs
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.sweep import sweep
 from routelab.strategies import Rules
-from routelab.strategies.thresholds import Thresholds, thresholds
+from routelab.strategies.fitting.thresholds import Thresholds, thresholds
 
 TAUS = np.linspace(-0.2, 1.4, 1000)
 PLAIN = 5

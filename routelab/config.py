@@ -20,7 +20,7 @@ from routelab.core.errors import ConfigError, UnavailableError, suggest
 from routelab.core.ports import Strategy
 from routelab.core.values import digest
 from routelab.strategies import identity_of, spec_of, strategy_of
-from routelab.strategies.learned import MOST_BYTES, Learned, placed, told
+from routelab.strategies.fitting.learned import MOST_BYTES, Learned, placed, told
 
 VERSION = 1
 

@@ -268,7 +268,7 @@ class Router:
         Raises ConfigError for a strategy that does not learn from what it asked, or without a log.
         """
         from routelab.strategies.bandit import Bandit
-        from routelab.strategies.experience import relearned
+        from routelab.strategies.fitting.experience import relearned
 
         if not isinstance(self.config.ranking, Bandit):
             raise ConfigError(f"{self.config.name}: {self._route.kind} does not learn from a log", hint="kind: bandit")

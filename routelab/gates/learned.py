@@ -15,13 +15,13 @@ from routelab.gates.seen import Looked, Seen
 from routelab.judging import Ask
 from routelab.scoring.matching import Match
 from routelab.scoring.signs import NAMES, signs
-from routelab.strategies.acceptance import chances
-from routelab.strategies.learned import Learned
+from routelab.strategies.fitting.acceptance import chances
+from routelab.strategies.fitting.learned import Learned
 
 
 @dataclass(frozen=True, kw_only=True)
 class Acceptance:
-    """Gives the chance that the answer is right (`strategies.acceptance`); `match` says how answers are compared.
+    """Gives the chance that the answer is right (`strategies.fitting.acceptance`); `match` says how answers are compared.
 
     `learned` is what a cascade's fit found; `digest` names it.
     """

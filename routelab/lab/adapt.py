@@ -31,7 +31,7 @@ from routelab.lab.walk import walk
 from routelab.router import Router, Setting
 from routelab.stages import Budget
 from routelab.strategies.bandit import Seen
-from routelab.strategies.tally import Tally
+from routelab.strategies.fitting.tally import Tally
 
 if TYPE_CHECKING:
     from routelab.lab.session import Lab

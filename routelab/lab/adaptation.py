@@ -19,7 +19,7 @@ from routelab.lab.adaptive import Draws, difference, estimates
 from routelab.lab.allocation import BestArm, Standing
 from routelab.lab.outcomes import Ints
 from routelab.lab.statistics import Estimate
-from routelab.strategies.tally import Tally
+from routelab.strategies.fitting.tally import Tally
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,6 +1,6 @@
 """The best arm: when the models' rewards have told which model is best, and how many prompts that takes.
 
-The other half of track-and-stop, whom to ask, is `strategies.tally.track`; the rule here holds whoever chose, as long as the
+The other half of track-and-stop, whom to ask, is `strategies.fitting.tally.track`; the rule here holds whoever chose, as long as the
 choice looked at past rewards and not at the prompt.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from routelab.core.errors import ConfigError
 from routelab.core.ports import Floats
 from routelab.lab.outcomes import Ints
-from routelab.strategies.tally import Tally, proportions, track, with_floor
+from routelab.strategies.fitting.tally import Tally, proportions, track, with_floor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from routelab.lab.referees import text_of
 from routelab.scoring.matching import Form, Match, form
 from routelab.strategies import Agreement
 from routelab.strategies.agreement import FIRST, LAST
-from routelab.strategies.tuning import Worth
+from routelab.strategies.fitting.tuning import Worth
 
 CHEAP, STRONG = 7, 4
 """How many of the cheapest models may be asked to agree, and how many of the best may answer where they do not."""

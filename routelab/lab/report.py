@@ -14,7 +14,7 @@ from routelab.lab.controls import LUCK, Shuffle
 from routelab.lab.statistics import Estimate
 from routelab.present import usd
 from routelab.strategies import KINDS, spec_of
-from routelab.strategies.learned import told
+from routelab.strategies.fitting.learned import told
 from routelab.version import __version__
 
 DASH = "–"

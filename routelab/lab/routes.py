@@ -23,10 +23,11 @@ from routelab.embedding.index import Vectors
 from routelab.lab.statistics import wilson
 from routelab.present import Table
 from routelab.store import Log
-from routelab.strategies import Semantic, voting
-from routelab.strategies.calibration import Method, brier, calibration_error
+from routelab.strategies import Semantic
 from routelab.strategies.examples import Examples, Ints
-from routelab.strategies.rehearsal import HeldOut, concluded, held_out, threshold_for
+from routelab.strategies.fitting import voting
+from routelab.strategies.fitting.calibration import Method, brier, calibration_error
+from routelab.strategies.fitting.rehearsal import HeldOut, concluded, held_out, threshold_for
 from routelab.version import __version__
 
 VOTES: Sequence[tuple[Literal["knn", "centroid", "logistic"], int]] = (

@@ -12,7 +12,7 @@ from typing import Any
 from routelab.config import PromptConfig, RouteConfig
 from routelab.core.errors import ConfigError
 from routelab.strategies import spec_of
-from routelab.strategies.learned import placed
+from routelab.strategies.fitting.learned import placed
 
 _BARE = re.compile(r"[^\W_][\w.:/-]*\Z")
 _FILE = (".yaml", ".yml")

@@ -17,8 +17,8 @@ from routelab.strategies.agreement import Agreement
 from routelab.strategies.arbitrage import Arbitrage
 from routelab.strategies.bandit import Bandit
 from routelab.strategies.cascade import Cascade
+from routelab.strategies.fitting.learned import Learned
 from routelab.strategies.fixed import Fixed
-from routelab.strategies.learned import Learned
 from routelab.strategies.random import Random
 from routelab.strategies.rules import Rules
 from routelab.strategies.semantic import Semantic

@@ -21,10 +21,10 @@ from routelab.core.errors import ConfigError
 from routelab.core.plan import NOBODY, Ints, Plan
 from routelab.core.ports import Floats, Outcomes
 from routelab.core.values import Prompt, Roster
-from routelab.strategies.expense import Expense
-from routelab.strategies.learned import Learned
+from routelab.strategies.fitting.expense import Expense
+from routelab.strategies.fitting.learned import Learned
+from routelab.strategies.fitting.thresholds import Thresholds, envelope, thresholds
 from routelab.strategies.predictors import Inputs, Lesson, Predictor, predictor_of, spec_of
-from routelab.strategies.thresholds import Thresholds, envelope, thresholds
 
 _DECIMALS = 6
 """Predictions are rounded so far: a batch adds in another order than a single prompt, and both must decide alike."""

@@ -20,9 +20,9 @@ from routelab.core.errors import ConfigError
 from routelab.core.plan import Plan
 from routelab.core.ports import Outcomes
 from routelab.core.values import Prompt, Roster, draw
-from routelab.strategies.learned import Learned
-from routelab.strategies.ridge import Features, Ridge
-from routelab.strategies.tally import PRIOR_MEAN, Tally, thompson, track, with_floor
+from routelab.strategies.fitting.learned import Learned
+from routelab.strategies.fitting.ridge import Features, Ridge
+from routelab.strategies.fitting.tally import PRIOR_MEAN, Tally, thompson, track, with_floor
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.intp]

@@ -20,7 +20,7 @@ from routelab.core.ports import Outcomes
 from routelab.core.values import Prompt, Roster, Tokens
 from routelab.strategies import gated
 from routelab.strategies.agreement import FIRST, LAST
-from routelab.strategies.learned import Learned
+from routelab.strategies.fitting.learned import Learned
 
 USUAL = Tokens(input=500, output=250)
 """What a call is priced at to put models in order of cost when nothing was recorded."""
@@ -118,7 +118,7 @@ class Cascade:
 
         Raises ConfigError when the gate's scores, the texts or the costs that fitting needs were not recorded.
         """
-        from routelab.strategies import tuning
+        from routelab.strategies.fitting import tuning
 
         named = outcomes.models if isinstance(self.order, str) else self.order
         missing = [m for m in named if m not in outcomes.models]

@@ -24,12 +24,12 @@ from routelab.embedding import vectors
 from routelab.embedding.index import checked
 from routelab.embedding.vectors import id_of
 from routelab.present import Table
-from routelab.strategies import voting
-from routelab.strategies.calibration import Curve
 from routelab.strategies.examples import Examples, examples_of
-from routelab.strategies.learned import Learned
-from routelab.strategies.rehearsal import Rehearsed, concluded, held_out
-from routelab.strategies.voting import Ballot, Head
+from routelab.strategies.fitting import voting
+from routelab.strategies.fitting.calibration import Curve
+from routelab.strategies.fitting.learned import Learned
+from routelab.strategies.fitting.rehearsal import Rehearsed, concluded, held_out
+from routelab.strategies.fitting.voting import Ballot, Head
 
 Floats = NDArray[np.float64]
 SHIPPED = Path(__file__).with_name("routes") / "difficulty.csv"

@@ -9,7 +9,7 @@ import pytest
 
 from routelab.lab.adaptive import Draws, difference, estimates, sequences
 from routelab.lab.choices import Choices
-from routelab.strategies.tally import Tally, thompson, track, with_floor
+from routelab.strategies.fitting.tally import Tally, thompson, track, with_floor
 
 FLOOR, BATCH = 0.05, 25
 

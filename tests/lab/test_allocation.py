@@ -9,7 +9,7 @@ import pytest
 
 from routelab.core.errors import ConfigError
 from routelab.lab.allocation import BestArm, Rehearsals, lower_bound, rehearse, threshold
-from routelab.strategies.tally import Tally
+from routelab.strategies.fitting.tally import Tally
 
 CLOSE = (0.70, 0.75)
 VARIANCES = np.array([0.21, 0.1875])

@@ -12,7 +12,7 @@ from routelab.core.plan import Plan
 from routelab.core.values import Model, Prompt, Roster
 from routelab.lab.family import Tunable, disagreement, likeness
 from routelab.strategies import Fixed, Random, Rules
-from routelab.strategies.thresholds import Thresholds, thresholds
+from routelab.strategies.fitting.thresholds import Thresholds, thresholds
 
 
 @dataclass(frozen=True, kw_only=True)

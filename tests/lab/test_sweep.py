@@ -31,7 +31,7 @@ from routelab.lab.reuse import Beside, InLog, counted, split_of, told
 from routelab.lab.sweep import BATCH, fingerprint, scan, sweep
 from routelab.store import Log
 from routelab.strategies import Random, Rules, Split
-from routelab.strategies.thresholds import Thresholds, thresholds
+from routelab.strategies.fitting.thresholds import Thresholds, thresholds
 
 MODELS = ("cheap", "middle", "dear")
 

@@ -25,10 +25,10 @@ from routelab.core.values import Message, Model, Price, Prompt, Roster
 from routelab.lab.family import Tunable, disagreement
 from routelab.lab.outcomes import Outcomes
 from routelab.strategies import Arbitrage, spec_of, strategy_of
-from routelab.strategies.expense import ANSWER_TOKENS, Expense
-from routelab.strategies.learned import Learned
+from routelab.strategies.fitting.expense import ANSWER_TOKENS, Expense
+from routelab.strategies.fitting.learned import Learned
+from routelab.strategies.fitting.thresholds import envelope
 from routelab.strategies.predictors import KINDS, Inputs
-from routelab.strategies.thresholds import envelope
 from routelab.testing import StrategyContract
 
 NAMES = ("large", "small", "local")

@@ -20,8 +20,8 @@ from routelab.core.ports import Strategy
 from routelab.core.values import Message, Model, Prompt, Roster
 from routelab.strategies import Bandit, kind_of, spec_of, strategy_of
 from routelab.strategies.bandit import Seen
-from routelab.strategies.ridge import Features, Ridge
-from routelab.strategies.tally import Tally, proportions, thompson, track, with_floor
+from routelab.strategies.fitting.ridge import Features, Ridge
+from routelab.strategies.fitting.tally import Tally, proportions, thompson, track, with_floor
 from routelab.testing import StrategyContract
 
 ALGORITHMS = ("thompson", "linucb", "track")

@@ -23,9 +23,9 @@ from routelab.core.ports import Strategy
 from routelab.core.values import Message, Prompt
 from routelab.lab.outcomes import Judgements, Outcomes
 from routelab.strategies import Cascade, spec_of, strategy_of
-from routelab.strategies.acceptance import chances, learn
 from routelab.strategies.cascade import told
-from routelab.strategies.learned import Learned
+from routelab.strategies.fitting.acceptance import chances, learn
+from routelab.strategies.fitting.learned import Learned
 from routelab.testing import StrategyContract
 
 Floats = NDArray[np.float64]
@@ -209,7 +209,7 @@ def test_a_gate_is_told_with_who_judges() -> None:
 def test_the_regression_is_that_of_scikit_learn() -> None:
     from sklearn.linear_model import LogisticRegression
 
-    from routelab.strategies.acceptance import STRENGTH, _logistic
+    from routelab.strategies.fitting.acceptance import STRENGTH, _logistic
 
     rng = np.random.default_rng(1)
     z = rng.normal(size=(300, 6))

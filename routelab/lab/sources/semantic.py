@@ -11,9 +11,10 @@ from routelab.lab.controls import best_single, mean_costs
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.sources.candidate import Candidate
 from routelab.lab.sources.tasktables import table
-from routelab.strategies import Rules, Semantic, voting
+from routelab.strategies import Rules, Semantic
 from routelab.strategies.examples import Examples
-from routelab.strategies.rehearsal import Rehearsed
+from routelab.strategies.fitting import voting
+from routelab.strategies.fitting.rehearsal import Rehearsed
 
 TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1)
 SHRINKAGE = 10.0

@@ -17,7 +17,7 @@ import pytest
 
 from routelab.core.values import Message, Prompt
 from routelab.embedding import Lexical
-from routelab.strategies.learned import Learned
+from routelab.strategies.fitting.learned import Learned
 from routelab.strategies.predictors import KINDS, Inputs, Lesson, predictor_of, spec_of
 from routelab.strategies.predictors.boosting import Boosting, directions, ensemble
 from routelab.strategies.predictors.cluster import kmeans
@@ -157,7 +157,7 @@ def test_a_spec_comes_back_equal(name: str) -> None:
 def test_every_process_and_hash_seed_learns_the_same() -> None:
     code = (
         "import sys; sys.path.insert(0, 'tests/strategies/predictors')\n"
-        "import test_predictors as t; from routelab.strategies.learned import Learned\n"
+        "import test_predictors as t; from routelab.strategies.fitting.learned import Learned\n"
         "ls = {n: t.fitted(n) for n in t.SPECS}\n"
         "print({n: Learned(arrays=l.arrays, about=l.about).digest for n, l in ls.items()})"
     )

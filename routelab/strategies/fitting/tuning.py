@@ -14,9 +14,10 @@ from routelab.core.errors import ConfigError
 from routelab.core.plan import NOBODY
 from routelab.core.ports import Outcomes
 from routelab.core.values import draw
-from routelab.strategies import acceptance, gated
-from routelab.strategies.acceptance import Floats, Ints
-from routelab.strategies.learned import Learned
+from routelab.strategies import gated
+from routelab.strategies.fitting import acceptance
+from routelab.strategies.fitting.acceptance import Floats, Ints
+from routelab.strategies.fitting.learned import Learned
 
 if TYPE_CHECKING:
     from routelab.strategies.cascade import Cascade

@@ -21,7 +21,7 @@ from routelab.core.errors import ConfigError
 from routelab.core.plan import Plan, plan_of
 from routelab.core.values import Prompt, Roster
 from routelab.strategies import spec_of, strategy_of
-from routelab.strategies.learned import INLINE, Learned, learned_of, placed, told
+from routelab.strategies.fitting.learned import INLINE, Learned, learned_of, placed, told
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

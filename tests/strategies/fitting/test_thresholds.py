@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from routelab.core.plan import NOBODY
 from routelab.lab.family import rankings
-from routelab.strategies.thresholds import thresholds
+from routelab.strategies.fitting.thresholds import thresholds
 
 LEVELS = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]
 TAUS = np.array([-1.0, *LEVELS, 0.3, 0.6, 2.0])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from routelab.strategies.calibration import Method, brier, calibration_error, fitted
+from routelab.strategies.fitting.calibration import Method, brier, calibration_error, fitted
 
 METHODS: tuple[Method, ...] = ("platt", "isotonic")
 PAIRS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60)

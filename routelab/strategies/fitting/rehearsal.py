@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from routelab.strategies import voting
-from routelab.strategies.calibration import Curve, Floats, Method, brier, calibration_error, fitted
 from routelab.strategies.examples import Examples, Ints
-from routelab.strategies.voting import Ballot, Vectors, Vote
+from routelab.strategies.fitting import voting
+from routelab.strategies.fitting.calibration import Curve, Floats, Method, brier, calibration_error, fitted
+from routelab.strategies.fitting.voting import Ballot, Vectors, Vote
 
 Flags = NDArray[np.bool_]
 FOLDS = 5

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routelab.core.errors import ConfigError
-from routelab.strategies.learned import Learned
+from routelab.strategies.fitting.learned import Learned
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.intp]
