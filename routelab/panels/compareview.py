@@ -15,6 +15,7 @@ from routelab.lab.charts import KINDS
 from routelab.lab.charts.arms import chosen, everyone
 from routelab.lab.charts.look import marks
 from routelab.lab.compare import Comparison
+from routelab.lab.desk import Desk
 from routelab.lab.grid import GRID_STYLE, headline, summary
 from routelab.lab.job import Job
 from routelab.lab.outcomes import Ints
@@ -25,7 +26,7 @@ from routelab.panels.panel import Panel
 from routelab.panels.parts import Guard, Line, Picture, Running, button, column, dropdown, html, put, row
 from routelab.panels.ratings import Ratings
 from routelab.panels.rows import KEEPS, SORTS, Rows, Scan, Wish, reads, sifted
-from routelab.present import escape, framed, note
+from routelab.present import bundle, escape, framed, note
 
 T = TypeVar("T")
 PAGE = 20
@@ -47,10 +48,45 @@ def view(comparison: Comparison) -> Panel:
     return CompareView(comparison).panel
 
 
-class CompareView:
-    """The controls over one comparison, and what they show at the moment: the wish, the rows that fit it, the page, the open row."""
+def tab(desk: Desk) -> Panel:
+    """Return the panel of the comparison that a lab's panels look at: another one as soon as there is another."""
+    return _Latest(desk).panel
 
-    def __init__(self, comparison: Comparison, *, clock: Callable[[], float] = time.perf_counter) -> None:
+
+class _Latest:
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._empty = bundle("No comparison yet: run one, or hand one over with lab.desk.show(comparison).")
+        self.shown: CompareView | None = None
+        self._line = Line()
+        self._place = column(html(self._empty["text/html"]))
+        self.panel = Panel(column(self._line.widget, self._place), self._still, name="compare")
+        change = Guard(self._line)(self._change)
+        desk.hear("comparison", change)
+        change()
+
+    def _change(self) -> None:
+        found = self.desk.comparison
+        if found is None or (self.shown is not None and self.shown.comparison is found):
+            return
+        self.shown = CompareView(found, ready=False)
+        self.shown.panel.heard(self.panel.refresh)
+        self._place.children = (self.shown.panel.live,)
+        self.panel.refresh()
+
+    def _still(self) -> dict[str, str]:
+        return self._empty if self.shown is None else self.shown.panel.shown()
+
+
+class CompareView:
+    """The controls over one comparison, and what they show at the moment: the wish, the rows that fit it, the page, the open row.
+
+    With `ready` what people said is read from the log before it returns; without, it comes when it is there.
+    """
+
+    def __init__(
+        self, comparison: Comparison, *, ready: bool = True, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self.comparison = comparison
         self._clock = clock
         self.rows = Rows.of(comparison)
@@ -86,13 +122,16 @@ class CompareView:
             self.note = ""
             self.opened = Opened(self.rows, self.ratings, self.guard, self._marks, self._rated)
             live = column(*top, *self._controls(self.rows), self._table(), self.line.widget)
-            try:
-                self.ratings.read()
-            except RoutelabError as trouble:
-                self.line.fail(trouble)
+            if ready:
+                try:
+                    self.ratings.read()
+                except RoutelabError as trouble:
+                    self.line.fail(trouble)
         self.panel = Panel(live, self._still, name="compare")
         if self.rows is not None:
             self._show()
+            if not ready:
+                self._later("ratings", self.ratings.read, lambda _: self._show(pages=False))
 
     # The controls
 
@@ -164,10 +203,7 @@ class CompareView:
         for slot in self.slots:
             slot.button.on_click(self.guard(lambda _, slot=slot: self.open(slot)))
         self.names = page.Names()
-        return ipywidgets.Box(
-            [ipywidgets.VBox([self.names.widget, *(slot.widget for slot in self.slots)], layout=page.TABLE)],
-            layout=page.FRAME,
-        )
+        return page.frame(self.names, self.slots)
 
     # What people do
 
@@ -364,6 +400,9 @@ class CompareView:
             table = page.table(self.rows, self.here, self.wish, self.ratings, where=self._where(tell), tell=tell)
             bodies.append(f"<details><summary>{escape(table.caption)}</summary>{table.html()}</details>")
             texts.append(table.text(width=40))
+            if (opened := self.opened.table()) is not None:
+                bodies.append(f"<details><summary>{escape(opened.caption)}</summary>{opened.html()}</details>")
+                texts.append(opened.text(width=80))
         if self.line.text:
             bodies.append(note(self.line.text))
             texts.append(self.line.text)

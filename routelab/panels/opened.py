@@ -18,18 +18,18 @@ from routelab.panels.page import judged
 from routelab.panels.parts import ROW, Guard, button, column, html, put
 from routelab.panels.ratings import DOWN, UP, Ratings
 from routelab.panels.rows import Cell, Rows
-from routelab.present import escape, note, safe
+from routelab.present import Table, escape, note, safe
 
-CARD = ipywidgets.Layout(flex="1 1 20em", min_width="0", max_width="100%")
-CARDS = ipywidgets.Layout(
-    display="flex", flex_flow="row wrap", align_items="stretch", grid_gap="8px 18px", width="100%"
-)
-FRAME = ipywidgets.Layout(
-    width="100%",
-    padding="2px 0 4px 14px",
-    margin="0 0 14px 0",
-    border_left="3px solid var(--jp-border-color1, #8888)",
-)
+CARD = {"flex": "1 1 20em", "min_width": "0", "max_width": "100%"}
+CARDS = {"display": "flex", "flex_flow": "row wrap", "align_items": "stretch", "grid_gap": "8px 18px", "width": "100%"}
+FRAME = {
+    "width": "100%",
+    "padding": "2px 0 4px 14px",
+    "margin": "0 0 14px 0",
+    "border_left": "3px solid var(--jp-border-color1, #8888)",
+}
+SAVED = 1_500
+"""Characters of each text of an opened prompt that a saved notebook keeps."""
 STYLE = (
     "<style>.rl .rl-whole{max-height:30em;overflow-y:auto;overflow-wrap:anywhere;margin-bottom:6px}"
     ".rl .rl-whole pre:first-child{padding-top:0;margin-top:0}</style>"
@@ -90,6 +90,7 @@ class Opened:
         self._box = ipywidgets.Box(layout=CARDS)
         self._compare = column(ipywidgets.Box([self.first, self.second], layout=ROW), self.difference)
         self.widget = ipywidgets.VBox([self.prompt, self._box, self._compare], layout=FRAME)
+        self.widget.add_class("rl-open")
 
     def show(self, i: int, arms: tuple[int, ...]) -> None:
         """Show a prompt with the answers of some arms; `tell` adds what takes longer to find out."""
@@ -119,6 +120,17 @@ class Opened:
     def close(self) -> None:
         """Show nothing."""
         self.at, self.cells = None, {}
+
+    def table(self) -> Table | None:
+        """Return what is open as a table, for a saved notebook; None where nothing is."""
+        if self.at is None:
+            return None
+        said = [(self.rows.arms[k].name, facts(cell), words(cell)[:SAVED]) for k, cell in self.cells.items()]
+        return Table(
+            head=("arm", "facts", "answer"),
+            rows=[("", "asked", self.rows.prompts[self.at].text[:SAVED]), *said],
+            caption=f"prompt {self.at + 1:,}, the first {SAVED:,} characters of each text",
+        )
 
     def run_ids(self) -> list[str]:
         """Return the runs of the answers shown."""

@@ -15,12 +15,11 @@ from routelab.panels.rows import Cell, Rows, Wish
 from routelab.present import Table, escape, safe
 from routelab.present.html import PLAIN, STYLE
 
-FRAME = ipywidgets.Layout(width="100%", overflow="auto")
-TABLE = ipywidgets.Layout(width="100%", min_width="min-content")
-LINE = ipywidgets.Layout(display="flex", flex_flow="row wrap", align_items="flex-start", width="100%")
-BODY = ipywidgets.Layout(flex="1 1 0%", width="auto", min_width="0", margin="0")
-DOOR = ipywidgets.Layout(width="5.2em", margin="3px 8px 3px 0", padding="0", flex="0 0 auto")
-GAP = ipywidgets.Layout(width="5.2em", margin="0 8px 0 0", flex="0 0 auto")
+TABLE = {"width": "100%", "min_width": "min-content"}
+LINE = {"display": "flex", "flex_flow": "row wrap", "align_items": "flex-start", "width": "100%"}
+BODY = {"flex": "1 1 0%", "width": "auto", "min_width": "0", "margin": "0"}
+DOOR = {"width": "5.2em", "margin": "3px 8px 3px 0", "padding": "0", "flex": "0 0 auto"}
+GAP = {"width": "5.2em", "margin": "0 8px 0 0", "flex": "0 0 auto"}
 # A class for each number of arms: a style attribute is dropped by some front ends, and this one is needed to read the page.
 _COLUMNS = "".join(
     f".rl-row{n}{{grid-template-columns:minmax(10em,1.1fr) repeat({n},minmax(11em,1fr))}}" for n in range(1, 9)
@@ -28,6 +27,10 @@ _COLUMNS = "".join(
 LOOK = (
     "<style>.rl.rl-row{display:grid;gap:0 16px;padding:4px 0;overflow:visible;overflow-wrap:anywhere}"
     ".rl-gone{display:none!important}"
+    # Widgets are flex boxes, which grow with what is in them unless they are told not to.
+    ".rl-panel .widget-html-content{min-width:0}"
+    # What is opened stays within what is seen of the frame, however far its rows reach to the right.
+    ".rl-frame{container-type:inline-size}.rl-open{position:sticky;left:0;max-width:100cqw}"
     ".rl-line{border-top:1px solid var(--jp-border-color2,var(--vscode-panel-border,#8886))}"
     ".rl.rl-row b{font-weight:600}.rl.rl-row mark{border-radius:2px;padding:0 1px}"
     ".rl .rl-score{font-weight:600;color:var(--jp-ui-font-color1,var(--vscode-editor-foreground,inherit))}"
@@ -80,6 +83,14 @@ def table(rows: Rows, here: Sequence[int], wish: Wish, ratings: Ratings, *, wher
     )
 
 
+def frame(names: Names, slots: Sequence[Slot]) -> ipywidgets.Box:
+    """Return the rows below their head; where they are wider than their place, they scroll in it."""
+    inner = ipywidgets.VBox([names.widget, *(slot.widget for slot in slots)], layout=TABLE)
+    outer = ipywidgets.Box([inner], layout={"width": "100%", "overflow": "auto"})
+    outer.add_class("rl-frame")
+    return outer
+
+
 class Names:
     """The head of the page: the arms' names, each with the colour that it has in the charts."""
 
@@ -103,7 +114,7 @@ class Slot:
         self.number = number
         self.at: int | None = None
         self.button = button("", "open the prompt: every arm's whole answer, why, what differs, and a rating")
-        self.button.layout = DOOR
+        self.button.layout = ipywidgets.Layout(**DOOR)
         self.body = ipywidgets.HTML(layout=BODY)
         self.widget = ipywidgets.Box([self.button, self.body], layout=LINE)
         self.widget.add_class("rl-line")

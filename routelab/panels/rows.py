@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -121,9 +122,8 @@ class Rows:
     @cached_property
     def tasks(self) -> dict[str, int]:
         """How many prompts each task has, the largest first."""
-        names, counts = np.unique(np.array([p.task or "" for p in self.prompts], dtype=object), return_counts=True)
-        pairs = sorted(zip(names.tolist(), counts.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
-        return {str(name): int(count) for name, count in pairs if name}
+        counts = Counter(prompt.task for prompt in self.prompts if prompt.task)
+        return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
     @cached_property
     def lost(self) -> Bools:
