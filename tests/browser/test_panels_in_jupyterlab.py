@@ -118,4 +118,7 @@ def test_stop_in_the_bench_stops_a_job_while_a_cell_keeps_the_kernel_busy(lab_pa
     lab_page.click("Stop", within=bench)
     expect(bench).to_contain_text(re.compile(r"2 of 3 answers .* stopped"))
     lab_page.idle()
-    assert lab_page.evaluated("job.state, [a.text for a in job.result().answers['slow']]") == "('stopped', ['slept', 'slept'])"
+    assert (
+        lab_page.evaluated("job.state, [a.text for a in job.result().answers['slow']]")
+        == "('stopped', ['slept', 'slept'])"
+    )
