@@ -6,10 +6,7 @@ import dataclasses
 import itertools
 import json
 import math
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -336,49 +333,32 @@ def test_a_table_of_tasks_is_offered_where_the_task_alone_decides() -> None:
     assert Arbitrage(predictor={"kind": "lookup", "tasks": "given"}, min_quality=0.7).table is None
 
 
-def test_every_process_and_hash_seed_decides_the_same() -> None:
+def test_every_process_and_hash_seed_decides_the_same(elsewhere: Callable[..., str]) -> None:
     code = (
-        "import sys, json; sys.path.insert(0, 'tests/strategies')\n"
-        "import test_arbitrage as t\n"
+        "import json, test_arbitrage as t\n"
         "ps = t.outcomes(40, seed=9).prompts\n"
         "print(json.dumps([[k, t.fitted(k).learned.digest, t.fitted(k).plan(ps, t.ROSTER).order.tolist()]"
         " for k in t.KINDS]))"
     )
-    root = Path(__file__).resolve().parents[2]
-    said = [
-        json.loads(
-            subprocess.run(
-                [sys.executable, "-W", "ignore", "-c", code],
-                env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
-                cwd=root,
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-        )
-        for seed in ("1", "77")
-    ]
-    assert said[0] == said[1]
+    said = json.loads(elsewhere(code))
+    assert [kind for kind, *_ in said] == list(KINDS)
     prompts = outcomes(40, seed=9).prompts
-    for kind, digest, order in said[0]:
+    for kind, digest, order in said:
         learned = fitted(kind).learned
         assert learned is not None
         assert (learned.digest, fitted(kind).plan(prompts, ROSTER).order.tolist()) == (digest, order)
 
 
-def test_predictors_that_need_no_vectors_load_no_embedder() -> None:
+def test_predictors_that_need_no_vectors_load_no_embedder(elsewhere: Callable[..., str]) -> None:
     code = (
-        "import sys; sys.path.insert(0, 'tests/strategies')\n"
-        "import numpy as np, routelab.strategies as s\n"
+        "import sys, numpy as np, routelab.strategies as s\n"
         "from routelab.strategies.predictors import Inputs, predictor_of\n"
         "from routelab.core.values import Prompt\n"
         "i = Inputs(prompts=tuple(Prompt.of(str(k), task='ab'[k % 2]) for k in range(9)))\n"
         "p = predictor_of('lookup'); p.predict(p.fit(i, np.ones((9, 2))), i)\n"
         "print([m for m in ('sklearn', 'onnxruntime', 'scipy') if m in sys.modules])"
     )
-    root = Path(__file__).resolve().parents[2]
-    out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "[]"
+    assert elsewhere(code).strip() == "[]"
 
 
 def worth(quality: Sequence[float], cost: Sequence[float], weight: float) -> int:
