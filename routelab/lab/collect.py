@@ -5,28 +5,28 @@ A worker asks again only when its last answer is safe, so at most `jobs` calls a
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from routelab.answer import Answer
 from routelab.config import RouteConfig
-from routelab.core.errors import BudgetExceeded, ConfigError, LogBusy, LogError
+from routelab.core.errors import BudgetExceeded, ConfigError, LogBusy
 from routelab.core.ports import Clock, Scorer
 from routelab.core.values import Model, Prompt, draw
 from routelab.engine import SystemClock, shared
 from routelab.judging import is_judge
-from routelab.lab.claim import BEAT_S, Claim, doubtful
+from routelab.lab.claim import Claim, doubtful
 from routelab.lab.collection import Collection, difference, latest, settled
 from routelab.lab.datasets import Dataset
 from routelab.lab.forecast import Forecast, forecast, waits
 from routelab.lab.journal import Journal, take_in
 from routelab.lab.kept import Kept, assembled, recorded
 from routelab.lab.outcomes import Outcomes
+from routelab.lab.sitting import finished, purse, together
 from routelab.router import Router, Setting
 from routelab.stages import Budget, Call
 from routelab.store.memory import MEMORY
@@ -190,12 +190,8 @@ class _Sitting:
         limit, before = self.order.budget_usd, self.headway.before_usd
         if limit is None:
             return
-        self._purse = Budget(limit)
         self.headway.forecast.within(limit, spent_usd=before)
-        if before > 0 and self.headway.total:
-            ticket = self._purse.reserve(before, what="what was spent before")
-            assert ticket is not None
-            self._purse.settle(ticket, before)
+        self._purse = purse(limit, before, self.headway.total)
 
     def _routers(self) -> dict[str, Router]:
         order = self.order
@@ -225,19 +221,8 @@ class _Sitting:
             key=lambda pair: draw(self.order.seed, "order", pair[0], pair[1].id),
         )
         waiting, began = iter(pairs), self._clock.monotonic()
-        heart = asyncio.ensure_future(self._beating())
-        workers = [asyncio.ensure_future(self._work(waiting, routers, began)) for _ in range(max(1, self.order.jobs))]
-        work = asyncio.gather(*workers)
-        try:
-            both: tuple[asyncio.Future[Any], ...] = (work, heart)
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if heart.done():
-                heart.result()
-            await work
-        finally:
-            for task in (heart, *workers):
-                task.cancel()
-            await asyncio.gather(work, heart, *workers, return_exceptions=True)
+        workers = [self._work(waiting, routers, began) for _ in range(max(1, self.order.jobs))]
+        await together(workers, self._claim, self._clock)
 
     async def _work(self, waiting: Iterator[tuple[str, Prompt]], routers: Mapping[str, Router], began: float) -> None:
         worst = Call(endpoints={}, counter=self.lab.fleet.counter).worst_case_usd
@@ -255,11 +240,6 @@ class _Sitting:
             if self._heard is not None:
                 self._heard(self.headway)
 
-    async def _beating(self) -> None:
-        while True:
-            await self._clock.sleep(BEAT_S)
-            self._claim.beat()
-
 
 def config_of(model: str) -> RouteConfig:
     """Return the config that asks one model for everything."""
@@ -268,23 +248,17 @@ def config_of(model: str) -> RouteConfig:
 
 def _sat(sitting: _Sitting, due: Mapping[str, Sequence[Prompt]], outcomes: Callable[[], Outcomes]) -> Outcomes:
     """Return the outcomes after a sitting; a stop by the budget or by hand carries them as `.partial`."""
-    try:
-        sitting.run(due)
-    except KeyboardInterrupt as stop:
-        # Without the log there is nothing to show, and the interrupt is what counts.
-        with contextlib.suppress(LogError):
-            stop.partial = outcomes()  # type: ignore[attr-defined]
-        raise
-    found = outcomes()
-    if sitting.stopped is None:
-        return found
-    there = int((np.isfinite(found.quality) | np.isfinite(found.latency_s)).sum())
-    error = BudgetExceeded(
-        f"{sitting.stopped.message}; {there:,} of {found.quality.size:,} answers are in the log",
-        hint="collect again with a larger budget_usd: what is there is not paid for twice",
-    )
-    error.partial = found  # type: ignore[attr-defined]
-    raise error
+
+    def stopped(found: Outcomes) -> BudgetExceeded | None:
+        if sitting.stopped is None:
+            return None
+        there = int((np.isfinite(found.quality) | np.isfinite(found.latency_s)).sum())
+        return BudgetExceeded(
+            f"{sitting.stopped.message}; {there:,} of {found.quality.size:,} answers are in the log",
+            hint="collect again with a larger budget_usd: what is there is not paid for twice",
+        )
+
+    return finished(lambda: sitting.run(due), outcomes, stopped)
 
 
 @contextlib.contextmanager

@@ -5,8 +5,6 @@ What a live gate would have cost and taken is recorded with every verdict. The s
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from routelab.asker import Asker, worst_usd
-from routelab.core.errors import BudgetExceeded, ConfigError, DataError, LogError
+from routelab.core.errors import BudgetExceeded, ConfigError, DataError
 from routelab.core.events import Answered, Scored
 from routelab.core.plan import Gate
 from routelab.core.ports import Clock, Judge, World
@@ -24,12 +22,13 @@ from routelab.core.run import Run
 from routelab.core.values import Judgement, Prompt, digest, draw
 from routelab.engine import SystemClock, shared
 from routelab.judging import KINDS, Ask, Consistency, Heard, Pairwise, Planned, Question, Rubric, Seat
-from routelab.lab.claim import BEAT_S, Cell, Claim, doubtful
+from routelab.lab.claim import Cell, Claim, doubtful
 from routelab.lab.collect import RETRIES, Retry, claimed
 from routelab.lab.docket import Docket, docket
 from routelab.lab.journal import Journal, take_in
 from routelab.lab.judges import kin
 from routelab.lab.outcomes import Bools, Judgements, Outcomes
+from routelab.lab.sitting import finished, purse, together
 from routelab.stages import Budget, Call, Patience
 from routelab.strategies.gated import gate_of
 
@@ -262,11 +261,7 @@ class _Sitting:
             return
         if self.sat.docket is not None:
             self.sat.docket.within(limit)
-        self._purse = Budget(limit)
-        if before > 0 and self.sat.total:
-            ticket = self._purse.reserve(before, what="what was spent before")
-            assert ticket is not None
-            self._purse.settle(ticket, before)
+        self._purse = purse(limit, before, self.sat.total)
 
     def run(self, due: Sequence[Item]) -> None:
         """Judge what is due; what was finished is in the log afterwards, however it ends."""
@@ -288,19 +283,8 @@ class _Sitting:
         seat = Seat(kind=self.kind, ask=asker, name=getattr(self.kind, "model", None) or "")
         order = sorted(due, key=lambda i: draw(self.hours.seed, "order", i.model, i.prompt.id))
         waiting = iter(order)
-        heart = asyncio.ensure_future(self._beating())
-        workers = [asyncio.ensure_future(self._work(waiting, seat, asker, call)) for _ in range(self.hours.jobs)]
-        work = asyncio.gather(*workers)
-        try:
-            both: tuple[asyncio.Future[Any], ...] = (work, heart)
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if heart.done():
-                heart.result()
-            await work
-        finally:
-            for task in (heart, *workers):
-                task.cancel()
-            await asyncio.gather(work, heart, *workers, return_exceptions=True)
+        workers = [self._work(waiting, seat, asker, call) for _ in range(self.hours.jobs)]
+        await together(workers, self._claim, self._clock)
 
     async def _work(self, waiting: Iterable[Item], seat: Judge, asker: _Recorded, call: Call) -> None:
         for item in waiting:
@@ -354,11 +338,6 @@ class _Sitting:
             if self._heard is not None:
                 self._heard(self.sat)
 
-    async def _beating(self) -> None:
-        while True:
-            await self._clock.sleep(BEAT_S)
-            self._claim.beat()
-
 
 @dataclass
 class _Recorded:
@@ -385,22 +364,16 @@ class _Recorded:
 
 def _held(sitting: _Sitting, due: Sequence[Item], judged: Callable[[], Outcomes]) -> Outcomes:
     """Return the outcomes after a sitting; a stop by the budget or by hand carries them as `.partial`."""
-    try:
-        sitting.run(due)
-    except KeyboardInterrupt as stop:
-        # Without the log there is nothing to show, and the interrupt is what counts.
-        with contextlib.suppress(LogError):
-            stop.partial = judged()  # type: ignore[attr-defined]
-        raise
-    found = judged()
-    if sitting.stopped is None:
-        return found
-    error = BudgetExceeded(
-        f"{sitting.stopped.message}; {sitting.sat.done:,} of {sitting.sat.total:,} answers that were due are judged",
-        hint=sitting.stopped.hint,
-    )
-    error.partial = found  # type: ignore[attr-defined]
-    raise error
+
+    def stopped(found: Outcomes) -> BudgetExceeded | None:
+        if sitting.stopped is None:
+            return None
+        return BudgetExceeded(
+            f"{sitting.stopped.message}; {sitting.sat.done:,} of {sitting.sat.total:,} answers that were due are judged",
+            hint=sitting.stopped.hint,
+        )
+
+    return finished(lambda: sitting.run(due), judged, stopped)
 
 
 def _cells(outcomes: Outcomes, columns: Sequence[int]) -> tuple[list[Item], int]:
