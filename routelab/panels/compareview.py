@@ -26,7 +26,7 @@ from routelab.panels.panel import Panel
 from routelab.panels.parts import Guard, Line, Picture, Running, button, column, dropdown, html, put, row
 from routelab.panels.ratings import Ratings
 from routelab.panels.rows import KEEPS, SORTS, Rows, Scan, Wish, reads, sifted
-from routelab.present import bundle, escape, framed, note
+from routelab.present import bundle, escape, framed, note, safe
 
 T = TypeVar("T")
 PAGE = 20
@@ -405,11 +405,11 @@ class CompareView:
                 texts.append(opened.text(width=80))
         if self.line.text:
             bodies.append(note(self.line.text))
-            texts.append(self.line.text)
+            texts.append(safe(self.line.text))
         return {"text/plain": "\n\n".join(texts), "text/html": framed("".join(bodies), more="grid")}
 
     def _plain(self) -> str:
-        return f"{_said(self.comparison)}\n\n{summary(self.comparison).text()}"
+        return f"{safe(_said(self.comparison))}\n\n{summary(self.comparison).text()}"
 
 
 def _places(comparison: Comparison, limit: int) -> tuple[int, ...]:

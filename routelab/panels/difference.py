@@ -41,7 +41,9 @@ def difference(one: str, other: str) -> str:
     parts = []
     for kind, a, b, c, d in steps:
         if kind == "equal":
-            parts.append(escape("".join(before[a:b])))
+            # The same words, with more of the white space: the first word of a text has none before it.
+            pairs = zip(before[a:b], after[c:d], strict=True)
+            parts.append(escape("".join(max(pair, key=len) for pair in pairs)))
             continue
         if b > a:
             parts.append(f"<del>[−{escape(''.join(before[a:b]))}−]</del>")
