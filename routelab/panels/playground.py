@@ -102,7 +102,8 @@ class _Playground:
         self._looking: _Asked | None = None
         self._asked: Prompt | None = None
         self._spent: tuple[Totals, Totals] | None = None
-        self._counting = threading.Lock()
+        self._lock = threading.Lock()
+        self._counting = self._stale = False
         live = column(
             self.prompt,
             self.fold,
@@ -331,8 +332,11 @@ class _Playground:
 
     def _count(self) -> None:
         """Add up what this panel and what the log has spent, in a thread: the log may have to be written first."""
-        if not self._counting.acquire(blocking=False):
-            return
+        with self._lock:
+            if self._counting:
+                self._stale = True
+                return
+            self._counting, self._stale = True, False
         log = self.desk.lab.log
 
         def count() -> tuple[Totals, Totals]:
@@ -343,7 +347,10 @@ class _Playground:
                 async with self._said():
                     self._guard(self._metered)(await asyncio.to_thread(count))
             finally:
-                self._counting.release()
+                with self._lock:
+                    self._counting, again = False, self._stale
+                if again:
+                    self._count()
 
         Job("meter", play)
 
@@ -372,12 +379,12 @@ class _Playground:
             + "".join(f"<td {LEFT}>{made}</td>" for _, made in cells)
             + "</tr></tbody></table>"
         )
-        text += [f"── {label} ──\n{plain}" for label, (plain, _) in zip(shown, cells, strict=True)]
+        text += [f"── {safe(label)} ──\n{plain}" for label, (plain, _) in zip(shown, cells, strict=True)]
         for label, each in shown.items():
             if each.answer is not None:
                 trace = trace_table(each.answer)
                 parts.append(f"<div><b>{escape(label)}</b></div>{trace.html()}")
-                text.append(f"── {label} ──\n{trace.text()}")
+                text.append(f"── {safe(label)} ──\n{trace.text()}")
         for more in (NOTE if any(c.answer for c in self.columns) else "", self.line.text, self._meter()):
             if more:
                 parts.append(note(more))

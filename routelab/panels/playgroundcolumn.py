@@ -19,7 +19,7 @@ from routelab.lab.desk import Desk
 from routelab.panels.controls import Controls
 from routelab.panels.parts import Guard, Line, button, column, dropdown, html, put, row
 from routelab.panels.trace import trace_html
-from routelab.present import Table, escape, note, pre, seconds, usd
+from routelab.present import Table, escape, note, pre, safe, seconds, usd
 from routelab.strategies import DEFAULTS, KINDS
 from routelab.strategies.cascade import by_price
 
@@ -183,7 +183,7 @@ class Column:
         self.pick()
 
     def _options(self) -> list[tuple[str, tuple[str, str]]]:
-        return [(pick.title, key) for key, pick in self._picks.items()]
+        return [(safe(pick.title), key) for key, pick in self._picks.items()]
 
     def renew(self) -> None:
         """List what there is to pick now; the choice and the controls stay."""
