@@ -317,14 +317,6 @@ def test_a_chart_is_drawn_in_place_and_taken_away() -> None:
     assert view.picture.widget.outputs == ()
 
 
-def test_a_chart_that_cannot_be_drawn_is_one_line() -> None:
-    prompts = [Prompt(id=p.id, messages=p.messages) for p in asked(3)]
-    view = CompareView(live(prompts, {"a": [Said(quality=None)] * 3, "b": [Said(quality=None)] * 3}))
-    view.chart.value = "calibration"
-    settled(view)
-    assert view.line.text.startswith("✗") or len(view.picture.widget.outputs) == 1
-
-
 def test_the_widgets_are_few_whatever_the_comparison() -> None:
     def count(root: ipywidgets.Widget) -> int:
         return 1 + sum(count(child) for child in getattr(root, "children", ()))
@@ -382,3 +374,7 @@ def test_estimates_from_logged_choices_have_no_rows_and_say_so() -> None:
     view = CompareView(found)
     assert view.rows is None
     assert "off-policy" in view.panel.still()["text/plain"]
+    view.chart.value = "cost"
+    settled(view)
+    assert view.line.text.startswith("✗ chart 'cost': off-policy"), "what cannot be drawn is one line"
+    assert view.picture.widget.outputs == ()
