@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from routelab.core.values import Prompt
+from routelab.lab.charts.look import PALETTE, Mark, marks
 from routelab.lab.compare import Arm, Comparison, same
 from routelab.lab.outcomes import Ints
 from routelab.lab.statistics import Estimate
@@ -61,8 +62,12 @@ def chosen(comparison: Comparison, limit: int) -> tuple[tuple[Shown, ...], int]:
     one that is shown already come last.
     """
     shown = everyone(comparison)
-    nominated = comparison.terms.nominated or ()
+    kept = _ranked(comparison, shown)[:limit]
+    return tuple(item for item in shown if item in kept), len(shown) - len(kept)
 
+
+def _ranked(comparison: Comparison, shown: Sequence[Shown]) -> list[Shown]:
+    nominated = comparison.terms.nominated or ()
     distinct = unlike(shown)
 
     def rank(item: Shown) -> tuple[int, float]:
@@ -71,8 +76,18 @@ def chosen(comparison: Comparison, limit: int) -> tuple[tuple[Shown, ...], int]:
         best = -(quality.value if quality is not None else 0.0)
         return (0 if item.role != "arm" else place if item in distinct else 3, best)
 
-    kept = sorted(shown, key=rank)[:limit]
-    return tuple(item for item in shown if item in kept), len(shown) - len(kept)
+    return sorted(shown, key=rank)
+
+
+def marks_of(comparison: Comparison) -> Mapping[str, Mark]:
+    """Return the mark of every arm, by its name and by the name that charts give it: the same one in every chart and panel.
+
+    As many arms as there are colours are marked in their order; of more, those that charts draw first come first.
+    """
+    shown = everyone(comparison)
+    order = shown if len(shown) <= len(PALETTE) else _ranked(comparison, shown)
+    own = marks([item.name for item in order])
+    return {name: own[item.name] for item in order for name in (item.arm.name, item.name)}
 
 
 def unlike(shown: Sequence[Shown]) -> tuple[Shown, ...]:

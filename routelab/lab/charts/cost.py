@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from routelab.core.ports import Floats
-from routelab.lab.charts.arms import caption, chosen, everyone, left_out, many, sentence, titled
+from routelab.lab.charts.arms import caption, chosen, everyone, left_out, many, marks_of, sentence, titled
 from routelab.lab.charts.calls import Calls, numbers
 from routelab.lab.charts.chart import Chart
-from routelab.lab.charts.look import Heading, dollars, scale
+from routelab.lab.charts.look import Heading, Mark, dollars, marks, scale
 from routelab.lab.charts.strip import Strip, Wording, bounds, cell, figure, strip
 from routelab.lab.compare import Comparison
 from routelab.lab.spread import top_share
@@ -25,7 +25,8 @@ def cost(comparison: Comparison, *, limit: int = 12, log: bool | None = None) ->
     strips = {shown.name: row(shown.name, shown.arm.walked.cost_usd) for shown in everyone(comparison)}
     title = titled("Cost of a prompt", comparison.terms.simulated)
     words = caption(comparison, _unknown(list(strips.values())), left_out(hidden, limit))
-    return _chart(list(strips.values()), [shown.name for shown in drawn], title, words, unit="prompts", log=log)
+    own = {name: mark for name, mark in marks_of(comparison).items() if name in {s.name for s in drawn}}
+    return _chart(list(strips.values()), own, title, words, unit="prompts", log=log)
 
 
 def cost_of_calls(calls: Calls, *, limit: int = 12, log: bool | None = None) -> Chart:
@@ -45,7 +46,7 @@ def cost_of_calls(calls: Calls, *, limit: int = 12, log: bool | None = None) -> 
         _unknown(strips),
         left_out(len(strips) - len(kept), limit),
     )
-    return _chart(strips, kept, title, words, unit="calls", log=log)
+    return _chart(strips, marks(kept), title, words, unit="calls", log=log)
 
 
 def row(name: str, costs: Floats) -> Strip:
@@ -68,9 +69,9 @@ def _unknown(strips: Sequence[Strip]) -> str:
 
 
 def _chart(
-    strips: Sequence[Strip], drawn: Sequence[str], title: str, words: str, *, unit: str, log: bool | None
+    strips: Sequence[Strip], own: Mapping[str, Mark], title: str, words: str, *, unit: str, log: bool | None
 ) -> Chart:
-    shown = [s for s in strips if s.name in drawn]
+    shown = [s for s in strips if s.name in own]
     at = scale(bounds(shown), dollars, log=log, zero="free ($0)")
     wording = Wording(
         heading=Heading(title=title, caption=words),
@@ -99,4 +100,4 @@ def _chart(
         caption=title,
         notes=(words,),
     )
-    return Chart(kind="cost", title=title, caption=words, table=table, draw=lambda: figure(shown, at, wording))
+    return Chart(kind="cost", title=title, caption=words, table=table, draw=lambda: figure(shown, own, at, wording))

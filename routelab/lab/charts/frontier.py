@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from routelab.core.ports import Floats
-from routelab.lab.charts.arms import caption, chosen, everyone, many, quality_text, titled, unlike
+from routelab.lab.charts.arms import caption, chosen, everyone, many, marks_of, quality_text, titled, unlike
 from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.dominance import DRAWS, common, hull_band, settled
 from routelab.lab.charts.look import Heading, Scale, dollars, scale
@@ -27,6 +27,8 @@ def frontier(comparison: Comparison, *, limit: int = 8, log: bool | None = None)
     rows = points(comparison)
     names = _named(comparison, rows, limit)
     hull = None if comparison.controls is None else comparison.controls.hull
+    held = marks_of(comparison)
+    own = {name: held[name] for name in names}
     plane = Plane(x=_scale(rows, hull, log), window=_window(rows, names))
     title = titled("Cost and quality", comparison.terms.simulated)
     words = caption(comparison, *_said(comparison, rows, names, plane))
@@ -35,7 +37,7 @@ def frontier(comparison: Comparison, *, limit: int = 8, log: bool | None = None)
         title=title,
         caption=words,
         table=_table(rows, title, words),
-        draw=lambda: figure(rows, _mixing(comparison), names, plane, Heading(title=title, caption=words)),
+        draw=lambda: figure(rows, _mixing(comparison), own, plane, Heading(title=title, caption=words)),
     )
 
 

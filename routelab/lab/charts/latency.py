@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from routelab.lab.charts.arms import caption, chosen, everyone, left_out, many, sentence, titled
+from routelab.lab.charts.arms import caption, chosen, everyone, left_out, many, marks_of, sentence, titled
 from routelab.lab.charts.calls import Call, Calls, numbers
 from routelab.lab.charts.chart import Chart
-from routelab.lab.charts.look import Heading, duration, scale
+from routelab.lab.charts.look import Heading, Mark, duration, marks, scale
 from routelab.lab.charts.strip import Strip, Wording, bounds, cell, figure, strip
 from routelab.lab.compare import Comparison
 from routelab.lab.statistics import Estimate
@@ -21,7 +21,8 @@ def latency(comparison: Comparison, *, limit: int = 12, log: bool | None = None)
     strips = [_row(strip(shown.name, shown.arm.walked.latency_s)) for shown in everyone(comparison)]
     title = titled("Latency of a prompt", comparison.terms.simulated)
     words = caption(comparison, _unknown(strips), left_out(hidden, limit), costs=False)
-    return _chart(strips, [shown.name for shown in drawn], title, words, unit="prompts", log=log)
+    own = {name: mark for name, mark in marks_of(comparison).items() if name in {s.name for s in drawn}}
+    return _chart(strips, own, title, words, unit="prompts", log=log)
 
 
 def latency_of_calls(calls: Calls, *, limit: int = 12, log: bool | None = None) -> Chart:
@@ -37,7 +38,7 @@ def latency_of_calls(calls: Calls, *, limit: int = 12, log: bool | None = None) 
     kept = [s.name for s in strips if s in order]
     title = titled("Latency of a call", calls.simulated)
     words = sentence(*_said(calls.calls, counted, calls.by), _unknown(strips), left_out(len(strips) - len(kept), limit))
-    return _chart(strips, kept, title, words, unit="calls", log=log)
+    return _chart(strips, marks(kept), title, words, unit="calls", log=log)
 
 
 def _said(every: Sequence[Call], counted: Sequence[Call], by: str) -> list[str]:
@@ -67,9 +68,9 @@ def _unknown(strips: Sequence[Strip]) -> str:
 
 
 def _chart(
-    strips: Sequence[Strip], drawn: Sequence[str], title: str, words: str, *, unit: str, log: bool | None
+    strips: Sequence[Strip], own: Mapping[str, Mark], title: str, words: str, *, unit: str, log: bool | None
 ) -> Chart:
-    shown = [s for s in strips if s.name in drawn]
+    shown = [s for s in strips if s.name in own]
     at = scale(bounds(shown), duration, log=log, zero="0 s")
     wording = Wording(
         heading=Heading(title=title, caption=words),
@@ -97,7 +98,7 @@ def _chart(
         caption=title,
         notes=(words, *_small(strips)),
     )
-    return Chart(kind="latency", title=title, caption=words, table=table, draw=lambda: figure(shown, at, wording))
+    return Chart(kind="latency", title=title, caption=words, table=table, draw=lambda: figure(shown, own, at, wording))
 
 
 def _small(strips: Sequence[Strip]) -> tuple[str, ...]:

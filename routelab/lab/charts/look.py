@@ -234,6 +234,21 @@ def _titled(axis: Axis) -> Axis:
     return axis
 
 
+def whiskers(
+    values: Sequence[float], ends: Sequence[tuple[float, float]], colour: str, *, thickness: float = 1.4, width: int = 3
+) -> dict[str, Any]:
+    """Return plotly's error bars from each value to its two ends, all in the units of the axis; equal ends draw none."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(0.0, high - v) for v, (_, high) in zip(values, ends, strict=True)],
+        "arrayminus": [max(0.0, v - low) for v, (low, _) in zip(values, ends, strict=True)],
+        "color": colour,
+        "thickness": thickness,
+        "width": width,
+    }
+
+
 def rupture(where: float) -> dict[str, Any]:
     """Return the dotted line that says that an axis is broken between 0 and its other values."""
     line = {"color": "rgba(128,128,128,0.45)", "width": 1.5, "dash": "dot"}

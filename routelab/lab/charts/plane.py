@@ -13,7 +13,7 @@ import numpy as np
 
 from routelab.core.ports import Floats
 from routelab.lab.charts.arms import many, quality_text
-from routelab.lab.charts.look import BAND, INK, LEGEND, Heading, Mark, Scale, hover, label, layout, marks, rupture
+from routelab.lab.charts.look import BAND, INK, LEGEND, Heading, Mark, Scale, hover, label, layout, rupture, whiskers
 from routelab.lab.charts.points import CONTROLS, SAYS, Part, Point
 from routelab.lab.controls import Hull
 from routelab.lab.statistics import Estimate
@@ -41,12 +41,11 @@ class Mixing:
 
 
 def figure(
-    rows: Sequence[Point], mixing: Mixing | None, names: Sequence[str], plane: Plane, heading: Heading
+    rows: Sequence[Point], mixing: Mixing | None, own: Mapping[str, Mark], plane: Plane, heading: Heading
 ) -> dict[str, Any]:
-    """Return the plotly figure; `names` are the arms with a mark of their own, the others are grey dots."""
+    """Return the plotly figure; arms in `own` have a mark of their own, the others are grey dots."""
     at = plane.x
     arms = [p for p in rows if p.part not in CONTROLS and p.placed]
-    own = marks(names)
     traces: list[dict[str, Any]] = []
     if mixing is not None and len(mixing.hull.corners) > 1:
         traces += _mixed(mixing, at)
@@ -173,15 +172,7 @@ def _mark(point: Point, mark: Mark, at: Scale) -> dict[str, Any]:
 def _bar(estimate: Estimate, middle: float, place: Callable[[float], float], colour: str) -> dict[str, Any]:
     if estimate.low is None or estimate.high is None or (estimate.low == estimate.high):
         return {"visible": False}
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [max(0.0, place(estimate.high) - middle)],
-        "arrayminus": [max(0.0, middle - place(estimate.low))],
-        "color": colour,
-        "thickness": 1.3,
-        "width": 4,
-    }
+    return whiskers([middle], [(place(estimate.low), place(estimate.high))], colour, thickness=1.3, width=4)
 
 
 def told(p: Point) -> str:

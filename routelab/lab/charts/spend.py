@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from routelab.core.errors import DataError
-from routelab.lab.charts.arms import caption, chosen, everyone, left_out, many, sentence, titled
+from routelab.lab.charts.arms import caption, chosen, everyone, left_out, many, marks_of, sentence, titled
 from routelab.lab.charts.calls import Calls
 from routelab.lab.charts.chart import Chart
-from routelab.lab.charts.look import LEGEND, Axis, Heading, dollars, hover, label, layout, marks, scale
+from routelab.lab.charts.look import LEGEND, Axis, Heading, Mark, dollars, hover, label, layout, marks, scale
 from routelab.lab.compare import Comparison
 from routelab.present import Table, usd
 
@@ -96,7 +96,7 @@ def spend_of_calls(calls: Calls, *, limit: int = 12) -> Chart:
         title=title,
         caption=words,
         table=table,
-        draw=lambda: _figure(drawn, x, Heading(title=title, caption=words)),
+        draw=lambda: _figure(drawn, marks([row.name for row in drawn]), x, Heading(title=title, caption=words)),
     )
 
 
@@ -143,12 +143,11 @@ def spend(comparison: Comparison, *, limit: int = 12) -> Chart:
         title=title,
         caption=words,
         table=table,
-        draw=lambda: _figure(kept, x, Heading(title=title, caption=words)),
+        draw=lambda: _figure(kept, marks_of(comparison), x, Heading(title=title, caption=words)),
     )
 
 
-def _figure(rows: Sequence[Line], x: Axis, heading: Heading) -> dict[str, Any]:
-    own = marks([row.name for row in rows])
+def _figure(rows: Sequence[Line], own: Mapping[str, Mark], x: Axis, heading: Heading) -> dict[str, Any]:
     at = scale([row.spent for row in rows], dollars, log=False)
     traces = []
     for row in rows:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from routelab.core.ports import Floats
-from routelab.lab.charts.look import INK, Heading, Mark, Scale, hover, key, label, layout, marks, rupture
+from routelab.lab.charts.look import INK, Heading, Mark, Scale, hover, key, label, layout, rupture, whiskers
 from routelab.lab.spread import quantile
 from routelab.lab.statistics import Estimate, mean
 
@@ -88,10 +88,9 @@ def bounds(strips: Sequence[Strip]) -> list[float]:
     ]
 
 
-def figure(strips: Sequence[Strip], at: Scale, wording: Wording) -> dict[str, Any]:
-    """Return the plotly figure: rows from top to bottom in the order given."""
+def figure(strips: Sequence[Strip], own: Mapping[str, Mark], at: Scale, wording: Wording) -> dict[str, Any]:
+    """Return the plotly figure: rows from top to bottom in the order given, each with its mark in `own`."""
     rows = list(strips)
-    own = marks([s.name for s in rows])
     traces: list[dict[str, Any]] = []
     for place, row in enumerate(rows):
         traces += _row(row, -place, own[row.name], at, wording)
@@ -171,15 +170,7 @@ def _estimate(
         "showlegend": False,
     }
     if bar and estimate.low is not None and estimate.high is not None and estimate.low < estimate.high:
-        trace["error_x"] = {
-            "type": "data",
-            "symmetric": False,
-            "array": [max(0.0, at.at(estimate.high) - x)],
-            "arrayminus": [max(0.0, x - at.at(estimate.low))],
-            "color": colour,
-            "thickness": 1.4,
-            "width": 5,
-        }
+        trace["error_x"] = whiskers([x], [(at.at(estimate.low), at.at(estimate.high))], colour, width=5)
     return trace
 
 
