@@ -114,8 +114,8 @@ def reopened(log: Log, experiment: str, *, baseline: str | None = None, margin: 
         raise DataError(f"the log has no experiment '{experiment}' with two arms", hint="lab.sql('from experiments')")
     played = found[0]
     answers = _answers(log, played)
-    arms = [name for name in played.arms if name in answers] + [name for name in answers if name not in played.arms]
-    whole = [i for i in answers[arms[0]] if all(i in answers[arm] for arm in arms)]
+    arms = list(dict.fromkeys([*played.arms, *answers]))
+    whole = [i for i in answers.get(arms[0], {}) if all(i in answers.get(arm, {}) for arm in arms)]
     if not whole:
         raise UnavailableError(
             f"{played.id}: no prompt was finished by all {len(arms)} arms, so there is nothing to compare",
@@ -171,9 +171,13 @@ def _answers(log: Log, played: Played) -> dict[str, dict[str, Answer]]:
 
 
 def _ended(answer: Answer) -> bool:
-    last = answer.run.attempts[-1] if answer.run.attempts else None
-    cancelled = isinstance(last, Unanswered) and last.error == "Cancelled"
-    return bool(answer.run.events) and not cancelled and answer.stopped is None
+    """Say whether a run went to its end, with an answer or without; one that was stopped may have got anywhere."""
+    run = answer.run
+    last = run.attempts[-1] if run.attempts else None
+    if answer.stopped is not None or (isinstance(last, Unanswered) and last.error == "Cancelled"):
+        return False
+    over = run.failed is not None or run.blocked is not None or run.recalled is not None
+    return over or (run.routed is not None and run.settled)
 
 
 def _config(name: str, played: Played) -> RouteConfig | Unread:

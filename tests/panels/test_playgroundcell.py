@@ -30,7 +30,8 @@ def played(made: Copied) -> tuple[Ask, dict[str, RouteConfig], str]:
     """Return what the cells ask, with the arms' configs and the prompt, as the notebook would."""
     names: dict[str, Any] = {}
     exec(made.define, names)
-    call = ast.parse(TransformerManager().transform_cell(made.cell)).body[0].value  # type: ignore[attr-defined]
+    source = TransformerManager().transform_cell(made.cell)  # type: ignore[no-untyped-call]
+    call = ast.parse(source).body[0].value  # type: ignore[attr-defined]
     magic, line, body = (ast.literal_eval(argument) for argument in call.args)
     assert magic == "route"
     ask = read_ask(line, body, names.__getitem__)
@@ -85,7 +86,7 @@ def test_prompts_that_ipython_or_a_template_would_change_come_back(prompt: str) 
 @given(TEXTS.filter(lambda t: len(t.splitlines()) == 1))
 def test_any_line_is_one_word_when_it_is_quoted(text: str) -> None:
     if text.splitlines()[0] == text:
-        assert read_ask(f"--system {quoted(text)} cheap", "x", {}.__getitem__).system == text
+        assert read_ask(f"--system {quoted(text)} cheap", "x", str).system == text
 
 
 SPECS: list[dict[str, Any]] = [
