@@ -12,10 +12,8 @@ import numpy as np
 
 from routelab.core.errors import RoutelabError
 from routelab.lab.charts import KINDS
-from routelab.lab.charts.arms import chosen, everyone
-from routelab.lab.charts.look import marks
+from routelab.lab.charts.arms import chosen, everyone, marks_of
 from routelab.lab.compare import Comparison
-from routelab.lab.desk import Desk
 from routelab.lab.grid import GRID_STYLE, headline, summary
 from routelab.lab.job import Job
 from routelab.lab.outcomes import Ints
@@ -26,7 +24,7 @@ from routelab.panels.panel import Panel
 from routelab.panels.parts import Guard, Line, Picture, Running, button, column, dropdown, html, put, row
 from routelab.panels.ratings import Ratings
 from routelab.panels.rows import KEEPS, SORTS, Rows, Scan, Wish, reads, sifted
-from routelab.present import bundle, escape, framed, note, safe
+from routelab.present import escape, framed, note, safe
 
 T = TypeVar("T")
 PAGE = 20
@@ -48,45 +46,13 @@ def view(comparison: Comparison) -> Panel:
     return CompareView(comparison).panel
 
 
-def tab(desk: Desk) -> Panel:
-    """Return the panel of the comparison that a lab's panels look at: another one as soon as there is another."""
-    return _Latest(desk).panel
-
-
-class _Latest:
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-        self._empty = bundle("No comparison yet: run one, or hand one over with lab.desk.show(comparison).")
-        self.shown: CompareView | None = None
-        self._line = Line()
-        self._place = column(html(self._empty["text/html"]))
-        self.panel = Panel(column(self._line.widget, self._place), self._still, name="compare")
-        change = Guard(self._line)(self._change)
-        desk.hear("comparison", change)
-        change()
-
-    def _change(self) -> None:
-        found = self.desk.comparison
-        if found is None or (self.shown is not None and self.shown.comparison is found):
-            return
-        self.shown = CompareView(found, ready=False)
-        self.shown.panel.heard(self.panel.refresh)
-        self._place.children = (self.shown.panel.live,)
-        self.panel.refresh()
-
-    def _still(self) -> dict[str, str]:
-        return self._empty if self.shown is None else self.shown.panel.shown()
-
-
 class CompareView:
     """The controls over one comparison, and what they show at the moment: the wish, the rows that fit it, the page, the open row.
 
-    With `ready` what people said is read from the log before it returns; without, it comes when it is there.
+    What people said of the answers is read from the log when it is made, and again for a row that is opened.
     """
 
-    def __init__(
-        self, comparison: Comparison, *, ready: bool = True, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, comparison: Comparison, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self.comparison = comparison
         self._clock = clock
         self.rows = Rows.of(comparison)
@@ -96,7 +62,7 @@ class CompareView:
         self.jobs: list[Job] = []
         self._turn = 0
         self._setting = False
-        self._marks = marks([item.name for item in everyone(comparison)])
+        self._marks = marks_of(comparison)
         self._head = _head(comparison)
         self.chart = dropdown(
             "chart",
@@ -121,17 +87,14 @@ class CompareView:
             self.page = 0
             self.note = ""
             self.opened = Opened(self.rows, self.ratings, self.guard, self._marks, self._rated)
-            live = column(*top, *self._controls(self.rows), self._table(), self.line.widget)
-            if ready:
-                try:
-                    self.ratings.read()
-                except RoutelabError as trouble:
-                    self.line.fail(trouble)
+            live = column(*top, *self._controls(self.rows), self.line.widget, self._table())
+            try:
+                self.ratings.read()
+            except RoutelabError as trouble:
+                self.line.fail(trouble)
         self.panel = Panel(live, self._still, name="compare")
         if self.rows is not None:
             self._show()
-            if not ready:
-                self._later("ratings", self.ratings.read, lambda _: self._show(pages=False))
 
     # The controls
 
@@ -326,6 +289,7 @@ class CompareView:
         def done(found: Any) -> None:
             chart, height = found
             if kind == self.chart.value:
+                self.line.say("")
                 self.picture.widget.layout.min_height = f"{height}px"
                 self.picture.show(chart)
                 self.panel.refresh()
@@ -334,6 +298,7 @@ class CompareView:
             chart = self.comparison.chart(kind)
             return chart, chart.figure.layout.height or 0
 
+        self.line.say(f"drawing {kind} …")
         self._later(f"chart {kind}", draw, done)
 
     def _later(self, name: str, work: Callable[[], T], done: Callable[[T], None]) -> None:

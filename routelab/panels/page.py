@@ -18,14 +18,14 @@ from routelab.present.html import PLAIN, STYLE
 TABLE = {"width": "100%", "min_width": "min-content"}
 LINE = {"display": "flex", "flex_flow": "row wrap", "align_items": "flex-start", "width": "100%"}
 BODY = {"flex": "1 1 0%", "width": "auto", "min_width": "0", "margin": "0"}
-DOOR = {"width": "5.2em", "margin": "3px 8px 3px 0", "padding": "0", "flex": "0 0 auto"}
-GAP = {"width": "5.2em", "margin": "0 8px 0 0", "flex": "0 0 auto"}
+DOOR = {"width": "4.6em", "margin": "3px 8px 3px 0", "padding": "0", "flex": "0 0 auto"}
+GAP = {"width": "4.6em", "margin": "0 8px 0 0", "flex": "0 0 auto"}
 # A class for each number of arms: a style attribute is dropped by some front ends, and this one is needed to read the page.
 _COLUMNS = "".join(
-    f".rl-row{n}{{grid-template-columns:minmax(10em,1.1fr) repeat({n},minmax(11em,1fr))}}" for n in range(1, 9)
+    f".rl-row{n}{{grid-template-columns:minmax(8.5em,1.1fr) repeat({n},minmax(9em,1fr))}}" for n in range(1, 9)
 )
 LOOK = (
-    "<style>.rl.rl-row{display:grid;gap:0 16px;padding:4px 0;overflow:visible;overflow-wrap:anywhere}"
+    "<style>.rl.rl-row{display:grid;gap:0 14px;padding:4px 0;overflow:visible;overflow-wrap:anywhere}"
     ".rl-gone{display:none!important}"
     # Widgets are flex boxes, which grow with what is in them unless they are told not to.
     ".rl-panel .widget-html-content{min-width:0}"
