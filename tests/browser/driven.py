@@ -65,6 +65,12 @@ window.lab = {
     window.jupyterapp.shell.activateById(p.id);
     window.jupyterapp.commands.execute('notebook:run-cell');
   },
+  errors(path) {
+    return this.panel(path).content.widgets
+      .flatMap(cell => cell.model.outputs?.toJSON() ?? [])
+      .filter(output => output.output_type === 'error')
+      .map(output => `${output.ename}: ${output.evalue}`);
+  },
   busy(path) {
     return this.panel(path).content.widgets
       .map((cell, i) => [i, cell.model.type === 'code' && cell.model.executionState === 'running'
@@ -232,9 +238,8 @@ class LabPage:
         chosen = indices or range(self.page.evaluate("path => lab.panel(path).content.widgets.length", self.path))
         self.send(*chosen)
         self.idle()
-        for index in chosen:
-            errors = self.cell(index).locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']")
-            assert errors.count() == 0, errors.first.inner_text()
+        errors = self.page.evaluate("path => lab.errors(path)", self.path)
+        assert errors == [], "\n".join(errors)
 
     def idle(self) -> None:
         """Wait until no cell runs."""
@@ -253,6 +258,14 @@ class LabPage:
     def outputs(self, index: int) -> Locator:
         """Return a cell's outputs on the page, one each."""
         return self.cell(index).locator(".jp-Cell-outputArea > .jp-OutputArea-child")
+
+    def still(self, index: int) -> Locator:
+        """Return what a panel has left in the notebook; hidden where its controls live."""
+        return self.outputs(index).first
+
+    def live(self, index: int) -> Locator:
+        """Return a panel's controls."""
+        return self.outputs(index).last
 
     def text(self, index: int) -> str:
         """Return what a person reads in a cell's outputs; what is hidden is not in it."""

@@ -58,11 +58,11 @@ def harmless(page: LabPage, area: Locator, texts: Sequence[str] = ()) -> None:
 def test_in_a_comparison(lab_page: LabPage) -> None:
     lab_page.open(SETUP, COMPARED, "cmp", "cmp.view()")
     lab_page.run()
-    panel = lab_page.cell(3)
+    panel = lab_page.live(3)
     rows = panel.locator(".rl-line:not(.rl-gone)")
     expect(rows).to_have_count(len(SAID))
     still, live = lab_page.outputs(3).all()
-    harmless(lab_page, lab_page.outputs(2).first, SHOWN[:1])
+    harmless(lab_page, lab_page.outputs(2), SHOWN[:1])
     for shown in (still, live):
         harmless(lab_page, shown, SHOWN)
     for place, text in enumerate(SHOWN):
@@ -94,7 +94,7 @@ def test_in_a_comparison(lab_page: LabPage) -> None:
 def test_in_the_log_and_in_every_tab_of_the_bench(lab_page: LabPage) -> None:
     lab_page.open(SETUP, COMPARED, "lab().panel()")
     lab_page.run()
-    bench = lab_page.cell(2)
+    bench = lab_page.live(2)
     lab_page.tab("Log", within=bench)
     expect(bench).to_contain_text("28 runs")
     still, live = lab_page.outputs(2).all()
