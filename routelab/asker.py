@@ -131,7 +131,11 @@ def _prompt(question: Question, *, simulated: bool) -> Prompt:
 
 def _worth(answer: str, prompt: Prompt) -> str:
     # Where a judge is the prompt's scorer, nobody knows the truth.
-    return "" if prompt.scorer is None or is_judge(prompt.scorer) else f"{scorer_of(prompt.scorer)(answer, prompt).quality:.4f}"
+    return (
+        ""
+        if prompt.scorer is None or is_judge(prompt.scorer)
+        else f"{scorer_of(prompt.scorer)(answer, prompt).quality:.4f}"
+    )
 
 
 def _line(message: str) -> str:

@@ -110,8 +110,8 @@ VIEWS: Mapping[str, str] = MappingProxyType(
                        case when accepted is null then 'measuring' else 'judging' end
                 from scores where judge <> ''
             )
-            select cast(started_at as date) as day, provider, requested_model, simulated, what,
-                   count(*) as calls, sum(cost_usd) as cost_usd, count(*) - count(cost_usd) as cost_unknown
+            select cast(started_at as date) as day, provider, requested_model, simulated,
+                   count(*) as calls, sum(cost_usd) as cost_usd, count(*) - count(cost_usd) as cost_unknown, what
             from spent group by all order by day, provider, requested_model, simulated, what""",
         "cache_hits": """
             select c.run_id, c.experiment, c.arm, c.prompt_id, c.task, c.requested_model as model,

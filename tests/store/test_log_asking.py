@@ -267,4 +267,4 @@ def test_spend_knows_what_it_does_not_know(log: Log) -> None:
     known = Answered(model="m", served_model="m", provider="p", text="", cost_usd=0.5)
     unknown = Answered(model="m", served_model="m", provider="p", text="", cost_usd=None)
     log.record(Run(id="r", prompt=Prompt.of("?"), started_at=STARTED_AT, events=(known, unknown)))
-    assert log.query("select * from spend_by_day") == [(date(2026, 3, 4), "p", "m", False, 2, 0.5, 1)]
+    assert log.query("select * from spend_by_day") == [(date(2026, 3, 4), "p", "m", False, 2, 0.5, 1, "answering")]
