@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from driven import LabPage, Server, browsing, chromium, serving
+from driven import LabPage, Server, browsing, chromium, prepared, serving
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext
 
 READABLE = 20_000
+FAILED = pytest.StashKey[bool]()
 
 
 def absent(why: str) -> NoReturn:
@@ -62,15 +63,24 @@ def browser(server: Server) -> Iterator[Browser]:
             opened.__exit__(None, None, None)
 
 
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A place for pages of 1,200 by 1,000 pixels; one page serves a whole file, for JupyterLab takes long to load."""
+    made = browser.new_context(viewport={"width": 1200, "height": 1000})
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def lab_page(browser: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[LabPage]:
-    """An empty page of 1,200 by 1,000 pixels; its kernel is shut down after the test."""
-    context = browser.new_context(viewport={"width": 1200, "height": 1000})
-    name = re.sub(r"\W+", "-", request.node.name)[:80]
-    page = LabPage(context.new_page(), server, name)
-    yield page
-    page.leave()
-    context.close()
+def lab_page(context: BrowserContext, server: Server, request: pytest.FixtureRequest) -> Iterator[LabPage]:
+    """A page without a notebook; what a test opens is closed after it."""
+    page = context.pages[0] if context.pages else prepared(context.new_page())
+    used = LabPage(page, server, re.sub(r"\W+", "-", request.node.name)[:80])
+    yield used
+    if request.node.stash.get(FAILED, False):
+        page.close()
+    else:
+        used.leave()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -79,5 +89,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report: Any = yield
     page = getattr(item, "funcargs", {}).get("lab_page")
     if report.when == "call" and report.failed and isinstance(page, LabPage):
+        item.stash[FAILED] = True
         report.sections.append(("the notebook", page.account()[-READABLE:]))
     return report

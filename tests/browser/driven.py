@@ -20,7 +20,7 @@ import nbformat
 
 # Only what runs in a browser test imports playwright: the files are collected where it is not installed, and skipped.
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, LocatorAssertions, Page, Playwright, Request
+    from playwright.sync_api import Browser, Error, Locator, LocatorAssertions, Page, Playwright, Request
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # No sandbox: a container has no namespaces to give. The rest keeps the browser from talking to its maker.
@@ -64,6 +64,13 @@ window.lab = {
     p.content.deselectAll();
     window.jupyterapp.shell.activateById(p.id);
     window.jupyterapp.commands.execute('notebook:run-cell');
+  },
+  leave() {
+    // Thrown away rather than closed: closing asks whether to save.
+    for (const w of [...window.jupyterapp.shell.widgets('main')]) {
+      w.sessionContext?.shutdown();
+      w.dispose();
+    }
   },
   errors(path) {
     return this.panel(path).content.widgets
@@ -170,6 +177,14 @@ def browsing(playwright: Playwright, path: str) -> Iterator[Browser]:
         browser.close()
 
 
+def prepared(page: Page) -> Page:
+    """Return the page with our script in it, and with an answer for what asks whether to leave it."""
+    page.set_default_timeout(GLANCE_S * 1000)
+    page.add_init_script(SCRIPT)
+    page.on("dialog", lambda dialog: dialog.accept())
+    return page
+
+
 class LabPage:
     """One notebook in JupyterLab, seen and touched through the browser. Cells are counted from 0.
 
@@ -184,15 +199,15 @@ class LabPage:
         self.path = f"{name}/notebook.ipynb"
         self.abroad: list[str] = []
         self.trouble: list[str] = []
-        page.set_default_timeout(GLANCE_S * 1000)
-        page.add_init_script(SCRIPT)
-        page.on("dialog", lambda dialog: dialog.accept())
         page.on("request", self._asked)
-        page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        page.on("pageerror", self._failed)
 
     def _asked(self, request: Request) -> None:
         if not request.url.startswith((self.server.url, "data:", "blob:")):
             self.abroad.append(request.url)
+
+    def _failed(self, error: Error) -> None:
+        self.trouble.append(str(error))
 
     # -- the notebook
 
@@ -211,7 +226,11 @@ class LabPage:
         metadata = {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}}
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), self.file)
-        self._goto()
+        if self.page.evaluate("() => !!window.jupyterapp"):
+            self.page.evaluate("path => void window.jupyterapp.commands.execute('docmanager:open', {path})", self.path)
+            self._restored()
+        else:
+            self._goto()
         self._until("path => lab.kernel(path) === 'idle'")
 
     def _goto(self) -> None:
@@ -363,11 +382,10 @@ class LabPage:
         assert self.page.evaluate("path => lab.kernel(path)", self.path) == "none"
 
     def leave(self) -> None:
-        """Shut the kernel down, so that the next test has the machine to itself."""
-        if self.page.evaluate(
-            "path => !!window.jupyterapp && !!lab.panel(path) && lab.kernel(path) !== 'none'", self.path
-        ):
-            self.shut()
+        """Close the notebook and have its kernel shut down; the page is then as the next test wants it."""
+        self.page.remove_listener("request", self._asked)
+        self.page.remove_listener("pageerror", self._failed)
+        self.page.evaluate("() => lab.leave()")
 
     def reading(self) -> str:
         """Return all that a person reads in the notebook."""
