@@ -465,6 +465,26 @@ class Lab:
         found = sweep(outcomes, config, grid, search=search, n=n, jobs=jobs, **terms)  # type: ignore[arg-type]
         return dataclasses.replace(counted(found, outcomes, InLog(log=self.log), confirm=confirm), log=self.log)
 
+    def tuner(
+        self,
+        outcomes: Outcomes,
+        arms: Mapping[str, str | RouteConfig | Strategy] | Sequence[str] | None = None,
+        *,
+        confirm: float = 0.4,
+        margin: float = 0.02,
+        seed: int = 0,
+        baseline: str | None = None,
+    ) -> Panel:
+        """Return a panel with a slider for each knob of an arm (a threshold, a bar, a share), answered by replay while it moves.
+
+        Figures are those of the tune split; Confirm replays one setting on the confirm split, which is counted, and then it
+        can be exported. Without `arms` there are standard ones: single models, a mix, arbitrage, cascades on recorded gates.
+        """
+        from routelab.panels import tuner
+
+        named = None if arms is None else {n: self._recorded(arm, outcomes) for n, arm in _named(arms).items()}
+        return tuner(self.desk, outcomes, named, confirm=confirm, margin=margin, seed=seed, baseline=baseline)
+
     def _recorded(self, arm: str | RouteConfig | Strategy, outcomes: Outcomes) -> RouteConfig | Strategy:
         if isinstance(arm, str) and arm in outcomes.models and arm not in self.arms:
             return RouteConfig(name=arm, models=[arm], strategy={"kind": "fixed", "model": arm}, fleet=self.fleet.spec)

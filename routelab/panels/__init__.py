@@ -8,5 +8,6 @@ from __future__ import annotations
 from routelab.panels.bench import bench
 from routelab.panels.logview import logview
 from routelab.panels.panel import Panel
+from routelab.panels.tuner import tuner
 
-__all__ = ["Panel", "bench", "logview"]
+__all__ = ["Panel", "bench", "logview", "tuner"]
