@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 
 from routelab.core.values import Prompt
-from routelab.lab.grid import said
 from routelab.panels.ratings import Rating
 from routelab.panels.rows import Cell
-from routelab.present import escape, note, pre
+from routelab.present import escape, note, pre, seconds, usd
 
 LONGEST = 20_000
 """Characters of a text that are shown when it is opened."""
@@ -23,9 +21,27 @@ def facts(cell: Cell, *, tell: bool = True, rating: Rating | None = None) -> str
 
     `tell` says which answers are simulated, where not all of them are.
     """
-    # The line of the grid without the text, which may be long.
-    line, _, _ = said(dataclasses.replace(cell, text=""), tell=tell).partition("\n")  # type: ignore[arg-type]
-    return line if rating is None else f"{line} · {rating.mark}"
+    cost = "cost ?" if cell.cost_usd is None else f"{'≈ ' if cell.estimated else ''}{usd(cell.cost_usd)}"
+    parts = [
+        mark(cell) + ("" if cell.quality is None else f" {cell.quality:.2f}"),
+        (cell.model or "no model") + (" (simulated)" if tell and cell.simulated else ""),
+        cost,
+        "wait ?" if cell.latency_s is None else seconds(cell.latency_s),
+        *(["cache hit"] if cell.cached else []),
+        *(["⚠ default"] if cell.decided is not None else []),
+        *([] if rating is None else [rating.mark]),
+    ]
+    # A narrow column breaks between facts, never inside one.
+    return " · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
+
+
+def mark(cell: Cell) -> str:
+    """Return ✓ for right, ✗ for wrong or no answer, ◐ for partly right, · for not scored."""
+    if cell.error is not None:
+        return "✗"
+    if cell.quality is None:
+        return "·"
+    return "✓" if cell.quality >= 0.999 else "✗" if cell.quality <= 0.001 else "◐"
 
 
 def words(cell: Cell) -> str:

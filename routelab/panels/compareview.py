@@ -283,6 +283,7 @@ class CompareView:
         if not kind:
             self.picture.show(None)
             self.picture.widget.layout.min_height = "0px"
+            self.line.say("")
             self.panel.refresh()
             return
 

@@ -24,6 +24,7 @@ GAP = {"width": "4.6em", "margin": "0 8px 0 0", "flex": "0 0 auto"}
 _COLUMNS = "".join(
     f".rl-row{n}{{grid-template-columns:minmax(8.5em,1.1fr) repeat({n},minmax(9em,1fr))}}" for n in range(1, 9)
 )
+KEY = "✓ right, ✗ wrong or no answer, ◐ partly right, · not scored"
 LOOK = (
     "<style>.rl.rl-row{display:grid;gap:0 14px;padding:4px 0;overflow:visible;overflow-wrap:anywhere}"
     ".rl-gone{display:none!important}"
@@ -79,7 +80,7 @@ def table(rows: Rows, here: Sequence[int], wish: Wish, ratings: Ratings, *, wher
         rows=lines,
         numbers=frozenset((0,)),
         caption=f"{safe(wish.words, 400)} · {where}",
-        notes=("✓ right, ✗ wrong or no answer, ◐ partly right, · not scored",),
+        notes=(KEY,),
     )
 
 
@@ -103,7 +104,7 @@ class Names:
         heads = "".join(
             f'<div><span style="color:{marks[name].colour}">■</span> <b>{escape(name, 120)}</b></div>' for name in names
         )
-        key = "<div class=m>✓ right · ✗ wrong or no answer<br>◐ partly right · · not scored</div>"
+        key = f"<div class=m>{KEY}</div>"
         self.body.value = f'{STYLE}{LOOK}<div class="rl rl-row rl-row{len(names)} {PLAIN}">{key}{heads}</div>'
 
 

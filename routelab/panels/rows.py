@@ -38,7 +38,8 @@ SAME = 1e-9
 class Cell:
     """One arm's answer to one prompt; None is what is not known. `text` is None where none was recorded or there is none.
 
-    `error` says why there is no answer, `decided` why the default decided instead of the strategy.
+    `error` says why there is no answer, `decided` why the default decided instead of the strategy;
+    `estimated` that its cost is an estimate.
     """
 
     text: str | None
@@ -50,12 +51,8 @@ class Cell:
     decided: str | None = None
     cached: bool = False
     simulated: bool = False
+    estimated: bool = False
     run_id: str | None = None
-
-    @property
-    def defaulted(self) -> bool:
-        """Whether the default decided."""
-        return self.decided is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +201,7 @@ class Rows:
             error=unknown if column == NOBODY else None,
             decided=decided,
             simulated=self.comparison.terms.simulated,
+            estimated="estimated" in self.comparison.terms.cost_kinds,
             run_id=self.runs[i, k],
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from routelab.core.values import Prompt
 from routelab.lab.compare import Comparison
 from routelab.lab.replay import replay
 from routelab.lab.session import Lab
+from routelab.panels.cells import facts
 from routelab.panels.compareview import PAGE, CompareView
 from routelab.panels.panel import Panel
 from routelab.panels.ratings import DOWN, UP
@@ -95,6 +97,21 @@ def test_an_answer_by_the_default_is_among_the_errors() -> None:
     view.keep.value = "errors"
     assert view.order.tolist() == [1]
     assert "⚠ default" in view.slots[0].body.value.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_a_cell_says_what_is_known_of_its_answer_and_what_is_not() -> None:
+    rows = [Said(quality=0.5, cost_usd=None, latency_s=None), Said(quality=None), Said(text=None)]
+    prompts = [Prompt(id=p.id, messages=p.messages) for p in asked(3)]
+    rows_ = CompareView(live(prompts, {"a": rows})).rows
+    assert rows_ is not None
+    said = [facts(rows_.cell(i, 0)).replace("\N{NO-BREAK SPACE}", " ") for i in range(3)]
+    assert said == ["◐ 0.50 · m · cost ? · wait ?", "· · m · $0.00100 · 0.5 s", "✗ · no model · $0 · wait ?"]
+
+
+def test_an_estimated_cost_says_so() -> None:
+    outcomes = dataclasses.replace(cube(asked(30), [[1.0, 0.0]] * 30), cost_kind=("estimated", "recorded"))
+    view = CompareView(replay(outcomes, {"one": _fixed("a"), "two": _fixed("b")}, confirm=0.4))
+    assert "≈\N{NO-BREAK SPACE}$0.00100" in view.slots[0].body.value
 
 
 def test_texts_tell_answers_apart_where_nothing_scored_them() -> None:
@@ -221,7 +238,7 @@ def test_a_rating_and_its_note_are_kept_in_the_log_the_latest_counts_and_all_is_
     kept = log.query("select run_id, value, note from ratings order by rated_at, rating_id")
     assert kept[0] == ("b-p2", DOWN, "why not")
     assert kept[-1] == ("b-p2", UP, "on second thoughts <b>")
-    assert "rated good" in view.slots[2].body.value
+    assert "rated\N{NO-BREAK SPACE}good" in view.slots[2].body.value
     assert (card.up.description, card.down.description) == ("✓", "")
 
     again = CompareView(view.comparison)
