@@ -150,7 +150,7 @@ def test_an_unknown_kind_names_the_nearest(comparison: Comparison) -> None:
     with pytest.raises(ConfigError) as caught:
         chart("fronteer", comparison)
     assert caught.value.message == "chart: unknown kind 'fronteer'; did you mean 'frontier'?"
-    assert caught.value.hint == "kinds: frontier, cost, latency, quality, mix, spend, slices, calibration, waterfall"
+    assert caught.value.hint == "kinds: frontier, cost, latency, quality, mix, spend, slices, calibration, waterfall, thresholds"
 
 
 def test_an_unknown_option_names_the_nearest(comparison: Comparison) -> None:

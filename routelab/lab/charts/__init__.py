@@ -21,6 +21,7 @@ from routelab.lab.charts.mix import mix, mix_of_calls
 from routelab.lab.charts.quality import quality
 from routelab.lab.charts.slices import slices
 from routelab.lab.charts.spend import spend, spend_of_calls
+from routelab.lab.charts.thresholds import thresholds
 from routelab.lab.charts.waterfall import waterfall
 from routelab.lab.compare import Comparison
 
@@ -52,6 +53,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "slices": Kind(says="better or worse than the baseline, by task, difficulty or tag", of_comparison=slices),
         "calibration": Kind(says="confidence against the quality that came of it", of_comparison=calibration),
         "waterfall": Kind(says="what routing, cache, context and prompt saved", of_comparison=waterfall),
+        "thresholds": Kind(says="what another threshold would have done", of_comparison=thresholds),
     }
 )
 

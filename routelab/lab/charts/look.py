@@ -169,14 +169,6 @@ def layout(heading: Heading, *, plot: int, below: int, x: Axis, y: Axis, **more:
 
     `plot` is the height of the plotting area in pixels, `below` that of the legend.
     """
-    line = {
-        "gridcolor": GRID,
-        "zerolinecolor": GRID,
-        "linecolor": GRID,
-        "tickcolor": GRID,
-        "automargin": True,
-        "tickangle": 0,
-    }
     # A live front end shows the figure and nothing else, so the caption is part of it; nobody knows how wide the place is.
     lines = textwrap.wrap(" ".join(safe(heading.caption).split()), CAPTION_WIDE)
     top = (52 if lines else 42) + 15 * len(lines) + more.pop("above", 0)
@@ -203,8 +195,8 @@ def layout(heading: Heading, *, plot: int, below: int, x: Axis, y: Axis, **more:
             },
         },
         "margin": {"l": 60, "r": 20, "t": top, "b": 52 + below},
-        "xaxis": {**line, **_titled(x)},
-        "yaxis": {**line, **_titled(y)},
+        "xaxis": axis(x),
+        "yaxis": axis(y),
         "legend": {
             "orientation": "h",
             "traceorder": "normal",
@@ -228,10 +220,13 @@ def layout(heading: Heading, *, plot: int, below: int, x: Axis, y: Axis, **more:
     }
 
 
-def _titled(axis: Axis) -> Axis:
-    if isinstance(axis.get("title"), str):
-        return {**axis, "title": {"text": label(axis["title"], 60), "standoff": 8, "font": {"size": 13}}}
-    return axis
+def axis(given: Axis) -> dict[str, Any]:
+    """Return an axis in the house's colours; its title is a plain text."""
+    line = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "tickcolor": GRID}
+    drawn = {**line, "automargin": True, "tickangle": 0, **given}
+    if isinstance(given.get("title"), str):
+        drawn["title"] = {"text": label(given["title"], 60), "standoff": 8, "font": {"size": 13}}
+    return drawn
 
 
 def whiskers(

@@ -1,0 +1,239 @@
+"""Curves over a threshold: each value is what a walk with it does, and the chart says which one was chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routelab.config import RouteConfig
+from routelab.core.errors import ConfigError
+from routelab.core.plan import Plan
+from routelab.core.values import Prompt, Roster
+from routelab.lab.charts import chart
+from routelab.lab.charts.curve import BAR, curve, knob_of
+from routelab.lab.charts.thresholds import rows_of
+from routelab.lab.compare import against, figures_of
+from routelab.lab.controls import single
+from routelab.lab.outcomes import Judgements, Outcomes
+from routelab.lab.replay import planned, replay, walked
+from routelab.lab.walk import Walked
+from routelab.strategies import Cascade, Fixed
+from routelab.strategies.fitting.thresholds import Thresholds
+from routelab.strategies.fitting.thresholds import thresholds as family_of
+
+Cube = Callable[..., Outcomes]
+N = 60
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """Predict what the prompts' numbers say, and ask the cheapest model that is predicted to reach `min_quality`."""
+
+    min_quality: float = 0.6
+
+    @property
+    def knob(self) -> str:
+        return "min_quality"
+
+    def family(self, prompts: Sequence[Prompt], roster: Roster) -> Thresholds:
+        found = np.array([[(int(p.id[1:]) * (7, 13, 29)[k]) % 97 / 97 for k in range(len(roster))] for p in prompts])
+        return family_of(found, np.arange(1.0, len(roster) + 1))
+
+    def plan(self, prompts: Sequence[Prompt], roster: Roster) -> Plan:
+        return self.family(prompts, roster).plan(self.min_quality)
+
+
+@dataclass(frozen=True)
+class Weighed(Foretold):
+    """The same under a knob that has no bounds."""
+
+    cost_weight: float = 0.5
+
+    @property
+    def knob(self) -> str:
+        return "cost_weight"
+
+    def plan(self, prompts: Sequence[Prompt], roster: Roster) -> Plan:
+        return self.family(prompts, roster).plan(self.cost_weight)
+
+
+def made(cube: Cube, n: int = N, **given: Any) -> Outcomes:
+    rng = np.random.default_rng(3)
+    quality = (rng.random((n, 3)) < np.array([0.4, 0.6, 0.9])).astype(float)
+    failed = rng.random((n, 3)) < 0.05
+    cost = rng.lognormal(0, 0.3, (n, 3)) * np.array([0.001, 0.004, 0.02])
+    latency = rng.lognormal(0, 0.3, (n, 3))
+    score = np.where(failed, np.nan, np.round(np.clip(0.5 * quality + 0.5 * rng.random((n, 3)), 0, 1), 2))
+    values: dict[str, Any] = {"cost_usd": cost, "latency_s": latency, "failed": failed, "models": ("s", "m", "l")}
+    outcomes = cube(quality, **{**values, **given})
+    judged = Judgements(score=score, cost_usd=np.full((n, 3), 1e-4), latency_s=np.full((n, 3), 0.2))
+    return dataclasses.replace(outcomes, gates={"g": judged})
+
+
+def gated(at_least: Any = 0.7, order: tuple[str, ...] = ("s", "m", "l")) -> RouteConfig:
+    return RouteConfig(
+        name="gated",
+        models=("s", "m", "l"),
+        strategy=Cascade(gate={"recorded": "g", "at_least": at_least}, order=order),
+        fallbacks={"m": ("l",)} if "l" not in order else {},
+    )
+
+
+def alike(one: Walked, other: Walked) -> bool:
+    return all(
+        np.allclose(getattr(one, f.name), getattr(other, f.name), rtol=1e-12, atol=1e-15, equal_nan=True)
+        for f in dataclasses.fields(Walked)
+    )
+
+
+@pytest.mark.parametrize("order", [("s", "m", "l"), ("s", "m"), ("m", "s", "l")])
+@pytest.mark.parametrize("value", [0.0, 0.31, 0.5, 0.75, 0.99, 1.0])
+def test_a_bar_on_the_curve_is_a_walk_behind_that_bar(cube: Cube, order: tuple[str, ...], value: float) -> None:
+    outcomes = made(cube)
+    knob = knob_of(gated(order=order), outcomes)
+    assert knob is not None
+    assert (knob.name, knob.chosen) == (BAR, 0.7)
+    assert alike(knob.walk(value), walked("", gated(value, order), outcomes, planned))
+
+
+@pytest.mark.parametrize("arm", [Foretold(), RouteConfig(name="f", models=("s", "m", "l"), strategy=Foretold())])
+@pytest.mark.parametrize("value", [0.0, 0.4, 0.6, 1.0])
+def test_a_knob_on_the_curve_is_a_walk_with_that_knob(cube: Cube, arm: Any, value: float) -> None:
+    outcomes = made(cube)
+    knob = knob_of(arm, outcomes)
+    assert knob is not None
+    assert (knob.name, knob.chosen) == ("min_quality", 0.6)
+    turned = Foretold(value) if arm == Foretold() else dataclasses.replace(arm, strategy=Foretold(value))
+    assert alike(knob.walk(value), walked("", turned, outcomes, planned))
+
+
+@given(value=st.floats(0, 1))
+def test_values_of_equal_marks_decide_every_prompt_alike(cube: Cube, value: float) -> None:
+    outcomes = made(cube)
+    for arm in (Foretold(), gated()):
+        knob = knob_of(arm, outcomes)
+        assert knob is not None
+        one, other = knob.marks(np.array([value, 0.5]))
+        assert one != other or alike(knob.walk(value), knob.walk(0.5))
+
+
+def test_every_figure_is_the_one_that_a_comparison_has(cube: Cube) -> None:
+    outcomes = made(cube, groups=[f"g{i // 3}" for i in range(N)])
+    held = curve(gated(), outcomes, [0.2, 0.7])
+    base = single(outcomes, 2)
+    walk = walked("", gated(0.7), outcomes, planned)
+    terms: Any = {"margin": 0.02, "clusters": outcomes.clusters}
+    told = against(figures_of(walk), (walk.quality, walk.cost_usd), (base.quality, base.cost_usd), **terms)
+    assert told.against is not None
+    assert told.cost_ratio is not None
+    d = told.against.difference
+    assert (held.delta[1], held.delta_low[1], held.delta_high[1]) == (d.value, d.low, d.high)
+    ratio = told.cost_ratio
+    assert (held.ratio[1], held.ratio_low[1], held.ratio_high[1]) == (ratio.value, ratio.low, ratio.high)
+    assert (held.n, held.strongest, held.models) == (N, "l", ("s", "m", "l"))
+    assert held.quality[1] == walk.quality.mean()
+    assert held.cost_usd[1] == pytest.approx(walk.cost_usd.mean())
+    assert held.strong_share[1] == (walk.model == 2).mean()
+    assert held.base_quality == base.quality.mean()
+    assert (held.low[1], held.high[1]) == pytest.approx((base.quality.mean() + d.low, base.quality.mean() + d.high))
+    assert held.shares.sum(axis=1) + (walk.model < 0).mean() == pytest.approx(1, abs=0.1)
+
+
+def test_the_arms_own_value_is_among_those_worth_a_look(cube: Cube) -> None:
+    held = curve(Foretold(0.123456), made(cube))
+    assert len(held.values) == 102
+    assert held.values[held.nearest(0.123456)] == 0.123456
+
+
+def test_a_knob_without_bounds_is_looked_at_where_decisions_change(cube: Cube) -> None:
+    outcomes = made(cube)
+    knob = knob_of(Weighed(), outcomes)
+    assert knob is not None
+    marks = knob.marks(knob.values)
+    assert len(knob.values) == 101
+    assert (marks[0], marks[-1]) == tuple(knob.marks(np.array([1e-9, 1e9])))
+    assert len(np.unique(marks)) > 20
+
+
+def test_over_what_an_arm_learned_from_each_prompt_is_decided_by_a_version_that_did_not_see_it(cube: Cube) -> None:
+    outcomes = made(cube)
+    first = np.arange(N) < 20
+    parts = [(first, Foretold(0.1)), (~first, Weighed(cost_weight=0.1))]
+    knob = knob_of(Foretold(0.5), outcomes, parts)
+    assert knob is not None
+    both = [
+        walked("", arm, outcomes.take(rows), planned) for rows, arm in ((first, Foretold(0.3)), (~first, Foretold(0.3)))
+    ]
+    assert np.array_equal(knob.walk(0.3).model, np.concatenate([w.model for w in both]))
+    assert curve(Foretold(0.5), outcomes, [0.3], versions=parts).n == N
+    assert knob_of(Fixed(model="s"), outcomes, parts) is None
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [
+        Fixed(model="s"),
+        RouteConfig(name="f", models=("s",), strategy={"kind": "fixed", "model": "s"}),
+    ],
+)
+def test_an_arm_without_a_threshold_says_so(cube: Cube, arm: Any) -> None:
+    assert knob_of(arm, made(cube)) is None
+    with pytest.raises(ConfigError, match="this strategy has no threshold"):
+        curve(arm, made(cube))
+
+
+def test_the_chart_marks_the_value_that_was_chosen(cube: Cube) -> None:
+    comparison = replay(made(cube, n=200), {"one": Fixed(model="m"), "gated": gated()}, confirm=0.4)
+    drawn = chart("thresholds", comparison)
+    assert drawn.title == "Quality and cost by threshold of gated"
+    figure: Any = drawn.figure
+    assert [s.x0 for s in figure.layout.shapes] == [0.7]
+    assert [a.text for a in figure.layout.annotations] == ["chosen: 0.7", "share of l"]
+    marks = [t for t in figure.data if t.mode == "markers"]
+    arm = comparison["gated"]
+    assert arm.figures.quality is not None
+    assert arm.figures.cost_ratio is not None
+    assert [t.x[0] for t in marks] == [0.7] * 3
+    assert [t.y[0] for t in marks[:2]] == pytest.approx([100 * arm.figures.quality.value, arm.figures.cost_ratio.value])
+    assert [t.yaxis for t in marks] == ["y", "y2", "y3"]
+    chosen = [row for row in drawn.table.rows if row[0].endswith("← chosen")]
+    assert len(chosen) == 1
+    assert len(drawn.table.rows) in (21, 22)
+    assert "95 % of the paired difference from best-single" in drawn.caption
+    assert "whoever chooses by this chart has seen the prompts reported" in drawn.caption
+
+
+def test_without_costs_there_is_no_panel_of_costs(cube: Cube) -> None:
+    comparison = replay(made(cube, cost_usd=np.nan), {"f": Foretold()}, confirm=0)
+    drawn = chart("thresholds", comparison)
+    assert {t.yaxis for t in drawn.figure.data} == {"y", "y2"}
+    assert {row[3:5] for row in drawn.table.rows} == {("?", "?")}
+
+
+def test_several_bars_are_not_one_value_of_the_curve(cube: Cube) -> None:
+    comparison = replay(made(cube), {"g": gated({"s": 0.9, "m": 0.6})}, confirm=0)
+    drawn = chart("thresholds", comparison)
+    assert "the arm has a bar for each model (s 0.9, m 0.6)" in drawn.caption
+    assert not drawn.figure.layout.shapes
+    assert not any(row[0].endswith("chosen") for row in drawn.table.rows)
+
+
+def test_a_named_arm_without_a_threshold_is_an_error_and_no_arm_with_one_an_empty_chart(cube: Cube) -> None:
+    comparison = replay(made(cube), {"one": Fixed(model="m")}, confirm=0)
+    with pytest.raises(ConfigError, match="chart 'thresholds': arm 'one' has no threshold"):
+        chart("thresholds", comparison, arm="one")
+    drawn = chart("thresholds", comparison)
+    assert drawn.table.rows[0][0] == "no arm of this comparison has a threshold over recorded outcomes"
+
+
+def test_a_table_keeps_evenly_spaced_values_and_the_chosen_one(cube: Cube) -> None:
+    held = curve(Foretold(0.333), made(cube))
+    kept = rows_of(held, 5)
+    assert [round(float(held.values[k]), 3) for k in kept] == [0.0, 0.25, 0.333, 0.5, 0.75, 1.0]
