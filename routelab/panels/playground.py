@@ -16,24 +16,22 @@ from routelab.answer import Answer
 from routelab.config import PromptConfig, RouteConfig
 from routelab.core.errors import ConfigError, RoutelabError
 from routelab.core.values import Prompt
-from routelab.gates import asked_by
 from routelab.lab.desk import Desk
-from routelab.lab.forecast import forecast
 from routelab.lab.job import Job
 from routelab.lab.trial import Trial
 from routelab.panels import logbook
 from routelab.panels.logbook import Totals, Wanted
 from routelab.panels.panel import Panel
 from routelab.panels.parts import Guard, Line, Running, button, column, html, put, row
+from routelab.panels.playgroundahead import Explained, explained
 from routelab.panels.playgroundcell import Chosen, Copied, asked, copied, with_sampling
-from routelab.panels.playgroundcolumn import ARM, Column, Explained, Step, facts, labels, said
+from routelab.panels.playgroundcolumn import ARM, Column, facts, labels, said
 from routelab.panels.trace import trace_table
 from routelab.present import escape, framed, note, pre, safe, usd
 from routelab.present.html import LEFT
 from routelab.router import Router
-from routelab.store import Log
 from routelab.strategies import DEFAULTS
-from routelab.strategies.cascade import by_price, spoken
+from routelab.strategies.cascade import by_price
 
 MOST = 4
 """Columns beside each other; more are not read."""
@@ -67,7 +65,7 @@ class _Playground:
             continuous_update=False,
             placeholder="the prompt",
             tooltip="the prompt",
-            layout={"width": "100%"},
+            layout={"width": "auto"},
         )
         self.system = ipywidgets.Textarea(
             rows=2,
@@ -78,7 +76,7 @@ class _Playground:
             layout={"width": "auto"},
         )
         self.temperature = _field("temperature", "0 to 2, or as the arm has it")
-        self.most = _field("max tokens", "the longest answer, or as the arm has it")
+        self.most = _field("max tokens", "or as the arm has it")
         self.fold = ipywidgets.Accordion(
             [column(self.system, row(self.temperature, self.most))], titles=["system prompt, temperature, max tokens"]
         )
@@ -390,37 +388,6 @@ class _Playground:
                 parts.append(note(more))
                 text.append(safe(more))
         return {"text/plain": "\n\n".join(text), "text/html": framed("".join(parts))}
-
-
-def explained(router: Router, prompt: Prompt, log: Log) -> Explained:
-    """Return what a router would do with a prompt, asking nobody; prices are what a call costs about, and at most."""
-    ranking = router.explain(prompt)
-    plan = router.plan([prompt])
-    rungs = int(plan.ladder[0])
-    gate = getattr(router.config.ranking, "accepts", None)
-    judge = spoken(gate) if gate is not None and gate.scorer is not None else None
-    models = [router.fleet.endpoint(name).model for name, _, _ in ranking]
-    seen = forecast(models, {m.name: [prompt] for m in models}, log=log, counter=router.fleet.counter)
-    about = {share.model: None if share.usd is None else share.usd[1] for share in seen.shares}
-    steps = tuple(
-        Step(
-            model=name,
-            when=_when(i, rungs, judge),
-            about_usd=about.get(name),
-            worst_usd=worst,
-            simulated=models[i].simulated,
-        )
-        for i, (name, worst, _) in enumerate(ranking)
-    )
-    why = ranking[0][2] if ranking else "nobody would be asked"
-    judges = asked_by(gate)
-    return Explained(steps=steps, why=why + (f"; the gate asks {', '.join(judges)}" if judges else ""))
-
-
-def _when(place: int, rungs: int, judge: str | None) -> str:
-    if place == 0:
-        return "first"
-    return f"if {judge} refuses, or it fails" if judge is not None and place < rungs else "if it fails"
 
 
 def _missing(job: Job, trial: Trial) -> str:

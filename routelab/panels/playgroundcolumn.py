@@ -18,8 +18,9 @@ from routelab.fleet import Fleet
 from routelab.lab.desk import Desk
 from routelab.panels.controls import Controls
 from routelab.panels.parts import Guard, Line, button, column, dropdown, html, put, row
+from routelab.panels.playgroundahead import Explained
 from routelab.panels.trace import trace_html
-from routelab.present import Table, escape, note, pre, safe, seconds, usd
+from routelab.present import escape, note, pre, safe, seconds, usd
 from routelab.strategies import DEFAULTS, KINDS
 from routelab.strategies.cascade import by_price
 
@@ -108,44 +109,6 @@ def saved(desk: Desk, name: str, config: RouteConfig) -> RouteConfig:
     kept = desk.lab.arms[wanted] = dataclasses.replace(desk.lab.config(config), name=wanted)
     desk.tell("arms")
     return kept
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A row of what would be asked: the model, when it is its turn, and its price, about and at most, in USD."""
-
-    model: str
-    when: str
-    about_usd: float | None
-    worst_usd: float | None
-    simulated: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Explained:
-    """What an arm would do: who would be asked in which order, and why. Nobody was asked."""
-
-    steps: tuple[Step, ...]
-    why: str
-    shown: int = 6
-
-    def table(self) -> Table:
-        """Return one row a model."""
-        left = len(self.steps) - self.shown
-        notes = [f"and {left} more, each if those before it fail"] if left > 0 else []
-        return Table(
-            head=("would ask", "when", "about", "at most"),
-            rows=[
-                [s.model + (" (simulated)" if s.simulated else ""), s.when, usd(s.about_usd), usd(s.worst_usd)]
-                for s in self.steps[: self.shown]
-            ],
-            numbers=frozenset((2, 3)),
-            notes=[
-                *notes,
-                f"why: {self.why}",
-                "a dry run: nobody was asked; “about” goes by the answers in the log, else by stated lengths",
-            ],
-        )
 
 
 class Column:

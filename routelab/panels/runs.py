@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import ipywidgets
 
@@ -14,14 +12,13 @@ from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError, RoutelabError
 from routelab.lab.compare import Comparison
 from routelab.lab.desk import Desk
-from routelab.lab.experiment import Experiment
-from routelab.lab.job import NOTHING, Job
-from routelab.lab.trial import Progress
+from routelab.lab.job import Job
 from routelab.panels.panel import Panel
 from routelab.panels.parts import Guard, Line, Running, button, column, dropdown, html, put, row
-from routelab.panels.reopened import Played, detail_of, experiments, reopened
+from routelab.panels.reopened import Played, experiments, reopened
 from routelab.panels.runsahead import SHIPPED, Ahead, ahead, arms_of, data_of, loaded
-from routelab.present import Table, framed, note, safe, usd
+from routelab.panels.runsplaying import Playing, Wish, budget_of
+from routelab.present import framed, note, safe
 from routelab.strategies.cascade import by_price
 
 NONE_YET = "no experiments yet"
@@ -32,44 +29,11 @@ def runs(desk: Desk) -> Panel:
     return _Runs(desk).panel
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Wish:
-    """What the controls ask for."""
-
-    data: tuple[str, str]
-    prompts: int
-    arms: Mapping[str, str | RouteConfig]
-    baseline: str
-    margin: float
-    budget_usd: float | None
-    jobs: int
-
-
-@dataclass(kw_only=True, eq=False)
-class _Playing:
-    """A comparison under way: its experiment as soon as it is ready, and whether its end was seen."""
-
-    wish: _Wish
-    experiment: Experiment | None = None
-    over: bool = field(default=False)
-
-    @property
-    def progress(self) -> Progress:
-        return NOTHING if self.experiment is None else self.experiment.progress
-
-    def result(self) -> Comparison | None:
-        return None if self.experiment is None else self.experiment.result()
-
-    def ended(self) -> str | None:
-        spent = self.experiment is not None and self.experiment.trial.stopped is not None
-        return "budget spent" if spent else None
-
-
 class _Runs:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.line = Line()
-        self._guard = guard = Guard(self.line)
+        self._guard = Guard(self.line)
         self.data = dropdown("data", [], tip="the prompts to compare on: shipped sets, and data of this notebook")
         self.prompts = _count("prompts", 20, 1_000_000, "how many of them, drawn over the tasks in proportion")
         self.margin = ipywidgets.BoundedFloatText(
@@ -123,7 +87,11 @@ class _Runs:
         self._listed: Mapping[str, str | RouteConfig] = {}
         self._looking = self._listing = self._opening = object()
         self._renewing = False
-        live = column(
+        self.panel = Panel(self._laid_out(), self._still, name="runs")
+        self._wire()
+
+    def _laid_out(self) -> ipywidgets.Widget:
+        return column(
             row(self.data, self.prompts, self.margin, self.budget, self.jobs),
             row(self.search, self.baseline, self.refresh),
             self._shelf,
@@ -135,7 +103,9 @@ class _Runs:
             row(self.recent, self.open),
             self._view,
         )
-        self.panel = Panel(live, self._still, name="runs")
+
+    def _wire(self) -> None:
+        guard = self._guard
         self.run.on_click(guard(lambda _: self._run()))
         self.open.on_click(guard(lambda _: self._open()))
         self.refresh.on_click(guard(lambda _: self._renew()))
@@ -143,9 +113,9 @@ class _Runs:
         for control in (self.data, self.prompts):
             control.observe(guard(lambda _: self._ahead()), "value")
         guard(self._begin)()
-        desk.hear("arms", guard(self._renew))
-        desk.hear("log", self._list)
-        desk.hear("comparison", guard(self._look))
+        self.desk.hear("arms", guard(self._renew))
+        self.desk.hear("log", self._list)
+        self.desk.hear("comparison", guard(self._look))
 
     # What there is to choose
 
@@ -207,19 +177,19 @@ class _Runs:
 
     # Before
 
-    def _wish(self) -> _Wish:
+    def _wish(self) -> Wish:
         """Return what the controls ask for; ConfigError for what cannot be asked."""
         if self.data.value is None:
             raise ConfigError("there is no data", hint="choose a data set")
         if len(self._ticked) < 2:
             raise ConfigError("tick two arms or more", hint="the first one is the baseline unless you choose another")
-        return _Wish(
+        return Wish(
             data=self.data.value,
             prompts=self.prompts.value,
             arms={name: self._listed[name] for name in self._ticked},
             baseline=self.baseline.value or self._ticked[0],
             margin=self.margin.value / 100,
-            budget_usd=_amount(self.budget.value),
+            budget_usd=budget_of(self.budget.value),
             jobs=self.jobs.value,
         )
 
@@ -257,35 +227,13 @@ class _Runs:
     def _run(self) -> None:
         if self.job is not None and not self.job.done:
             raise ConfigError("a comparison is running already", hint="wait, or press Stop")
-        playing = _Playing(wish=self._wish())
-        wish, lab = playing.wish, self.desk.lab
+        playing = Playing(wish=self._wish())
+        wish = playing.wish
         self.line.say("")
-
-        def ready() -> Experiment:
-            made = lab.experiment(
-                loaded(self.desk, wish.data, wish.prompts),
-                wish.arms,
-                baseline=wish.baseline,
-                margin=wish.margin,
-                budget_usd=wish.budget_usd,
-            )
-            # Once more, with what it takes to make this comparison again.
-            lab.log.record_experiment(
-                made.id,
-                dataset=made.dataset.name,
-                arms={name: config.to_mapping() for name, config in made.configs.items()},
-                seed=made.seed,
-                detail={
-                    "dataset_fingerprint": made.dataset.fingerprint,
-                    "prompts": len(made.dataset),
-                    **detail_of(wish.baseline, wish.margin),
-                },
-            )
-            return made
 
         async def play() -> None:
             async with self._troubled():
-                playing.experiment = await asyncio.to_thread(ready)
+                playing.experiment = await asyncio.to_thread(wish.experiment, self.desk)
                 await playing.experiment.play(jobs=wish.jobs)
 
         self.run.disabled = True
@@ -314,12 +262,13 @@ class _Runs:
             self.line.fail(trouble)
             raise
 
-    def _moved(self, playing: _Playing) -> None:
-        if playing.experiment is not None and not playing.over:
-            put(self._arms, _standing(playing.experiment))
+    def _moved(self, playing: Playing) -> None:
+        standing = None if playing.over else playing.standing()
+        if standing is not None:
+            put(self._arms, standing)
             self.panel.refresh()
 
-    def _over(self, playing: _Playing) -> None:
+    def _over(self, playing: Playing) -> None:
         """Keep what was finished and have it looked at; a job tells its end more than once."""
         if playing.over:
             return
@@ -430,26 +379,6 @@ class _Runs:
         }
 
 
-def _standing(experiment: Experiment) -> Table:
-    """Return how far each arm is: what was finished, and what that cost."""
-    rows = []
-    for name, answers in experiment.trial.answers.items():
-        had = [a for a in answers if a is not None]
-        costs = [a.cost_usd for a in had]
-        known = [c for c in costs if c is not None]
-        least = "at least " if len(known) < len(costs) else ""
-        simulated = " (simulated)" if any(a.simulated for a in had) else ""
-        rows.append(
-            [
-                name + simulated,
-                f"{len(had):,} of {len(answers):,}",
-                f"{sum(a.error is not None for a in had):,}",
-                f"{least}{usd(sum(known))}" if had else "–",
-            ]
-        )
-    return Table(head=("arm", "finished", "not answered", "spent"), rows=rows, numbers=frozenset((1, 2, 3)))
-
-
 def _options(box: ipywidgets.Dropdown, options: list[tuple[str, object]]) -> None:
     """Give a dropdown other options; its choice stays where it still can, else it is the first."""
     if list(box.options) == options:
@@ -478,18 +407,3 @@ def _count(label: str, value: int, most: int, tip: str) -> ipywidgets.BoundedInt
         style={"description_width": "initial"},
         layout={"width": "11em"},
     )
-
-
-def _amount(text: str) -> float | None:
-    said = text.strip().removeprefix("$")
-    if not said:
-        return None
-    try:
-        value = float(said)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise ConfigError(
-            f"budget: a number of at least 0 is wanted (got {said[:40]!r})", hint="USD, such as 0.50; empty: no limit"
-        )
-    return value

@@ -70,7 +70,8 @@ def _fits(lab: Lab, name: str) -> bool:
 class Ahead:
     """What a comparison will ask: runs, what first choices cost about, and the most that all of it could, in USD.
 
-    `worst_usd` is None where a price is not known; `looked` says on how many prompts it was worked out.
+    `worst_usd` is None where a price is not known; `looked` says on how many prompts it was worked out, `scored` how many of
+    them have a scorer, `gated` whether an arm may ask more than one model.
     """
 
     prompts: int
@@ -80,6 +81,7 @@ class Ahead:
     worst_usd: float | None
     unpriced: tuple[str, ...]
     scored: int
+    gated: bool
     simulated: bool
 
     @property
@@ -89,9 +91,9 @@ class Ahead:
         scale = self.prompts / self.looked
         cost, low, high = (v * scale for v in (self.firsts.usd, self.firsts.low_usd, self.firsts.high_usd))
         parts = [
-            f"{self.prompts:,} prompts × {self.arms} arms = {runs:,} runs",
+            f"{self.prompts:,} prompts × {self.arms} arm{'s' if self.arms > 1 else ''} = {runs:,} runs",
             f"first choices about {usd(cost)} (90 %: {usd(low)} to {usd(high)})",
-            f"at most {usd(self.worst_usd)} with everything a gate may ask and its judges",
+            f"at most {usd(self.worst_usd)}" + (" if gates refuse all they can, judges included" if self.gated else ""),
         ]
         if self.unpriced:
             parts.append(f"unpriced, and not in it: {', '.join(self.unpriced)}")
@@ -110,9 +112,11 @@ def ahead(lab: Lab, dataset: Dataset, arms: Mapping[str, str | RouteConfig]) -> 
     due: dict[str, list[Prompt]] = {}
     worst: list[float | None] = []
     asked: dict[str, None] = {}
+    gated = False
     for name, arm in arms.items():
         router = lab.router(lab.config(arm, name))
         gate = getattr(router.config.ranking, "accepts", None)
+        gated |= gate is not None
         for prompt in looked:
             rows = router.explain(prompt)
             due.setdefault(rows[0][0], []).append(prompt)
@@ -129,6 +133,7 @@ def ahead(lab: Lab, dataset: Dataset, arms: Mapping[str, str | RouteConfig]) -> 
         worst_usd=_sum(worst, len(dataset) / len(looked)),
         unpriced=tuple(m.name for m in every if m.price is None),
         scored=sum(p.scorer is not None for p in looked),
+        gated=gated,
         simulated=any(m.simulated for m in every),
     )
 

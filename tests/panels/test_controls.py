@@ -16,18 +16,8 @@ from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError
 from routelab.core.plan import Plan
 from routelab.core.values import Prompt, Roster
-from routelab.panels.controls import (
-    MODELS,
-    Controls,
-    Knob,
-    knobs,
-    number,
-    number_bounds,
-    read,
-    turned,
-    whole_bounds,
-    written,
-)
+from routelab.panels.controls import Controls
+from routelab.panels.knobs import MODELS, Knob, knobs, number, number_bounds, read, turned, whole_bounds, written
 from tests.notebook.test_displays import HOSTILE, assert_tame
 
 FLEET = ("a", "b", "c", "d")

@@ -117,7 +117,7 @@ def test_the_estimate_says_runs_prices_and_what_is_not_known(made: Maker) -> Non
     assert re.search(r"first choices about \$0\.0\d+ \(90 %: \$0\.0\d+ to \$0\.0\d+\) · at most \$0\.0\d+", panel.said)
     assert panel.said in panel.panel.still()["text/plain"]
     panel.boxes["cheap"].value = False
-    eventually(lambda: "10 prompts × 1 arms" in panel.said)
+    eventually(lambda: "10 prompts × 1 arm = 10 runs" in panel.said)
     panel.boxes["good"].value = False
     assert panel.said == ""
 
@@ -150,6 +150,7 @@ def test_a_gates_estimate_holds_everybody_it_may_ask(made: Maker) -> None:
     one, two = (ahead(lab, data, {"x": arm}).worst_usd for arm in ("cheap", both))
     assert one is not None
     assert two == pytest.approx(2 * one)
+    assert ahead(lab, data, {"x": both}).text.endswith("if gates refuse all they can, judges included")
 
 
 def test_stop_in_the_middle_keeps_what_every_arm_finished(made: Maker) -> None:
