@@ -106,10 +106,11 @@ def test_in_the_log_and_in_every_tab_of_the_bench(lab_page: LabPage) -> None:
     lab_page.pick("arm", "echo", within=bench)
     expect(bench).to_contain_text("7 runs")
     for place in range(len(SAID)):
-        lab_page.button("▸", within=bench).nth(place).click()
-        expect(bench).to_contain_text("answered")
+        bench.locator("button[title='open this row']").nth(place).click()
+        expect(lab_page.button("Close", within=bench)).to_be_visible()
         harmless(lab_page, live)
         lab_page.click("Close", within=bench)
+        expect(lab_page.button("Close", within=bench)).to_be_hidden()
     titles = bench.locator(".widget-tab > .widget-tab-bar .lm-TabBar-tab").all_inner_texts()
     for title in titles:
         lab_page.tab(title, within=bench)
