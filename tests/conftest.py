@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,3 +20,29 @@ def shared() -> Path:
     if not (folder / "data" / "outcomes.csv.gz").is_file():
         pytest.skip("the recorded data is not here (ROUTELAB_SHARED or ../shared)")
     return folder
+
+
+@pytest.fixture
+def elsewhere(request: pytest.FixtureRequest) -> Callable[..., str]:
+    """What a program prints in other processes, each with a hash seed of its own; it must be the same in all of them.
+
+    A program may import the modules of the tests beside the one that asks.
+    """
+
+    def said(code: str, told: str = "") -> str:
+        found = {
+            subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", code],
+                input=told,
+                env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{ROOT}{os.pathsep}{request.path.parent}"},
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            for seed in ("0", "4242")
+        }
+        [same] = found
+        return same
+
+    return said
