@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import html5lib
 import numpy as np
 
+from routelab.answer import Answer
+from routelab.config import RouteConfig
+from routelab.core.events import Answered, Event, Scored
+from routelab.core.run import Run
+from routelab.core.values import Prompt, Tokens
 from routelab.lab.compare import Comparison
+from routelab.lab.live import judged
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import replay
 from routelab.strategies import Fixed, Rules
@@ -57,6 +64,45 @@ def compared(
         "by-task": Rules(table={"chat": (free,)}, default=(top,), tasks="given"),
     }
     return replay(outcomes, {(names or {}).get(k, k): arm for k, arm in arms.items()}, confirm=confirm)
+
+
+NOON = datetime(2026, 11, 21, 12)
+PRICES = {"small": (1e-6, 2e-6), "large": (1e-5, 4e-5)}
+
+
+def said(model: str, given: int = 100, made: int = 50, **more: Any) -> Answered:
+    into, out = PRICES[model]
+    cost = more.pop("cost_usd", given * into + made * out)
+    return Answered(
+        model=model,
+        served_model=model,
+        provider="p",
+        text=f"{model} says",
+        tokens=more.pop("tokens", Tokens(input=given, output=made, source="usage")),
+        cost_usd=cost,
+        latency_s=1.0,
+        **more,
+    )
+
+
+def live(**arms: Sequence[Sequence[Event]]) -> Comparison:
+    """Return the comparison of arms of which each prompt's events are given; `large` is the baseline."""
+    n = len(next(iter(arms.values())))
+    prompts = [Prompt.of(f"question {i}", task="code" if i % 2 else None) for i in range(n)]
+    measured = Scored(scorer="exact", quality=1.0, model="")
+    answers = {
+        arm: [
+            Answer(Run(id=f"{arm}-{i}", prompt=prompts[i], started_at=NOON, arm=arm, events=(*events, measured)))
+            for i, events in enumerate(rows)
+        ]
+        for arm, rows in arms.items()
+    }
+    configs = {
+        name: RouteConfig(name=name, models=("small", "large"), strategy={"kind": "fixed", "model": "large"})
+        for name in arms
+    }
+    terms: dict[str, Any] = {"margin": 0.02, "seed": 0, "experiment": "e", "dataset": "d"}
+    return judged(prompts, answers, configs, baseline="large", **terms)
 
 
 def texts(value: Any) -> Iterator[str]:

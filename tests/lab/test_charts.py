@@ -28,6 +28,8 @@ CALLS = [
         "started_at": f"2026-11-21 10:00:{k:02d}",
         "simulated": False,
         "cached": False,
+        "input_tokens": 100,
+        "output_tokens": 20,
     }
     for k, (arm, model) in enumerate([("a", "x"), ("a", "y"), ("b", "x")] * 4)
 ]
@@ -150,7 +152,7 @@ def test_an_unknown_kind_names_the_nearest(comparison: Comparison) -> None:
     with pytest.raises(ConfigError) as caught:
         chart("fronteer", comparison)
     assert caught.value.message == "chart: unknown kind 'fronteer'; did you mean 'frontier'?"
-    assert caught.value.hint == "kinds: frontier, cost, latency, quality, mix, spend, slices, calibration, waterfall, thresholds"
+    assert caught.value.hint == "kinds: frontier, cost, latency, quality, mix, spend, slices, calibration, waterfall, thresholds, tokens"
 
 
 def test_an_unknown_option_names_the_nearest(comparison: Comparison) -> None:
@@ -163,7 +165,7 @@ def test_an_unknown_option_names_the_nearest(comparison: Comparison) -> None:
 def test_what_needs_quality_is_not_drawn_from_calls(kind: str) -> None:
     with pytest.raises(ConfigError, match="rows of the log hold no quality") as caught:
         chart(kind, CALLS)
-    assert caught.value.hint == "pass a Comparison; rows can be drawn as cost, latency, mix, spend"
+    assert caught.value.hint == "pass a Comparison; rows can be drawn as cost, latency, mix, spend, tokens"
 
 
 @pytest.mark.parametrize("source", [7, "calls", {"arm": "a"}, None])

@@ -4,73 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from charted import compared
+from charted import NOON, compared, live, said
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routelab.answer import Answer
-from routelab.config import RouteConfig
 from routelab.core.events import Answered, Compacted, Event, Recalled, Retrieved, Routed, Scored, Unanswered
 from routelab.core.run import Run
-from routelab.core.values import Message, Prompt, Tokens
+from routelab.core.values import Message, Prompt
 from routelab.lab.charts import chart
 from routelab.lab.charts.listprice import Listed, listed
 from routelab.lab.charts.savings import Savings, savings
-from routelab.lab.compare import Comparison
-from routelab.lab.live import judged
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import replay
 from routelab.strategies import Cascade, Fixed
 
 Cube = Callable[..., Outcomes]
-NOON = datetime(2026, 11, 21, 12)
-PRICES = {"small": (1e-6, 2e-6), "large": (1e-5, 4e-5)}
-
-
-def said(model: str, given: int = 100, made: int = 50, **more: Any) -> Answered:
-    into, out = PRICES[model]
-    cost = more.pop("cost_usd", given * into + made * out)
-    return Answered(
-        model=model,
-        served_model=model,
-        provider="p",
-        text=f"{model} says",
-        tokens=Tokens(input=given, output=made),
-        cost_usd=cost,
-        latency_s=1.0,
-        **more,
-    )
 
 
 def compacted(policy: str, before: int | None, after: int | None, i: int) -> Compacted:
     messages = (Message(role="user", content=f"{policy} {i}"),)
     return Compacted(policy=policy, messages=messages, tokens_before=before, tokens_after=after)
-
-
-def live(**arms: Sequence[Sequence[Event]]) -> Comparison:
-    """Return the comparison of arms of which each prompt's events are given; `large` is the baseline."""
-    n = len(next(iter(arms.values())))
-    prompts = [Prompt.of(f"question {i}") for i in range(n)]
-    measured = Scored(scorer="exact", quality=1.0, model="")
-    answers = {
-        arm: [
-            Answer(Run(id=f"{arm}-{i}", prompt=prompts[i], started_at=NOON, arm=arm, events=(*events, measured)))
-            for i, events in enumerate(rows)
-        ]
-        for arm, rows in arms.items()
-    }
-    configs = {
-        name: RouteConfig(name=name, models=("small", "large"), strategy={"kind": "fixed", "model": "large"})
-        for name in arms
-    }
-    terms: dict[str, Any] = {"margin": 0.02, "seed": 0, "experiment": "e", "dataset": "d"}
-    return judged(prompts, answers, configs, baseline="large", **terms)
 
 
 def steps(held: Savings) -> dict[str, float]:

@@ -22,6 +22,7 @@ from routelab.lab.charts.quality import quality
 from routelab.lab.charts.slices import slices
 from routelab.lab.charts.spend import spend, spend_of_calls
 from routelab.lab.charts.thresholds import thresholds
+from routelab.lab.charts.tokens import tokens, tokens_of_calls
 from routelab.lab.charts.waterfall import waterfall
 from routelab.lab.compare import Comparison
 
@@ -30,12 +31,16 @@ __all__ = ["KINDS", "Chart", "Kind", "chart"]
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of chart: drawn from a comparison, and from rows of the log when those say enough (`needs` is their column)."""
+    """A kind of chart: drawn from a comparison, and from rows of the log when those say enough (`needs` is their column).
+
+    `by` is how rows are grouped unless that is said; None: by arm where any row names one, else by model.
+    """
 
     says: str
     of_comparison: Callable[..., Chart]
     of_calls: Callable[..., Chart] | None = None
     needs: str = "requested_model"
+    by: str | None = None
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -54,6 +59,13 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "calibration": Kind(says="confidence against the quality that came of it", of_comparison=calibration),
         "waterfall": Kind(says="what routing, cache, context and prompt saved", of_comparison=waterfall),
         "thresholds": Kind(says="what another threshold would have done", of_comparison=thresholds),
+        "tokens": Kind(
+            says="tokens by task and model",
+            of_comparison=tokens,
+            of_calls=tokens_of_calls,
+            needs="input_tokens",
+            by="model",
+        ),
     }
 )
 
@@ -80,7 +92,7 @@ def chart(kind: str, source: Any, *, by: str | None = None, **options: Any) -> C
             hint=f"pass a Comparison; rows can be drawn as {', '.join(k for k, v in KINDS.items() if v.of_calls)}",
         )
     _known(kind, found.of_calls, options)
-    return found.of_calls(calls_of(source, needs=found.needs, by=by), **options)
+    return found.of_calls(calls_of(source, needs=found.needs, by=by or found.by), **options)
 
 
 def _known(kind: str, build: Callable[..., Chart], options: Mapping[str, Any]) -> None:

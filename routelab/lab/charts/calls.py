@@ -6,20 +6,22 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from routelab.core.errors import ConfigError, DataError, suggest
 from routelab.core.ports import Floats
+from routelab.core.values import Tokens, TokensSource
 
 By = Literal["arm", "model"]
 SIMULATED = " (simulated)"
+SOURCES: tuple[TokensSource, ...] = get_args(TokensSource)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One attempt at a model: `name` is the line or bar it belongs to; None is what the log does not know."""
+    """One attempt at a model: `name` is the line or bar it belongs to, `used` its tokens; None is what the log does not know."""
 
     name: str
     model: str
@@ -30,6 +32,8 @@ class Call:
     timed_out: bool = False
     simulated: bool = False
     at: datetime | None = None
+    task: str | None = None
+    used: Tokens = Tokens()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +118,17 @@ def _call(row: Mapping[str, Any], group: By, index: int) -> Call:
         timed_out=status == "TimedOut",
         simulated=_flag(row.get("simulated")),
         at=_moment(row.get("started_at"), index),
+        task=_text(row.get("task")) or None,
+        used=_tokens(row, index),
     )
+
+
+def _tokens(row: Mapping[str, Any], index: int) -> Tokens:
+    counts = [_number(row, f"{part}_tokens", index) for part in ("input", "output", "cached", "reasoning")]
+    given, made, cached, thought = (None if count is None else int(count) for count in counts)
+    source = _text(row.get("tokens_source"))
+    kind = next((known for known in SOURCES if known == source), None)
+    return Tokens(input=given, output=made, cached=cached, reasoning=thought, source=kind)
 
 
 def _renamed(call: Call) -> Call:
