@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ from routelab.panels.panel import Panel
 from routelab.panels.parts import Guard, Line, Picture, Running, button, column, dropdown, html, put, row
 from routelab.panels.ratings import Ratings
 from routelab.panels.rows import KEEPS, SORTS, Rows, Scan, Wish, reads, sifted
-from routelab.present import escape, framed, note, safe
+from routelab.present import Table, escape, framed, note, safe
 
 T = TypeVar("T")
 PAGE = 20
@@ -359,15 +360,15 @@ class CompareView:
         bodies, texts = [self._head], [self._plain()]
         chart = self.picture.chart
         if chart is not None:
-            bodies.append(f"<details><summary>chart: {escape(chart.title)}</summary>{chart.table.html()}</details>")
+            bodies.append(_folded(f"chart: {chart.title}", chart.table))
             texts.append(chart.table.text())
         if self.rows is not None:
             tell = not all(cell.simulated for line in page.cells(self.rows, self.here, self.wish.arms) for cell in line)
             table = page.table(self.rows, self.here, self.wish, self.ratings, where=self._where(tell), tell=tell)
-            bodies.append(f"<details><summary>{escape(table.caption)}</summary>{table.html()}</details>")
+            bodies.append(_folded(table.caption, table))
             texts.append(table.text(width=40))
             if (opened := self.opened.table()) is not None:
-                bodies.append(f"<details><summary>{escape(opened.caption)}</summary>{opened.html()}</details>")
+                bodies.append(_folded(opened.caption, opened))
                 texts.append(opened.text(width=80))
         if self.line.text:
             bodies.append(note(self.line.text))
@@ -376,6 +377,10 @@ class CompareView:
 
     def _plain(self) -> str:
         return f"{safe(_said(self.comparison))}\n\n{summary(self.comparison).text()}"
+
+
+def _folded(title: str, table: Table) -> str:
+    return f"<details><summary>{escape(title)}</summary>{dataclasses.replace(table, caption='').html()}</details>"
 
 
 def _places(comparison: Comparison, limit: int) -> tuple[int, ...]:

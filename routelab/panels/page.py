@@ -74,11 +74,10 @@ def table(rows: Rows, here: Sequence[int], wish: Wish, ratings: Ratings, *, wher
             f"{facts(cell, tell=tell, rating=ratings.of(cell.run_id))}\n{excerpt(words(cell), ANSWERED, wish.needle)}"
             for cell in answers
         ]
-        lines.append((f"{i + 1}", task[:80] + excerpt(asked(rows.prompts[i]), ASKED, wish.needle), *said))
+        lines.append((f"{i + 1:,} · {task[:80]}{excerpt(asked(rows.prompts[i]), ASKED, wish.needle)}", *said))
     return Table(
-        head=("#", "prompt", *(rows.arms[k].name for k in wish.arms)),
+        head=("prompt", *(rows.arms[k].name for k in wish.arms)),
         rows=lines,
-        numbers=frozenset((0,)),
         caption=f"{safe(wish.words, 400)} · {where}",
         notes=(KEY,),
     )
