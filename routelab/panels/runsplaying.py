@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from routelab.lab.desk import Desk
 from routelab.lab.experiment import Experiment
 from routelab.lab.headway import spent
 from routelab.lab.job import NOTHING
-from routelab.lab.trial import Progress
+from routelab.lab.trial import Progress, Trial
 from routelab.panels.reopened import detail_of
 from routelab.panels.runsahead import loaded
 from routelab.present import Table
@@ -53,7 +54,10 @@ class Wish:
                 **detail_of(self.baseline, self.margin),
             },
         )
-        return made
+        # All arms of a prompt, then the next prompt: who stops half-way then has half of the prompts whole, and not one in
+        # sixteen with four arms.
+        trial = Trial(made.trial.routers, made.dataset.prompts, seed=made.seed, together=True)
+        return dataclasses.replace(made, trial=trial)
 
 
 @dataclass(kw_only=True, eq=False)
