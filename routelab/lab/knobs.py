@@ -310,10 +310,8 @@ def _bars(spec: Mapping[str, Any], where: str = "gate") -> dict[str, tuple[str, 
     bar = spec.get("at_least", 1.0)
     name = spoken(gated.gate_of(spec))
     if isinstance(bar, Mapping):
-        return {
-            f"{where}.at_least.{model}": (f"{name} accepts {model} from", float(v), spec) for model, v in bar.items()
-        }
-    return {f"{where}.at_least": (f"{name} accepts from", float(bar), spec)}
+        return {f"{where}.at_least.{model}": (f"bar for {model} ({name})", float(v), spec) for model, v in bar.items()}
+    return {f"{where}.at_least": (f"bar of {name}", float(bar), spec)}
 
 
 def _with_bars(spec: Mapping[str, Any], setting: Setting, where: str = "gate") -> dict[str, Any]:

@@ -27,7 +27,17 @@ from routelab.panels.later import handed_over, later
 from routelab.panels.panel import Panel
 from routelab.panels.parts import ROW, Guard, Line, Picture, Running, button, column, dropdown, html, put, row
 from routelab.panels.tunerarms import Arms, Ready
-from routelab.panels.tunerfigures import LOOK, colours_of, curve_table, figures, mix_html, mix_text, rests_on, verdict
+from routelab.panels.tunerfigures import (
+    LOOK,
+    about,
+    colours_of,
+    curve_table,
+    figures,
+    mix_html,
+    mix_text,
+    rests_on,
+    verdict,
+)
 from routelab.present import Table, bundle, escape, note, safe
 
 MOMENT_S = 0.3
@@ -86,14 +96,16 @@ class Tuner:
     def _build(self) -> None:
         self.line = Line()
         self.guard = Guard(self.line)
-        names = [(safe(name)[:NAME], name) for name in self.arms.given]
+        names = [(label_text(name), name) for name in self.arms.given]
         self.picker = dropdown("arm", names, tip="whose knobs the sliders below are", width="26em")
         self.sliders: dict[str, ipywidgets.SelectionSlider] = {}
         self._knobs = ipywidgets.VBox([], layout={"width": "100%", "max_width": "860px"})
         self._head, self._figures, self._drawing = html(), html(), html()
         self._figures.layout, self._drawing.layout = ipywidgets.Layout(**SIDE), ipywidgets.Layout(**SIDE)
         tip = "replay exactly this setting on the confirm split; every setting that is confirmed is counted"
-        self.confirm = button("Confirm", tip, icon="check", style="primary")
+        held_out = self.place.halves.held_out
+        on = f" on {len(self.place.halves.confirm):,} held-out prompts" if held_out else ""
+        self.confirm = button(f"Confirm{on}", tip, icon="check", style="primary")
         self.back = button("As given", "put the knobs back where the arm came with them", icon="undo")
         tip = "draw all arms and this setting with the bench's own chart, which can be zoomed and tells every number"
         self.full = button("Full chart", tip, icon="area-chart")
@@ -130,14 +142,17 @@ class Tuner:
     def _set_sliders(self, held: Ready | None) -> None:
         """Make the sliders of an arm."""
         self._sliding, self.sliders = held, {}
-        for knob in () if held is None else held.tuned.knobs:
+        knobs = () if held is None else held.tuned.knobs
+        said = {knob.key: label_text(knob.says) for knob in knobs}
+        width = f"{0.55 * max(map(len, said.values()), default=0) + 1:.1f}em"
+        for knob in knobs:
             slider = ipywidgets.SelectionSlider(
                 options=[(knob.label(v), v) for v in knob.values],
                 value=knob.start if held is None else held.setting[knob.key],
-                description=safe(knob.says)[:NAME],
+                description=said[knob.key],
                 tooltip=f"{safe(knob.says)}: {len(knob.values)} positions, answered on the tune split",
                 continuous_update=True,
-                style={"description_width": "initial"},
+                style={"description_width": width},
                 layout={"width": "100%"},
             )
             slider.observe(self.guard(lambda change, knob=knob: self._moved(knob, change["new"])), names="value")
@@ -245,9 +260,13 @@ class Tuner:
                 shown[0] = len(self.arms.ready)
                 self.guard(self._show)()
 
+        def ended(job: Job) -> None:
+            self.running.widget.layout.display = "none" if job.state == "done" else ""
+
         self._preparing = self.desk.start("tuner: arms made ready", play, progress=lambda: self.arms.progress)
         self.jobs.append(self._preparing)
-        self.running.follow(self._preparing, moved=moved)
+        self.running.widget.layout.display = ""
+        self.running.follow(self._preparing, moved=moved, ended=ended)
 
     # Confirm and export
 
@@ -330,7 +349,7 @@ class Tuner:
         )
         parts: list[Table | str] = [verdict(found, in_sample=held.tuned.in_sample), table]
         if held.curve is not None and held.active is not None:
-            parts.append(curve_table(held.curve, held.setting[held.active.key]))
+            parts.append(curve_table(held.curve, held.setting[held.active.key], about=about(found)))
         if self.confirmation is None:
             return bundle(*parts, "The confirm split was not looked at.")
         later_on = "" if self.confirmation.belongs(name, held.setting) else " (an earlier setting than the one above)"
@@ -338,6 +357,12 @@ class Tuner:
         said = bundle(*parts, f"Confirmed: {self.confirmation.name}, {self.confirmation.words}{later_on} · {uses}")
         more = comparison_bundle(self.confirmation.comparison)
         return {kind: f"{said[kind]}\n\n{more[kind]}" for kind in said}
+
+
+def label_text(text: str) -> str:
+    """Return one line for a control, cut in the middle: models' names differ at their ends."""
+    line = " ".join(safe(text).split())
+    return line if len(line) <= NAME else f"{line[: NAME // 2]}…{line[-NAME // 2 + 1 :]}"
 
 
 def tuner(desk: Desk, outcomes: Outcomes, arms: Mapping[str, Any] | None, **terms: Any) -> Panel:

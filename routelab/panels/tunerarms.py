@@ -70,7 +70,9 @@ class Arms:
         self.failed: Mapping[str, RoutelabError] = {}
         self.tried: set[tuple[Any, ...]] = set()
         self.wanted = next(iter(self.given))
-        self.marks = marks([*self.given])
+        # The places that the bench's own chart gives them: a baseline that is none of the arms comes first.
+        base = place.baseline.name
+        self.marks = marks([*self.given] if base in self.given else [f"baseline {base}", *self.given])
         self._pieces = self._work()
         self._ground: tuple[Any, plane.Ground | None] | None = None
         costs, qualities = mean_costs(place.tune), mean_qualities(place.tune)
@@ -167,9 +169,7 @@ class Arms:
         """Return the bench's own frontier of the arms on tune, one of them at a setting, with the whole curve of its knob."""
         entries = [
             Entry(
-                name=f"{other}, {one.tuned.words(setting)}"
-                if other == name and one.tuned.knobs
-                else self.place.called(other),
+                name=self.place.called(other) + (", here" if other == name and one.tuned.knobs else ""),
                 config=None,
                 walked=one.tuned.walk(setting if other == name else one.tuned.start),
             )

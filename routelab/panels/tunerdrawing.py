@@ -183,7 +183,7 @@ def _spots(found: Ground) -> list[str]:
                 f'<rect x="{x - 7}" y="{y - 7}" width="14" height="14" fill="none" stroke="{INK}" stroke-width="2"/>'
             )
         elif spot.part == "model":
-            shape = f'<circle cx="{x}" cy="{y}" r="3.5" fill="{INK}" opacity="0.6"/>'
+            shape = f'<circle cx="{x}" cy="{y}" r="3.5" fill="{INK}" opacity="0.85"/>'
         else:
             shape = symbol(spot.mark, x, y, 5.5)
         parts.append(f'<g pointer-events="all"><title>{escape(told)}</title>{shape}</g>')
@@ -244,7 +244,7 @@ def _legend(found: Ground, present: Present | None) -> str:
             box = f'<rect x="3" y="1" width="12" height="12" fill="none" stroke="{INK}" stroke-width="2"/>'
             lines.append(entry(box, spot.name))
     if any(s.part == "model" for s in found.spots):
-        lines.append(entry(f'<circle cx="9" cy="7" r="3.5" fill="{INK}" opacity="0.6"/>', "single models"))
+        lines.append(entry(f'<circle cx="9" cy="7" r="3.5" fill="{INK}" opacity="0.85"/>', "single models"))
     if found.hull is not None and len(found.hull.corners) > 1:
         lines.append(entry(f'<path d="M1 7H17" stroke="{INK}" stroke-dasharray="5 4"/>', "zero router (random mixing)"))
     return f"<div class=m>{''.join(lines)}</div>"

@@ -14,18 +14,19 @@ from routelab.lab.grid import points, summary, times
 from routelab.lab.outcomes import Ints
 from routelab.lab.statistics import Estimate, mean
 from routelab.lab.tuning import Curve, shares
+from routelab.lab.verdict import adoptable, cheaper
 from routelab.present import Table, escape, percent, seconds, usd
 
 DASH = "–"
 SHARES = 5
 ROWS = 11
 LOOK = (
-    "<style>.rl.rl-tune table{table-layout:fixed;width:100%;max-width:40em}"
-    ".rl.rl-tune td:first-child,.rl.rl-tune th:first-child{width:7em}"
+    "<style>.rl.rl-tune table{table-layout:fixed;width:100%;max-width:47em}"
+    ".rl.rl-tune td:first-child,.rl.rl-tune th:first-child{width:6.5em}"
     ".rl.rl-tune td{height:2.9em}.rl.rl-tune th{white-space:normal}"
     ".rl .rl-verdict{font-size:1.15em;font-weight:600;min-height:2.9em}"
-    ".rl .rl-mix{display:flex;height:14px;max-width:40em;overflow:hidden;border-radius:2px}"
-    ".rl .rl-words{min-height:4.4em;max-width:40em}"
+    ".rl .rl-mix{display:flex;height:14px;max-width:47em;overflow:hidden;border-radius:2px}"
+    ".rl .rl-words{min-height:4.4em;max-width:47em}"
     ".rl-earlier{opacity:.55}</style>"
 )
 
@@ -58,9 +59,13 @@ def _ratio(own: Figures, differs: bool) -> str:
 def _cost(own: Figures, found: Comparison) -> str:
     if own.cost_usd is None:
         return "?"
-    about = "≈ " if "estimated" in found.terms.cost_kinds else ""
     partly = f" ({own.cost_known:,} of {own.n:,} known)" if own.cost_known < own.n else ""
-    return f"{about}{usd(1000 * own.cost_usd)}{partly}"
+    return f"{about(found)}{usd(1000 * own.cost_usd)}{partly}"
+
+
+def about(found: Comparison) -> str:
+    """Return the sign of costs that are estimated, or nothing."""
+    return "≈ " if "estimated" in found.terms.cost_kinds else ""
 
 
 def _wait(estimate: Estimate | None) -> str:
@@ -79,18 +84,22 @@ def cost_of(arm: Arm, clusters: Ints | None) -> Estimate | None:
 
 
 def verdict(found: Comparison, *, in_sample: bool = False) -> str:
-    """Return the verdict on tune in words, which says that tune alone settles nothing."""
+    """Return the verdict on tune in words, which is no more than what confirm may say too."""
     arm = found.arms[0]
     words = next((row[1] for row in summary(found).rows if row[0] == arm.name), "")
-    flattering = "; it may have learned from these very answers, so they flatter it" if in_sample else ""
-    return f"On tune: {words}{flattering}"
+    saves = "; cheaper" if cheaper(arm) else ""
+    hope = ": confirm it to adopt it" if adoptable(arm) and not same(arm.walked, found.baseline.walked) else ""
+    flattering = "; it may have learned from these very answers, which flatters it" if in_sample else ""
+    return f"On tune: {words}{saves}{flattering}{hope}"
 
 
 def mix(found: Comparison) -> list[tuple[str, float]]:
     """Return which model answered which share of the prompts, the small ones together as "others", and nobody's share."""
     walk = found.arms[0].walked
     held = list(shares(walk, found.models).items())
-    head, tail = held[:SHARES], held[SHARES:]
+    # One other has a name of its own.
+    shown = SHARES if len(held) > SHARES + 1 else SHARES + 1
+    head, tail = held[:shown], held[shown:]
     nobody = float((walk.model == NOBODY).mean()) if len(walk) else 0.0
     return [
         *head,
@@ -111,7 +120,9 @@ def mix_html(found: Comparison, colours: Mapping[str, Mark]) -> str:
         colour = colours[name].colour if name in colours else INK
         parts.append(f'<span style="width:{100 * share:.2f}%;background:{colour}"></span>')
         dot = f'<span style="display:inline-block;width:.7em;height:.7em;border-radius:2px;background:{colour}"></span>'
-        words.append(f'<span style="margin-right:12px">{dot} {escape(name, 60)} {percent(share, 0)}</span> ')
+        words.append(
+            f'<span style="margin-right:12px;display:inline-block">{dot} {escape(name, 60)} {percent(share, 0)}</span> '
+        )
     return f'<div class="rl-mix">{"".join(parts)}</div><div class="rl-words">{"".join(words)}</div>'
 
 
@@ -120,7 +131,7 @@ def colours_of(models: Sequence[str]) -> dict[str, Mark]:
     return marks(models)
 
 
-def curve_table(curve: Curve, here: float) -> Table:
+def curve_table(curve: Curve, here: float, *, about: str = "") -> Table:
     """Return some positions of a knob, from one end to the other, and the present one, marked with an arrow."""
     values = curve.knob.values
     spread = {round(float(k)) for k in np.linspace(0, len(values) - 1, min(ROWS, len(values)))}
@@ -129,7 +140,7 @@ def curve_table(curve: Curve, here: float) -> Table:
         (
             f"{'→ ' if values[k] == here else ''}{curve.knob.label(values[k])}",
             percent(float(curve.quality[k])),
-            usd(1000 * float(curve.cost_usd[k])),
+            "?" if np.isnan(curve.cost_usd[k]) else about + usd(1000 * float(curve.cost_usd[k])),
         )
         for k in sorted(spread)
     ]
