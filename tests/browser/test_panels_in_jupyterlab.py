@@ -6,6 +6,8 @@ import re
 
 from driven import LabPage, expect
 
+from routelab.config import RouteConfig
+
 SETUP = """\
 import asyncio
 import routelab as rl
@@ -205,4 +207,39 @@ def test_the_playground_explains_asks_and_keeps_an_arm_that_cells_know(lab_page:
     expect(bench).to_contain_text("saved: cells and the other tabs know it as mine")
     lab_page.run(2)
     assert "mine →" in lab_page.text(2)
+    assert (lab_page.abroad, lab_page.trouble) == ([], [])
+
+
+def test_a_threshold_is_moved_confirmed_when_asked_and_exported_to_a_file_that_is_read_back(lab_page: LabPage) -> None:
+    lab_page.open(
+        PRACTICE,
+        "some = rl.Dataset.load('workbench').sample(80)\noutcomes = lab().collect(some, ['claude-opus', 'qwen-local'])",
+        "lab().tuner(outcomes, confirm=0.4)",
+    )
+    lab_page.run()
+    tuner, still = lab_page.live(2), lab_page.still(2)
+    lab_page.pick("arm", "by task", within=tuner)
+    figures = tuner.locator(".rl-tune")
+    expect(figures).to_contain_text(re.compile(r"claude-opus \d+ %"))
+    expect(tuner).to_contain_text("confirm prompts stay hidden until Confirm is pressed")
+    before = figures.inner_text()
+    lab_page.slide("min_quality", 3, within=tuner)
+    expect(lab_page.control("min_quality", within=tuner)).to_contain_text("0.93")
+    expect(figures).not_to_have_text(before)
+    expect(tuner.get_by_text("Confirmed: by task")).to_have_count(0)
+    tuner.locator("button", has_text="Confirm").click()
+    expect(tuner.get_by_text("Confirmed: by task")).to_be_visible()
+    expect(tuner).to_contain_text("confirm split used 1 time")
+    expect(still).to_contain_text("confirm split used 1 time")
+    lab_page.type("file", "winner.yaml", within=tuner)
+    expect(tuner.locator("code")).to_contain_text("min_quality: 0.93")
+    lab_page.click("Save", within=tuner)
+    expect(tuner).to_contain_text(re.compile(r"wrote .*winner\.yaml"))
+    config = RouteConfig.from_yaml(lab_page.folder / "winner.yaml")
+    assert (config.name, config.names) == ("by task", ("claude-opus", "qwen-local"))
+    assert config.to_mapping()["strategy"]["min_quality"] == 0.93
+    lab_page.slide("min_quality", -5, within=tuner)
+    expect(tuner).to_contain_text("this belongs to an earlier setting")
+    tuner.locator("button", has_text="Confirm").click()
+    expect(tuner).to_contain_text("confirm split used 2 times")
     assert (lab_page.abroad, lab_page.trouble) == ([], [])
