@@ -17,14 +17,14 @@ from routelab.core.errors import ConfigError
 from routelab.core.plan import Plan
 from routelab.core.values import Prompt, Roster
 from routelab.lab.charts import chart
-from routelab.lab.charts.curve import BAR, curve, knob_of
+from routelab.lab.charts.curve import curve, turning_of
 from routelab.lab.charts.thresholds import rows_of
 from routelab.lab.compare import against, figures_of
 from routelab.lab.controls import single
 from routelab.lab.outcomes import Judgements, Outcomes
 from routelab.lab.replay import planned, replay, walked
 from routelab.lab.walk import Walked
-from routelab.strategies import Cascade, Fixed
+from routelab.strategies import Cascade, Fixed, Split
 from routelab.strategies.fitting.thresholds import Thresholds
 from routelab.strategies.fitting.thresholds import thresholds as family_of
 
@@ -37,13 +37,17 @@ class Foretold:
     """Predict what the prompts' numbers say, and ask the cheapest model that is predicted to reach `min_quality`."""
 
     min_quality: float = 0.6
+    learned_on: int = 0
+    blank: bool = False
 
     @property
     def knob(self) -> str:
         return "min_quality"
 
     def family(self, prompts: Sequence[Prompt], roster: Roster) -> Thresholds:
-        found = np.array([[(int(p.id[1:]) * (7, 13, 29)[k]) % 97 / 97 for k in range(len(roster))] for p in prompts])
+        at = np.array([int(p.id[1:]) for p in prompts]) + self.learned_on
+        found = at[:, None] * np.array([7, 13, 29]) % 97 / 97
+        found[at % 5 == 0] = np.nan if self.blank else found[at % 5 == 0]
         return family_of(found, np.arange(1.0, len(roster) + 1))
 
     def plan(self, prompts: Sequence[Prompt], roster: Roster) -> Plan:
@@ -97,20 +101,23 @@ def alike(one: Walked, other: Walked) -> bool:
 @pytest.mark.parametrize("value", [0.0, 0.31, 0.5, 0.75, 0.99, 1.0])
 def test_a_bar_on_the_curve_is_a_walk_behind_that_bar(cube: Cube, order: tuple[str, ...], value: float) -> None:
     outcomes = made(cube)
-    knob = knob_of(gated(order=order), outcomes)
+    knob = turning_of(gated(order=order), outcomes)
     assert knob is not None
-    assert (knob.name, knob.chosen) == (BAR, 0.7)
+    assert (knob.knob.key, knob.knob.start, knob.others) == ("gate.at_least", 0.7, ())
     assert alike(knob.walk(value), walked("", gated(value, order), outcomes, planned))
 
 
-@pytest.mark.parametrize("arm", [Foretold(), RouteConfig(name="f", models=("s", "m", "l"), strategy=Foretold())])
+@pytest.mark.parametrize(
+    "arm", [Foretold(), RouteConfig(name="f", models=("s", "m", "l"), strategy=Foretold()), Foretold(blank=True)]
+)
 @pytest.mark.parametrize("value", [0.0, 0.4, 0.6, 1.0])
 def test_a_knob_on_the_curve_is_a_walk_with_that_knob(cube: Cube, arm: Any, value: float) -> None:
     outcomes = made(cube)
-    knob = knob_of(arm, outcomes)
+    knob = turning_of(arm, outcomes)
     assert knob is not None
-    assert (knob.name, knob.chosen) == ("min_quality", 0.6)
-    turned = Foretold(value) if arm == Foretold() else dataclasses.replace(arm, strategy=Foretold(value))
+    assert (knob.knob.key, knob.knob.start) == ("min_quality", 0.6)
+    config = isinstance(arm, RouteConfig)
+    turned = dataclasses.replace(arm, **({"strategy": Foretold(value)} if config else {"min_quality": value}))
     assert alike(knob.walk(value), walked("", turned, outcomes, planned))
 
 
@@ -118,7 +125,7 @@ def test_a_knob_on_the_curve_is_a_walk_with_that_knob(cube: Cube, arm: Any, valu
 def test_values_of_equal_marks_decide_every_prompt_alike(cube: Cube, value: float) -> None:
     outcomes = made(cube)
     for arm in (Foretold(), gated()):
-        knob = knob_of(arm, outcomes)
+        knob = turning_of(arm, outcomes)
         assert knob is not None
         one, other = knob.marks(np.array([value, 0.5]))
         assert one != other or alike(knob.walk(value), knob.walk(0.5))
@@ -148,32 +155,31 @@ def test_every_figure_is_the_one_that_a_comparison_has(cube: Cube) -> None:
 
 def test_the_arms_own_value_is_among_those_worth_a_look(cube: Cube) -> None:
     held = curve(Foretold(0.123456), made(cube))
-    assert len(held.values) == 102
-    assert held.values[held.nearest(0.123456)] == 0.123456
+    assert 90 <= len(held.values) <= 102
+    assert held.values[held.nearest(0.123456)] == held.chosen == 0.123456
 
 
 def test_a_knob_without_bounds_is_looked_at_where_decisions_change(cube: Cube) -> None:
     outcomes = made(cube)
-    knob = knob_of(Weighed(), outcomes)
+    knob = turning_of(Weighed(), outcomes)
     assert knob is not None
     marks = knob.marks(knob.values)
-    assert len(knob.values) == 101
-    assert (marks[0], marks[-1]) == tuple(knob.marks(np.array([1e-9, 1e9])))
+    assert (marks[0], marks[-1]) == tuple(knob.marks(np.array([0, 1e9])))
     assert len(np.unique(marks)) > 20
 
 
 def test_over_what_an_arm_learned_from_each_prompt_is_decided_by_a_version_that_did_not_see_it(cube: Cube) -> None:
     outcomes = made(cube)
     first = np.arange(N) < 20
-    parts = [(first, Foretold(0.1)), (~first, Weighed(cost_weight=0.1))]
-    knob = knob_of(Foretold(0.5), outcomes, parts)
+    parts = [(first, Foretold(0.5, learned_on=1)), (~first, Foretold(0.5, learned_on=2))]
+    knob = turning_of(Foretold(0.5), outcomes, versions=parts)
     assert knob is not None
-    both = [
-        walked("", arm, outcomes.take(rows), planned) for rows, arm in ((first, Foretold(0.3)), (~first, Foretold(0.3)))
+    walks = [
+        walked("", Foretold(0.3, learned_on=k), outcomes.take(rows), planned)
+        for k, rows in enumerate((first, ~first), 1)
     ]
-    assert np.array_equal(knob.walk(0.3).model, np.concatenate([w.model for w in both]))
+    assert np.array_equal(knob.walk(0.3).model, np.concatenate([w.model for w in walks]))
     assert curve(Foretold(0.5), outcomes, [0.3], versions=parts).n == N
-    assert knob_of(Fixed(model="s"), outcomes, parts) is None
 
 
 @pytest.mark.parametrize(
@@ -184,7 +190,7 @@ def test_over_what_an_arm_learned_from_each_prompt_is_decided_by_a_version_that_
     ],
 )
 def test_an_arm_without_a_threshold_says_so(cube: Cube, arm: Any) -> None:
-    assert knob_of(arm, made(cube)) is None
+    assert turning_of(arm, made(cube)) is None
     with pytest.raises(ConfigError, match="this strategy has no threshold"):
         curve(arm, made(cube))
 
@@ -217,12 +223,26 @@ def test_without_costs_there_is_no_panel_of_costs(cube: Cube) -> None:
     assert {row[3:5] for row in drawn.table.rows} == {("?", "?")}
 
 
-def test_several_bars_are_not_one_value_of_the_curve(cube: Cube) -> None:
-    comparison = replay(made(cube), {"g": gated({"s": 0.9, "m": 0.6})}, confirm=0)
+def test_of_several_bars_one_moves_and_the_others_stay(cube: Cube) -> None:
+    outcomes = made(cube)
+    comparison = replay(outcomes, {"g": gated({"s": 0.9, "m": 0.6})}, confirm=0)
     drawn = chart("thresholds", comparison)
-    assert "the arm has a bar for each model (s 0.9, m 0.6)" in drawn.caption
-    assert not drawn.figure.layout.shapes
-    assert not any(row[0].endswith("chosen") for row in drawn.table.rows)
+    assert "as they are: gate.at_least.m" in drawn.caption
+    assert [s.x0 for s in drawn.figure.layout.shapes] == [0.9]
+    other = chart("thresholds", comparison, arm="g", knob="gate.at_least.m")
+    assert [s.x0 for s in other.figure.layout.shapes] == [0.6]
+    turned = turning_of(gated({"s": 0.9, "m": 0.6}), outcomes, "gate.at_least.m")
+    assert turned is not None
+    assert alike(turned.walk(0.2), walked("", gated({"s": 0.9, "m": 0.2}), outcomes, planned))
+    with pytest.raises(ConfigError, match=r"this arm has no 'gate\.at_least\.l'; did you mean"):
+        chart("thresholds", comparison, arm="g", knob="gate.at_least.l")
+
+
+def test_the_shares_of_a_split_are_a_knob_too(cube: Cube) -> None:
+    drawn = chart("thresholds", replay(made(cube), {"half": Split(weights={"s": 1, "l": 1})}, confirm=0))
+    assert drawn.figure.layout.annotations[0].text == "chosen: 50 %"
+    assert drawn.table.rows[0][0] == "0 %"
+    assert drawn.table.rows[-1][5] == "96.7 %"  # two of 60 failed
 
 
 def test_a_named_arm_without_a_threshold_is_an_error_and_no_arm_with_one_an_empty_chart(cube: Cube) -> None:
@@ -236,4 +256,5 @@ def test_a_named_arm_without_a_threshold_is_an_error_and_no_arm_with_one_an_empt
 def test_a_table_keeps_evenly_spaced_values_and_the_chosen_one(cube: Cube) -> None:
     held = curve(Foretold(0.333), made(cube))
     kept = rows_of(held, 5)
-    assert [round(float(held.values[k]), 3) for k in kept] == [0.0, 0.25, 0.333, 0.5, 0.75, 1.0]
+    assert (kept[0], kept[-1], len(kept)) == (0, len(held.values) - 1, 6)
+    assert held.nearest(0.333) in kept

@@ -139,7 +139,7 @@ def test_judges_refused_answers_and_failed_calls_are_additions() -> None:
     routed = Routed(strategy="cascade", order=("small", "large"), reason="r")
     refused = Scored(scorer="judge", quality=0.1, model="small", accepted=False, at_least=0.5, cost_usd=0.001)
     broken = Unanswered(model="small", provider="p", error="E", message="m", retry=True, text="half", cost_usd=0.0005)
-    rows = [[routed, broken, said("small"), refused, said("large", attempt=3)]] * 4
+    rows: list[list[Event]] = [[routed, broken, said("small"), refused, said("large", attempt=3)]] * 4
     held = savings(live(large=BASE, gated=rows))
     assert steps(held) == pytest.approx({"not accepted": 1000 * SMALL, "failed calls": 0.5, "judging": 1.0})
     assert whole(held)

@@ -1,4 +1,4 @@
-"""What every value of a threshold would have done with recorded outcomes: a strategy's knob, or the bar of a cascade's gate."""
+"""What every value of one number of an arm would have done with recorded outcomes: a strategy's knob, or the bar of a gate."""
 
 from __future__ import annotations
 
@@ -9,44 +9,53 @@ from typing import Any
 
 import numpy as np
 
-from routelab.core.errors import ConfigError
-from routelab.core.plan import NOBODY, Gate, Plan
+from routelab.config import RouteConfig
+from routelab.core.errors import ConfigError, suggest
+from routelab.core.plan import NOBODY
 from routelab.core.ports import Floats
 from routelab.core.values import Roster
 from routelab.lab.controls import best_single, single
-from routelab.lab.family import Tunable
+from routelab.lab.knobs import Held, Knob, way_of
 from routelab.lab.outcomes import Bools, Ints, Outcomes
-from routelab.lab.referees import referee_of
-from routelab.lab.replay import handed, planned, walked
+from routelab.lab.replay import handed, walked
 from routelab.lab.spread import cost_ratio
 from routelab.lab.statistics import Estimate, paired_difference
-from routelab.lab.walk import Referee, Rulings, Walked, joined, walk
+from routelab.lab.walk import Walked, joined
 
-BAR = "gate.at_least"
 POINTS = 101
-# An agreement is there or not, and several gates at once give yes or no: no bar lies in between.
-YES_OR_NO = ("agreement", "all")
+"""A curve has at most about so many values: a knob's positions may be more."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Knob:
-    """One number of an arm over fixed prompts: `walk(value)` is what the arm does with the number at that value.
+class Turning:
+    """One knob of an arm over fixed prompts: `walk(value)` is what the arm does with that one at the value, the others staying.
 
-    `chosen` is the value that the arm has, None when it has several (a bar for each model, in `bars`); `values` are worth a look:
-    0 to 1, or the range in which decisions change. `marks(values)` is equal for values that decide every prompt alike.
+    `cuts` are the values at which a decision changes, rising; without any, every value may decide in its own way. `others` are the
+    keys of the arm's other knobs.
     """
 
-    name: str
-    chosen: float | None
+    knob: Knob
     walk: Callable[[float], Walked]
-    marks: Callable[[Floats], Ints]
-    values: Floats
-    bars: tuple[tuple[str, float], ...] = ()
+    cuts: Floats
+    others: tuple[str, ...] = ()
+
+    def marks(self, values: Floats) -> Ints:
+        """Return a number per value, equal for values that decide every prompt alike."""
+        if len(self.cuts) == 0:
+            return np.unique(values, return_inverse=True)[1].reshape(-1).astype(np.intp)
+        return np.searchsorted(self.cuts, values, side="left").astype(np.intp)
+
+    @property
+    def values(self) -> Floats:
+        """The knob's positions, thinned to POINTS; the place where it stands is always among them."""
+        every = np.array(self.knob.values)
+        kept = np.linspace(0, len(every) - 1, min(POINTS, len(every))).round().astype(int)
+        return np.unique(np.append(every[kept], self.knob.start))
 
     @property
     def logarithmic(self) -> bool:
         """Whether values differ by factors rather than by differences."""
-        return bool(len(self.values) and self.values.max() > 1)
+        return bool(self.values.max() > 1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,7 +66,7 @@ class Curve:
     the band `low` to `high` around the quality; `cost_usd` a call, `ratio` to the baseline's cost with its interval; `shares` (values, models) of the prompts that each model answered. `n` prompts were scored for both.
     """
 
-    knob: Knob
+    turning: Turning
     values: Floats
     n: int
     models: tuple[str, ...]
@@ -72,6 +81,11 @@ class Curve:
     ratio_low: Floats
     ratio_high: Floats
     shares: Floats
+
+    @property
+    def chosen(self) -> float:
+        """Where the knob stands in the arm itself."""
+        return self.turning.knob.start
 
     @property
     def low(self) -> Floats:
@@ -99,46 +113,46 @@ def curve(
     outcomes: Outcomes,
     values: Sequence[float] | Floats | None = None,
     *,
+    knob: str | None = None,
     baseline: Walked | None = None,
     versions: Sequence[tuple[Bools, Any]] = (),
 ) -> Curve:
-    """Return what an arm (a RouteConfig or a strategy, fitted) does with the outcomes at each value of its knob or bar.
+    """Return what an arm (a RouteConfig or a strategy, fitted) does with the outcomes at each value of a knob (default: its first).
 
-    `values` default to those worth a look and the arm's own; the baseline is the best single model of these outcomes unless its walk is
-    given. `versions` are the folds of `nomination.folds` with the arm fitted without them: over outcomes that it learned from, each
-    prompt is then decided by a version that has not seen it. Raises ConfigError for an arm without a knob.
+    `values` default to the knob's positions; the baseline is the best single model of these outcomes unless its walk is given.
+    `versions` are the folds of `nomination.folds` with the arm fitted without them: over outcomes that it learned from, each prompt is
+    then decided by a version that has not seen it. Raises ConfigError for an arm without that knob.
     """
-    return curve_of(knob_of(arm, outcomes, versions), outcomes, values, baseline=baseline)
+    found = turning_of(arm, outcomes, knob, versions)
+    if found is None:
+        raise ConfigError(
+            "this strategy has no threshold",
+            hint="arbitrage has min_quality or cost_weight, a cascade the bar of its gate, semantic routes a threshold",
+        )
+    return curve_of(found, outcomes, values, baseline=baseline)
 
 
 def curve_of(
-    knob: Knob | None,
+    turning: Turning,
     outcomes: Outcomes,
     values: Sequence[float] | Floats | None = None,
     *,
     baseline: Walked | None = None,
 ) -> Curve:
     """Return the curve of a knob; see `curve`."""
-    if knob is None:
-        raise ConfigError(
-            "this strategy has no threshold",
-            hint="arbitrage has min_quality or cost_weight, a cascade the bar of its gate (at_least)",
-        )
-    at = knob.values if values is None else np.asarray(values, dtype=float)
-    if values is None and knob.chosen is not None:
-        at = np.unique(np.append(at, knob.chosen))
+    at = turning.values if values is None else np.asarray(values, dtype=float)
     best = best_single(outcomes)
     if best is None:
         raise ConfigError("no quality was recorded, so no threshold can be judged", hint="score the answers first")
     base = single(outcomes, best) if baseline is None else baseline
-    _, first, back = np.unique(knob.marks(at), return_index=True, return_inverse=True)
+    _, first, back = np.unique(turning.marks(at), return_index=True, return_inverse=True)
     clusters = outcomes.clusters
-    found = [_figures(knob.walk(float(at[k])), base, clusters, len(outcomes.models)) for k in first]
+    found = [_figures(turning.walk(float(at[k])), base, clusters, len(outcomes.models)) for k in first]
     columns = {name: np.array([row[name] for row in found])[back.reshape(-1)] for name in found[0]}
     scored = columns.pop("n")
     known = base.quality[~np.isnan(base.quality)]
     return Curve(
-        knob=knob,
+        turning=turning,
         values=at,
         n=int(scored.min()),
         models=outcomes.models,
@@ -176,131 +190,82 @@ def _or_nan(value: float | None) -> float:
     return np.nan if value is None else value
 
 
-def knob_of(arm: Any, outcomes: Outcomes, versions: Sequence[tuple[Bools, Any]] = ()) -> Knob | None:
-    """Return the arm's knob over these outcomes, None when it has none; `versions` are as in `curve`."""
-    if not versions:
-        return _knob(arm, outcomes)
-    parts = [(rows, _knob(version, outcomes.take(rows))) for rows, version in versions]
-    own = _knob(arm, outcomes)
-    held = [(rows, part) for rows, part in parts if part is not None]
-    if own is None or len(held) < len(parts):
+def turning_of(
+    arm: Any, outcomes: Outcomes, knob: str | None = None, versions: Sequence[tuple[Bools, Any]] = ()
+) -> Turning | None:
+    """Return the named knob of an arm (default: its first) over these outcomes, None when it has none; `versions` as in `curve`.
+
+    Raises ConfigError for a name that is none of its knobs.
+    """
+    config = _config(arm, outcomes)
+    way = way_of(config.ranking)
+    turns = {turn.key: turn for turn in way.turns(config.ranking)}
+    if not turns:
         return None
+    key = next(iter(turns)) if knob is None else knob
+    if key not in turns:
+        near = suggest(key, turns)
+        said = "" if near is None else f"; {near}"
+        raise ConfigError(f"knob: this arm has no '{key}'{said}", hint=f"its knobs: {', '.join(turns)}")
+    parts = [(rows, _held(_config(version, outcomes), outcomes.take(rows))) for rows, version in versions]
+    held = parts or [(np.ones(len(outcomes), dtype=np.bool_), _held(config, outcomes))]
+    cuts = np.concatenate([part.cuts(key).ravel() for _, part in held])
+    start = {name: turn.start for name, turn in turns.items()}
 
-    def marks(values: Floats) -> Ints:
-        every = np.stack([part.marks(values) for _, part in held], axis=1)
-        return np.unique(every, axis=0, return_inverse=True)[1].reshape(-1).astype(np.intp)
+    def at(value: float) -> Walked:
+        return joined([(rows, part({**start, key: value})) for rows, part in held])
 
-    return dataclasses.replace(
-        own, walk=lambda value: joined([(rows, part.walk(value)) for rows, part in held]), marks=marks
+    return Turning(
+        knob=turns[key].knob(cuts),
+        walk=at,
+        cuts=np.unique(cuts[np.isfinite(cuts)]),
+        others=tuple(name for name in turns if name != key),
     )
 
 
-def _knob(arm: Any, outcomes: Outcomes) -> Knob | None:
-    strategy = getattr(arm, "ranking", arm)
-    if isinstance(strategy, Tunable):
-        return _of_family(arm, strategy, outcomes)
-    return _of_gate(arm, outcomes) if callable(getattr(strategy, "plan", None)) else None
+def _config(arm: Any, outcomes: Outcomes) -> RouteConfig:
+    return arm if isinstance(arm, RouteConfig) else RouteConfig(name="arm", models=outcomes.models, strategy=arm)
 
 
-def _of_family(arm: Any, strategy: Any, outcomes: Outcomes) -> Knob:
-    """Return the knob of a family: each alternative is walked once, and a value only picks among these."""
-    config = hasattr(arm, "ranking")
-    roster = outcomes.roster
-    own = Roster(models=tuple(roster.models[roster.names.index(m)] for m in arm.models)) if config else roster
-    family: Any = strategy.family(outcomes.prompts, own)
-
-    def played(plan: Plan) -> Walked:
-        return walked("", arm, outcomes, lambda *_: handed(arm, plan, roster) if config else plan)
-
-    def member(value: float) -> Walked:
-        # The last alternative stands for the choice -1, as in an index.
-        return choices(family.picks(np.array([value]))[0]) if alternatives else played(family.plan(value))
-
-    alternatives = [played(plan) for plan in family.alternatives()] if hasattr(family, "picks") else []
-    choices = stacked(alternatives)
-    name = strategy.knob
-    return Knob(
-        name=name,
-        chosen=float(getattr(strategy, name)),
-        walk=member,
-        marks=family.marks,
-        values=np.linspace(0, 1, POINTS) if name == "min_quality" else _range(family.marks),
-    )
-
-
-def _range(marks: Callable[[Floats], Ints]) -> Floats:
-    """Return the values, by equal factors, between the first and the last that change a decision."""
-    wide = np.geomspace(1e-9, 1e12, 1001)
-    found = np.flatnonzero(np.diff(marks(wide)))
-    if len(found) == 0:
-        return np.array([1.0])
-    return np.geomspace(wide[found[0]], wide[found[-1] + 1], POINTS)
-
-
-def stacked(walks: Sequence[Walked]) -> Callable[[Ints], Walked]:
-    """Return the function from choices (prompts,) among the walks to the walk that takes each prompt from the one chosen."""
-    every = {f.name: np.stack([getattr(w, f.name) for w in walks]) for f in dataclasses.fields(Walked)} if walks else {}
-
-    def chosen(picks: Ints) -> Walked:
-        rows = np.arange(len(picks))
-        return Walked(**{name: values[picks, rows] for name, values in every.items()})
-
-    return chosen
+def _held(config: RouteConfig, rows: Outcomes) -> Held:
+    held = way_of(config.ranking).held(config, rows)
+    strategy: Any = config.ranking
+    if not callable(getattr(strategy, "family", None)):
+        return held
+    names = rows.roster.names
+    own = Roster(models=tuple(rows.roster.models[names.index(model)] for model in config.models))
+    family = strategy.family(rows.prompts, own)
+    return _Picking.of(held, config, family, rows, strategy.knob) if hasattr(family, "picks") else held
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Overheard:
-    """A referee who writes down the score at every step, (prompts, steps), and whether an earlier answer could stand."""
+class _Picking:
+    """A family over some rows whose alternatives are walked once: a value only picks one of them for each prompt."""
 
-    referee: Referee
-    score: Floats
-    stood: list[bool]
+    held: Held
+    key: str
+    family: Any
+    every: dict[str, Any]
 
-    def __call__(self, rows: Ints, cells: Ints, before: Ints) -> Rulings:
-        given = self.referee(rows, cells, before)
-        self.score[rows, before.shape[1]] = given.score
-        self.stood.append(given.stands is not None and bool((given.stands != NOBODY).any()))
-        return given
+    @staticmethod
+    def of(held: Held, config: RouteConfig, family: Any, rows: Outcomes, key: str) -> Held:
+        walks = [
+            walked(config.name, config, rows, lambda *_, plan=plan: handed(config, plan, rows.roster))
+            for plan in family.alternatives()[:-1]
+        ]
+        every = {f.name: np.stack([getattr(w, f.name) for w in walks]) for f in dataclasses.fields(Walked)}
+        return _Picking(held=held, key=key, family=family, every=every)
 
+    def __call__(self, setting: Any) -> Walked:
+        picks = self.family.picks(np.array([setting[self.key]], dtype=float))[0]
+        if (picks == NOBODY).any():
+            # Where nothing was predicted the default answers, which is none of the alternatives.
+            return self.held(setting)
+        rows = np.arange(len(picks))
+        return Walked(**{name: values[picks, rows] for name, values in self.every.items()})
 
-def _of_gate(arm: Any, outcomes: Outcomes) -> Knob | None:
-    """Return the bar of a gate, one for every model, as the knob of its cascade."""
-    plan = planned(arm, outcomes.prompts, outcomes.roster)
-    gate, n = plan.gate, len(plan)
-    if gate.scorer is None or gate.scorer in YES_OR_NO:
-        return None
-    referee = referee_of("", gate, outcomes)
-    assert referee is not None  # the gate has a scorer
-    columns = np.arange(len(outcomes.models), dtype=np.intp)
+    def cuts(self, key: str) -> Floats:
+        return self.held.cuts(key)
 
-    def played(bar: float, order: Ints, by: Referee) -> Walked:
-        barred = dataclasses.replace(gate, at_least=bar, bars={})
-        changed = dataclasses.replace(plan, gate=barred, order=order, rungs=plan.ladder)
-        return walk(changed, outcomes, columns, by)
-
-    rungs = max(1, int(plan.ladder.max(initial=1)))
-    heard = _Overheard(referee=referee, score=np.full((n, plan.order.shape[1]), np.nan), stood=[])
-    last = played(np.inf, plan.order, heard)
-    if any(heard.stood):
-        return None
-    # A bar that nothing reaches ends where the ranking does, so cutting the ranking short is being accepted there.
-    stops = [played(np.inf, plan.order[:, : k + 1], referee) for k in range(rungs - 1)]
-    choices = stacked([*stops, last])
-    reached = np.maximum.accumulate(np.nan_to_num(heard.score[:, : rungs - 1], nan=-np.inf), axis=1)
-    steps = np.unique(reached[np.isfinite(reached)])
-    asked = _bars(gate, plan, outcomes)
-    alone = set(asked.values())
-    return Knob(
-        name=BAR,
-        chosen=float(next(iter(alone))) if len(alone) == 1 else None,
-        walk=lambda value: choices((reached < value).sum(axis=1)),
-        marks=lambda values: np.searchsorted(steps, values, side="left").astype(np.intp),
-        values=np.linspace(0, 1, POINTS),
-        bars=tuple(asked.items()) if len(alone) > 1 else (),
-    )
-
-
-def _bars(gate: Gate, plan: Plan, outcomes: Outcomes) -> dict[str, float]:
-    """Return what the answers of each model that is judged must reach."""
-    judged = {int(k) for row in np.unique(plan.order, axis=0) for k in row[row != NOBODY][:-1]}
-    return {outcomes.models[k]: gate.bar(outcomes.models[k]) for k in sorted(judged)}
+    def sums(self, key: str, values: Floats, setting: Any) -> Floats:
+        return self.held.sums(key, values, setting)

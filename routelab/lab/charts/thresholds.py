@@ -12,7 +12,7 @@ from routelab.core.errors import ConfigError
 from routelab.core.ports import Floats
 from routelab.lab.charts.arms import caption, many, marks_of, titled
 from routelab.lab.charts.chart import Chart
-from routelab.lab.charts.curve import BAR, Curve, Knob, curve_of, knob_of
+from routelab.lab.charts.curve import Curve, Turning, curve_of, turning_of
 from routelab.lab.charts.look import BAND, INK, Heading, Mark, axis, hover, label, layout
 from routelab.lab.compare import Arm, Comparison
 from routelab.present import Table, percent, signed, usd
@@ -23,13 +23,13 @@ PANEL, GAP = 130, 0.07
 NONE = "no arm of this comparison has a threshold over recorded outcomes"
 
 
-def thresholds(comparison: Comparison, *, arm: str | None = None) -> Chart:
-    """Return the chart of an arm's threshold over the prompts reported (default: the winner's, else the first arm's that has one).
+def thresholds(comparison: Comparison, *, arm: str | None = None, knob: str | None = None) -> Chart:
+    """Return the chart of one knob of an arm (default: its first) over the prompts reported (default: the winner's, else the first arm's that has one).
 
     It explains a choice that was made elsewhere: who chooses by it has seen the confirm split. Raises ConfigError for an arm that is
-    named and has no threshold.
+    named and has no threshold, and for a knob that it does not have.
     """
-    found = _found(comparison, arm)
+    found = _found(comparison, arm, knob)
     title = titled(
         "Quality and cost by threshold" + (f" of {found[0].name}" if found else ""), comparison.terms.simulated
     )
@@ -45,15 +45,16 @@ def thresholds(comparison: Comparison, *, arm: str | None = None) -> Chart:
     )
 
 
-def _found(comparison: Comparison, name: str | None) -> tuple[Arm, Curve] | None:
+def _found(comparison: Comparison, name: str | None, knob: str | None) -> tuple[Arm, Curve] | None:
     outcomes, base = comparison.outcomes, comparison.baseline
     arms = [comparison[name]] if name is not None else _by_turn(comparison)
     if outcomes is not None:
         for arm in arms:
             # A baseline's config is the name of its model.
-            knob = None if arm.config is None or isinstance(arm.config, str) else knob_of(arm.config, outcomes)
-            if knob is not None:
-                return arm, curve_of(knob, outcomes, baseline=base.walked)
+            plain = arm.config is None or isinstance(arm.config, str)
+            found = None if plain else turning_of(arm.config, outcomes, knob)
+            if found is not None:
+                return arm, curve_of(found, outcomes, baseline=base.walked)
     if name is None:
         return None
     why = (
@@ -71,25 +72,19 @@ def _by_turn(comparison: Comparison) -> list[Arm]:
 
 
 def _said(comparison: Comparison, held: Curve) -> list[str]:
-    knob = held.knob
-    several = ", ".join(f"{name} {bar:g}" for name, bar in knob.bars[:4]) + (", …" if len(knob.bars) > 4 else "")
+    others = held.turning.others
+    stay = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
     return [
         f"scored for both: {many(held.n, 'prompt')}" if held.n < comparison.terms.confirm else "",
         f"band: 95 % of the paired difference from {comparison.baseline.name}",
-        f"the arm has a bar for each model ({several}), so it is not on these lines: they have one bar for all"
-        if several
-        else "",
+        f"as they are: {stay}" if others else "",
         "to choose a threshold, sweep it: whoever chooses by this chart has seen the prompts reported",
     ]
 
 
-def spoken(knob: Knob) -> str:
+def spoken(turning: Turning) -> str:
     """Return what the threshold is, for an axis."""
-    return {
-        BAR: "gate: an answer is accepted from this score on",
-        "min_quality": "min_quality: the cheapest model predicted to reach it is asked",
-        "cost_weight": "cost_weight: quality per USD (logarithmic)",
-    }.get(knob.name, knob.name + (" (logarithmic)" if knob.logarithmic else ""))
+    return turning.knob.says + (" (logarithmic)" if turning.logarithmic else "")
 
 
 def _table(held: Curve | None, comparison: Comparison, title: str, words: str) -> Table:
@@ -102,25 +97,22 @@ def _table(held: Curve | None, comparison: Comparison, title: str, words: str) -
         rows=[_row(held, k) for k in rows_of(held)],
         numbers=frozenset(range(1, 6)),
         caption=title,
-        notes=(words, f"threshold: {spoken(held.knob)}"),
+        notes=(words, f"threshold: {spoken(held.turning)}"),
     )
 
 
 def rows_of(held: Curve, most: int = ROWS) -> list[int]:
     """Return which values a table shows: evenly spaced ones, and the arm's own."""
-    # The arm's own value is put between the others, so that these are evenly spaced without it only.
-    even = np.flatnonzero(np.isin(held.values, held.knob.values))
-    even = even if len(even) else np.arange(len(held.values))
-    kept = set(even[np.linspace(0, len(even) - 1, min(most, len(even))).round().astype(int)].tolist())
-    if held.knob.chosen is not None:
-        kept.add(held.nearest(held.knob.chosen))
+    count = len(held.values)
+    kept = set(np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist())
+    kept.add(held.nearest(held.chosen))
     return sorted(kept)
 
 
 def _row(held: Curve, k: int) -> tuple[str, ...]:
     value = float(held.values[k])
     return (
-        f"{value:.4g}" + (" ← chosen" if value == held.knob.chosen else ""),
+        held.turning.knob.label(value) + (" ← chosen" if value == held.chosen else ""),
         percent(float(held.quality[k])),
         _delta(held, k),
         usd(float(held.cost_usd[k])),
@@ -166,7 +158,7 @@ def figure(held: Curve, own: Mark, heading: Heading) -> dict[str, Any]:
         }
     first = axes.pop("yaxis")
     last = "y" if len(panels) == 1 else f"y{len(panels)}"
-    x = {"title": spoken(held.knob), "anchor": last, "zeroline": False, **_across(held)}
+    x = {"title": spoken(held.turning), "anchor": last, "zeroline": False, **_across(held)}
     drawn = layout(
         heading,
         above=18,
@@ -195,7 +187,7 @@ def _range(panel: dict[str, Any]) -> list[float]:
 
 
 def _across(held: Curve) -> dict[str, Any]:
-    if held.knob.logarithmic:
+    if held.turning.logarithmic:
         known = held.values[held.values > 0]
         return {"type": "log", "range": [math.log10(known.min()) - 0.03, math.log10(known.max()) + 0.03]}
     low, high = float(held.values.min()), float(held.values.max())
@@ -204,10 +196,11 @@ def _across(held: Curve) -> dict[str, Any]:
 
 
 def _lines(held: Curve, panel: dict[str, Any], y: str, own: Mark, told: Sequence[str]) -> list[dict[str, Any]]:
-    x = [float(v) for v in held.values]
+    # A logarithm has no place for 0.
+    x = [None if held.turning.logarithmic and v <= 0 else float(v) for v in held.values]
     low, high = panel["ends"]
     traces: list[dict[str, Any]] = []
-    known = ~np.isnan(low)
+    known = ~np.isnan(low) & np.array([v is not None for v in x])
     if known.any():
         at = np.flatnonzero(known)
         traces.append(
@@ -228,7 +221,7 @@ def _lines(held: Curve, panel: dict[str, Any], y: str, own: Mark, told: Sequence
             {
                 "type": "scatter",
                 "mode": "lines",
-                "x": [x[0], x[-1]],
+                "x": [next(v for v in x if v is not None), x[-1]],
                 "y": [panel["base"]] * 2,
                 "yaxis": y,
                 "line": {"color": INK, "width": 1.2, "dash": "dash"},
@@ -247,8 +240,8 @@ def _lines(held: Curve, panel: dict[str, Any], y: str, own: Mark, told: Sequence
             "hovertext": list(told),
         }
     )
-    if held.knob.chosen is not None and not math.isnan(value := panel["values"][held.nearest(held.knob.chosen)]):
-        k = held.nearest(held.knob.chosen)
+    k = held.nearest(held.chosen)
+    if x[k] is not None and not math.isnan(value := panel["values"][k]):
         mark = {"color": own.colour, "symbol": own.symbol, "size": 11, "line": {"width": 1, "color": INK}}
         traces.append(
             {
@@ -269,7 +262,7 @@ def _told(held: Curve, k: int) -> str:
     value = float(held.values[k])
     most = sorted(range(len(held.models)), key=lambda m: -held.shares[k, m])[:3]
     return hover(
-        f"threshold {value:.4g}" + (" (chosen)" if value == held.knob.chosen else ""),
+        f"{held.turning.knob.label(value)}" + (" (chosen)" if value == held.chosen else ""),
         f"quality {percent(float(held.quality[k]))}, Δ {_delta(held, k)} points",
         f"cost {usd(float(held.cost_usd[k]))} a call, {_ratio(held, k)} of the baseline's",
         *(f"{held.models[m]} answers {percent(float(held.shares[k, m]))}" for m in most if held.shares[k, m] > 0),
@@ -278,20 +271,20 @@ def _told(held: Curve, k: int) -> str:
 
 
 def _chosen(held: Curve) -> list[dict[str, Any]]:
-    if held.knob.chosen is None:
+    if held.chosen <= 0 and held.turning.logarithmic:
         return []
     line = {"color": INK, "width": 1.2, "dash": "dot"}
-    at = held.knob.chosen
+    at = held.chosen
     return [{"type": "line", "xref": "x", "x0": at, "x1": at, "yref": "paper", "y0": 0, "y1": 1, "line": line}]
 
 
 def _flags(held: Curve, panels: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     font = {"size": 11, "color": INK}
     found: list[dict[str, Any]] = []
-    if held.knob.chosen is not None:
-        at = math.log10(held.knob.chosen) if held.knob.logarithmic and held.knob.chosen > 0 else held.knob.chosen
+    if _chosen(held):
+        at = math.log10(held.chosen) if held.turning.logarithmic else held.chosen
         place = {"x": at, "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False}
-        found.append({**place, "text": label(f"chosen: {held.knob.chosen:.4g}"), "font": font})
+        found.append({**place, "text": label(f"chosen: {held.turning.knob.label(held.chosen)}"), "font": font})
     height = (1 - GAP * (len(panels) - 1)) / len(panels)
     corner = {
         "xref": "paper",
