@@ -10,7 +10,7 @@ from charted import compared, hundred
 
 from routelab.core.plan import NOBODY
 from routelab.lab.charts import chart
-from routelab.lab.charts.arms import chosen, clusters_of, everyone, prompts_of
+from routelab.lab.charts.arms import chosen, clusters_of, everyone, marks_of, prompts_of
 from routelab.lab.charts.mix import shares
 from routelab.lab.charts.quality import rates
 from routelab.lab.outcomes import Outcomes
@@ -23,12 +23,51 @@ Cube = Callable[..., Outcomes]
 
 def test_quality_by_task_is_wilsons_interval_of_right_and_wrong(cube: Cube) -> None:
     outcomes = hundred(cube)
-    found = {(r.task, r.name): r.quality for r in rates(compared(cube))}
+    found = {(r.task, r.name): r.quality for r in rates(compared(cube)).rates}
     for task in ("chat", "code"):
         rows = np.array([p.task == task for p in outcomes.prompts])
         right = outcomes.quality[rows, 1]
         assert found[task, "always-mid"] == wilson(right.sum(), len(right))
     assert found["all prompts", "always-mid"] == wilson(outcomes.quality[:, 1].sum(), 120)
+
+
+def test_difficulty_goes_from_easy_to_hard_with_the_same_rates_as_an_evaluation(cube: Cube) -> None:
+    comparison = compared(cube, n=400)
+    drawn = chart("difficulty", comparison)
+    assert drawn.title == "Quality by difficulty"
+    assert drawn.table.rows[0][0] == "all prompts"
+    bands = [name for name in rates(comparison, "difficulty").tasks if name in ("easy", "medium", "hard")]
+    assert bands == [b for b in ("easy", "medium", "hard") if b in bands]
+    held = comparison.by("difficulty", beyond=False)
+    known = [r for r in rates(comparison, "difficulty").rates if r.task in bands and r.quality is not None]
+    names = {item.name: item.arm.name for item in everyone(comparison)}
+    assert len(known) > 5
+    assert all(r.quality == held[r.task, names[r.name]].figures.quality for r in known)
+    assert "bands are estimated" in drawn.caption
+
+
+def test_quality_can_be_by_anything_that_an_evaluation_can(cube: Cube) -> None:
+    drawn = chart("quality", compared(cube), by=lambda p: "even" if int(p.id[1:]) % 2 == 0 else "odd")
+    assert [row[0] for row in drawn.table.rows] == ["all prompts", "even", "odd"]
+
+
+def test_an_arm_has_the_same_colour_and_symbol_in_every_chart(cube: Cube) -> None:
+    comparison = compared(cube, confirm=0.0)
+    own = marks_of(comparison)
+    for kind in ("frontier", "quality", "slices", "spend", "difficulty"):
+        for trace in chart(kind, comparison, limit=3).figure.data:
+            if trace.name in own and trace.marker.symbol:
+                colour = trace.marker.color if isinstance(trace.marker.color, str) else trace.marker.line.color
+                assert (colour, trace.marker.symbol) == (own[trace.name].colour, own[trace.name].symbol)
+
+
+def test_of_more_arms_than_colours_those_that_are_drawn_have_different_ones(cube: Cube) -> None:
+    arms = {f"arm {i}": Random(models=("free", "mid", "top"), seed=i) for i in range(20)}
+    comparison = replay(hundred(cube), arms, confirm=0)
+    own = marks_of(comparison)
+    shown = chosen(comparison, 6)[0]
+    assert len({own[s.name].colour for s in shown}) == 6
+    assert len({own[s.name] for s in everyone(comparison)}) == 21
 
 
 def test_arms_stand_side_by_side_in_the_same_order_under_every_task(cube: Cube) -> None:
@@ -69,7 +108,7 @@ def test_clusters_widen_the_interval(cube: Cube) -> None:
     clusters = clusters_of(grouped)
     assert clusters is not None
     assert len(set(clusters)) == 20
-    estimate = next(r.quality for r in rates(grouped) if r.name == "always-mid")
+    estimate = next(r.quality for r in rates(grouped).rates if r.name == "always-mid")
     assert estimate is not None
     assert estimate.method == "clustered t"
     assert prompts_of(grouped) is grouped.outcomes.prompts  # type: ignore[union-attr]

@@ -105,7 +105,13 @@ def test_calibration_can_be_that_of_a_gate(cube: Any) -> None:
     drawn = chart("calibration", compared(cube, gates={"judge": rng.random((400, 3))}), confidence="judge", bins=4)
     assert "confidence: judge" in drawn.caption
     assert "4 bins of equal mass" in drawn.caption
-    assert len(drawn.figure.data) == 5  # the diagonal, the baseline and three arms
+    # The baseline and three arms, each with its own diagonal, in two rows of small diagrams.
+    figure: Any = drawn.figure
+    assert [(t.name, t.xaxis, t.yaxis) for t in figure.data if t.name != "exact"] == [
+        (name, f"x{i}", f"y{i}") for name, i in (("c", ""), ("sure", 2), ("b", 3), ("twin", 4))
+    ]
+    assert [a.text for a in figure.layout.annotations] == [t.name for t in figure.data if t.name != "exact"]
+    assert len(figure.data) == 8
 
 
 def test_without_confidences_the_chart_says_so(cube: Any) -> None:

@@ -18,7 +18,7 @@ from routelab.lab.charts.cost import cost, cost_of_calls
 from routelab.lab.charts.frontier import frontier
 from routelab.lab.charts.latency import latency, latency_of_calls
 from routelab.lab.charts.mix import mix, mix_of_calls
-from routelab.lab.charts.quality import quality
+from routelab.lab.charts.quality import difficulty, quality
 from routelab.lab.charts.slices import slices
 from routelab.lab.charts.spend import spend, spend_of_calls
 from routelab.lab.charts.thresholds import thresholds
@@ -51,6 +51,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             says="how long people wait", of_comparison=latency, of_calls=latency_of_calls, needs="latency_s"
         ),
         "quality": Kind(says="quality by task", of_comparison=quality),
+        "difficulty": Kind(says="quality from easy to hard", of_comparison=difficulty),
         "mix": Kind(says="which model answered", of_comparison=mix, of_calls=mix_of_calls),
         "spend": Kind(
             says="what was spent, added up", of_comparison=spend, of_calls=spend_of_calls, needs="started_at"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from routelab.lab.calibration import BINS
-from routelab.lab.charts.arms import caption, chosen, left_out, titled
+from routelab.lab.charts.arms import caption, chosen, left_out, marks_of, titled
 from routelab.lab.charts.chart import Chart
-from routelab.lab.charts.look import INK, LEGEND, Heading, Mark, hover, label, layout, marks
+from routelab.lab.charts.look import INK, LEGEND, Heading, Mark, axis, hover, label, layout, whiskers
 from routelab.lab.compare import Comparison
 from routelab.lab.evaluation import ALL, Part
 from routelab.present import Table, interval, percent
 
-ARMS, PLOT = 5, 360
+ARMS, PLOT = 6, 360
+TOGETHER, COLUMNS, PANEL = 2, 3, 190
+"""How many arms share one diagram, how many diagrams stand side by side, and the height of each in pixels."""
+GAP, DROP = 0.07, 0.17
+SHARES = MappingProxyType({"ticksuffix": " %", "range": [-3, 103], "zeroline": False})
 
 
 def calibration(comparison: Comparison, *, confidence: str | None = None, bins: int = BINS, limit: int = ARMS) -> Chart:
@@ -35,7 +40,7 @@ def calibration(comparison: Comparison, *, confidence: str | None = None, bins: 
         title=title,
         caption=words,
         table=_table([p for p in held.parts if p in known] or list(held.parts), title, words),
-        draw=lambda: _figure(drawn, Heading(title=title, caption=words)),
+        draw=lambda: _figure(drawn, marks_of(comparison), Heading(title=title, caption=words)),
     )
 
 
@@ -67,9 +72,62 @@ def _table(parts: Sequence[Part], title: str, words: str) -> Table:
     )
 
 
-def _figure(parts: Sequence[Part], heading: Heading) -> dict[str, Any]:
-    own = marks([p.arm for p in parts])
-    diagonal = {
+def _figure(parts: Sequence[Part], own: Mapping[str, Mark], heading: Heading) -> dict[str, Any]:
+    """Return one diagram for two arms at most, and small ones side by side for more, which would hide each other."""
+    if len(parts) > TOGETHER:
+        return _beside(parts, own, heading)
+    return {
+        "data": [_diagonal(), *(_trace(p, own[p.arm]) for p in parts)],
+        "layout": layout(
+            heading,
+            plot=PLOT,
+            below=19 * ((len(parts) + 2) // 2) + 6,
+            x={"title": "mean confidence of a bin", **SHARES},
+            y={"title": "quality", **SHARES},
+            showlegend=True,
+        ),
+    }
+
+
+def _beside(parts: Sequence[Part], own: Mapping[str, Mark], heading: Heading) -> dict[str, Any]:
+    across = min(COLUMNS, len(parts))
+    down = -(-len(parts) // across)
+    wide, high = (1 - GAP * (across - 1)) / across, (1 - DROP * (down - 1)) / down
+    traces: list[dict[str, Any]] = []
+    axes: dict[str, Any] = {}
+    names: list[dict[str, Any]] = []
+    for i, part in enumerate(parts):
+        row, column = divmod(i, across)
+        number = "" if i == 0 else str(i + 1)
+        left, top = column * (wide + GAP), 1 - row * (high + DROP)
+        on = {"xaxis": f"x{number}", "yaxis": f"y{number}"}
+        traces += [{**t, **on, "showlegend": False} for t in (_diagonal(), _trace(part, own[part.arm]))]
+        # The last panel of a column has the title of its axis.
+        last = i + across >= len(parts)
+        x = {**SHARES, "domain": [left, left + wide], "anchor": f"y{number}", "tickvals": [0, 50, 100]}
+        y = {**SHARES, "domain": [max(0.0, top - high), top], "anchor": f"x{number}", "tickvals": [0, 50, 100]}
+        axes[f"xaxis{number}"] = {**x, "title": "mean confidence"} if last else x
+        axes[f"yaxis{number}"] = {**y, "title": "quality"} if column == 0 else y
+        names.append(
+            {
+                "text": label(part.arm, 30),
+                "x": left + wide / 2,
+                "y": top,
+                "xref": "paper",
+                "yref": "paper",
+                "yanchor": "bottom",
+                "showarrow": False,
+                "font": {"size": 12, "color": INK},
+            }
+        )
+    first = axes.pop("xaxis"), axes.pop("yaxis")
+    rest = {name: axis(given) for name, given in axes.items()}
+    drawn = layout(heading, above=18, plot=PANEL * down, below=0, x=first[0], y=first[1], annotations=names, **rest)
+    return {"data": traces, "layout": drawn}
+
+
+def _diagonal() -> dict[str, Any]:
+    return {
         "type": "scatter",
         "mode": "lines",
         "x": [0, 100],
@@ -78,40 +136,22 @@ def _figure(parts: Sequence[Part], heading: Heading) -> dict[str, Any]:
         "hoverinfo": "skip",
         "name": "exact",
     }
-    return {
-        "data": [diagonal, *(_trace(p, own[p.arm]) for p in parts)],
-        "layout": layout(
-            heading,
-            plot=PLOT,
-            below=19 * ((len(parts) + 2) // 2) + 6,
-            x={"title": "mean confidence of a bin", "ticksuffix": " %", "range": [-3, 103], "zeroline": False},
-            y={"title": "quality", "ticksuffix": " %", "range": [-3, 103], "zeroline": False},
-            showlegend=True,
-        ),
-    }
 
 
 def _trace(part: Part, mark: Mark) -> dict[str, Any]:
     held = part.calibration
     bins = () if held is None else held.bins
+    values = [100 * b.quality.value for b in bins]
     ends = [b.quality.interval or (b.quality.value, b.quality.value) for b in bins]
     return {
         "type": "scatter",
         "mode": "lines+markers",
         "x": [100 * b.confidence for b in bins],
-        "y": [100 * b.quality.value for b in bins],
+        "y": values,
         "name": label(part.arm, LEGEND),
         "line": {"color": mark.colour, "width": 1.4},
         "marker": {"color": mark.colour, "symbol": mark.symbol, "size": 8},
-        "error_y": {
-            "type": "data",
-            "symmetric": False,
-            "array": [100 * (high - b.quality.value) for (_, high), b in zip(ends, bins, strict=True)],
-            "arrayminus": [100 * (b.quality.value - low) for (low, _), b in zip(ends, bins, strict=True)],
-            "color": mark.colour,
-            "thickness": 1.2,
-            "width": 3,
-        },
+        "error_y": whiskers(values, [(100 * low, 100 * high) for low, high in ends], mark.colour, thickness=1.2),
         "hoverinfo": "text",
         "hovertext": [
             hover(
