@@ -113,8 +113,9 @@ def main(data: Path) -> None:
         f"\nMargin {100 * MARGIN:g} points, fixed in advance; seed {SEED}; 95 % intervals, paired by prompt; figures are those of the "
         "confirm split.\nThe baseline is the single model that was best on the tune split. Costs marked estimated come from list prices and "
         "counted tokens,\nwith a stated constant for the output where its length was not recorded. The search knows single models, task tables "
-        "fitted with\nshrinkage, arbitrage by every predictor at hundreds of thresholds and weights, agreement and learned cascades where "
-        "texts were\nrecorded, and random mixes (counted, never winners). Five seeds, strategy by strategy: [strategies.md](strategies.md).\n"
+        "fitted with\nshrinkage (tasks given, or recognised by semantic routes), arbitrage by every predictor at hundreds of thresholds and "
+        "weights, agreement and\nlearned cascades where texts were recorded, and random mixes (counted, never winners). The winner is the "
+        "first nominated that may be adopted.\nFive seeds, strategy by strategy: [strategies.md](strategies.md).\n"
     )
     for name in DATASETS:
         print(section(name, data))
