@@ -147,10 +147,14 @@ def levels(cuts: Floats, start: float, *, most: float = np.inf) -> tuple[float, 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Walking:
-    """Rows of a version that is walked anew at each setting, by a plan for it; `at` gives the values that decide something."""
+    """Rows of a version that is walked anew at each setting, by a plan for it; `at` gives the values that decide something.
+
+    `usable` says which settings there are; the sums at any other are not known.
+    """
 
     walk: Callable[[Setting], Walked]
     at: Mapping[str, Floats] = dataclasses.field(default_factory=dict)
+    usable: Callable[[Setting], bool] = lambda _: True
 
     def __call__(self, setting: Setting) -> Walked:
         """Return what it does at a setting."""
@@ -162,7 +166,9 @@ class Walking:
 
     def sums(self, key: str, values: Floats, setting: Setting) -> Floats:
         """Return the sums of the walk at every value of one knob."""
-        return np.stack([sums_of(self({**setting, key: float(v)})) for v in values], axis=1)
+        settings = [{**setting, key: float(v)} for v in values]
+        unknown = np.full(4, np.nan)
+        return np.stack([sums_of(self(s)) if self.usable(s) else unknown for s in settings], axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -415,11 +421,7 @@ class ByShares:
 
     def member(self, strategy: Split, setting: Setting) -> Split:
         """Return the split with the weights."""
-        weights = {model: setting.get(f"weights.{model}", own) for model, own in strategy.weights.items()}
-        if len(weights) == 2:
-            first, second = weights
-            weights = {first: round(1 - setting[f"weights.{second}"], 12), second: setting[f"weights.{second}"]}
-        return dataclasses.replace(strategy, weights=weights)
+        return dataclasses.replace(strategy, weights=_weights(strategy, setting))
 
     def held(self, config: RouteConfig, rows: Outcomes) -> Held:
         """Return the split over the rows: each prompt is drawn once, a share says to whom."""
@@ -431,7 +433,15 @@ class ByShares:
         def at(setting: Setting) -> Walked:
             return decided(config, _shared(self.member(strategy, setting), chance, roster), rows)
 
-        return Walking(walk=at)
+        return Walking(walk=at, usable=lambda setting: any(_weights(strategy, setting).values()))
+
+
+def _weights(strategy: Split, setting: Setting) -> dict[str, float]:
+    if len(strategy.weights) == 2:
+        first, second = strategy.weights
+        share = setting[f"weights.{second}"]
+        return {first: round(1 - share, 12), second: share}
+    return {model: setting.get(f"weights.{model}", own) for model, own in strategy.weights.items()}
 
 
 def _shared(split: Split, chance: Floats, roster: Roster) -> Plan:
