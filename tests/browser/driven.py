@@ -308,9 +308,9 @@ class LabPage:
     # -- its controls
 
     def button(self, label: str, *, within: Locator | None = None) -> Locator:
-        """Return the buttons that say this. By their text and not by their role's name: an icon is a part of that."""
+        """Return the buttons on the screen that say this. By their text and not by their role's name: an icon is a part of that."""
         box = within or self.page.locator(".jp-NotebookPanel")
-        return box.locator("button").filter(has_text=re.compile(rf"^\s*{re.escape(label)}\s*$"))
+        return box.locator("button:visible").filter(has_text=re.compile(rf"^\s*{re.escape(label)}\s*$"))
 
     def click(self, label: str, *, within: Locator | None = None) -> None:
         """Press the first button that says this."""

@@ -40,6 +40,15 @@ chosen = fleet({{"echo": Echo(), "other": Scripted("never mind"), "long": Script
 %routelab use $chosen
 asked = [{{"prompt": text, "task": said[0], "id": text}} for text in said]
 """
+BENCH = """\
+from routelab.panels.bench import bench
+from routelab.panels.jobs import jobs
+from routelab.panels.playground import playground
+from routelab.panels.runs import runs
+from routelab.panels.tabs import Tab
+made = {"Jobs": jobs, "Compare": runs, "Playground": playground}
+bench(lab().desk, tuple(Tab(title=title, says="", make=make) for title, make in made.items()))
+"""
 COMPARED = "cmp = lab().compare(asked, list(chosen.names))"
 
 
@@ -117,3 +126,48 @@ def test_in_the_log_and_in_every_tab_of_the_bench(lab_page: LabPage) -> None:
         expect(bench.locator(".lm-TabBar-tab.lm-mod-current").first).to_have_text(title)
         harmless(lab_page, live)
         harmless(lab_page, still)
+
+
+def test_in_the_playground_the_compare_tab_and_the_tuner(lab_page: LabPage) -> None:
+    lab_page.open(
+        SETUP + "scored = [{**row, 'scorer': {'kind': 'exact', 'answers': [row['prompt']]}} for row in asked]",
+        BENCH,
+        "outcomes = lab().collect(scored, ['echo', 'other', said[0]])",
+        "lab().tuner(outcomes, {said[2]: 'echo', said[3]: said[0]}, confirm=0)",
+    )
+    lab_page.run(0, 1)
+    bench = lab_page.live(1)
+    lab_page.tab("Playground", within=bench)
+    prompt = bench.get_by_placeholder("the prompt")
+    prompt.fill("\n".join(SAID))
+    prompt.blur()
+    arms = bench.locator("select:visible")
+    arms.nth(0).select_option(label="echo")
+    arms.nth(1).select_option(label="long")
+    lab_page.click("Run", within=bench)
+    expect(bench.locator(".rl-said").first).to_contain_text(SHOWN[4])
+    expect(bench.locator(".rl-said").last).to_contain_text("x" * 100)
+    harmless(lab_page, bench, SHOWN)
+    arms.nth(0).select_option(label=re.sub(r"\s+", " ", SAID[0]))
+    lab_page.click("Explain", within=bench)
+    expect(bench).to_contain_text("nobody was asked")
+    lab_page.click("Run", within=bench)
+    expect(bench).to_contain_text(f"ServerFailed: {SHOWN[0]}")
+    harmless(lab_page, bench, SHOWN[:1])
+    lab_page.tab("Compare", within=bench)
+    named = lab_page.control("data", within=bench).locator("option").filter(has_text=re.compile(r"^asked\b"))
+    lab_page.pick("data", named.inner_text(), within=bench)
+    for box in bench.get_by_role("checkbox").all():
+        box.check()
+    lab_page.click("Run", within=bench)
+    expect(bench.locator(".rl-line:not(.rl-gone)")).to_have_count(len(SAID))
+    harmless(lab_page, bench, SHOWN)
+    lab_page.tab("Jobs", within=bench)
+    expect(bench).to_contain_text("done")
+    harmless(lab_page, bench, SHOWN[:1])
+    lab_page.run(2, 3)
+    tuner = lab_page.live(3)
+    lab_page.click("Full chart", within=tuner)
+    expect(tuner.locator(".js-plotly-plot")).to_have_count(1)
+    harmless(lab_page, tuner, SHOWN[2:4])
+    harmless(lab_page, lab_page.still(3), SHOWN[2:3])
