@@ -44,23 +44,33 @@ class Job:
         self._listeners: list[Callable[[], None]] = []
         self._ended = threading.Event()
         self._state = "running"
+        self._begun = False
+        self._value: Any = None
+        self._error: BaseException | None = None
         self._future: concurrent.futures.Future[Any] = shared().submit(self._run())
+        self._future.add_done_callback(lambda _: None if self._begun else self._over("stopped"))
 
-    async def _run(self) -> Any:
+    async def _run(self) -> None:
+        self._begun = True
         state = "failed"
         ticking = asyncio.ensure_future(self._tick())
         try:
-            value = await self._play()
+            self._value = await self._play()
             state = self._ended_as() or "done"
-            return value
         except asyncio.CancelledError:
             state = "stopped"
             raise
+        except BaseException as trouble:
+            self._error = trouble
+            raise
         finally:
             ticking.cancel()
-            self._state, self._took = state, self._clock() - self._began
-            self._ended.set()
-            self._tell()
+            self._over(state)
+
+    def _over(self, state: str) -> None:
+        self._state, self._took = state, self._clock() - self._began
+        self._ended.set()
+        self._tell()
 
     async def _tick(self) -> None:
         # Not with every answer: a thousand fast ones would be a thousand messages, and a slow one would leave all as it was.
@@ -85,8 +95,8 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended: finished, stopped or failed."""
-        return self._future.done() or self._ended.is_set()
+        """Whether it has ended: finished, stopped or failed, and what came of it is there."""
+        return self._ended.is_set()
 
     @property
     def state(self) -> str:
@@ -96,9 +106,7 @@ class Job:
     @property
     def error(self) -> BaseException | None:
         """What made it fail, or None."""
-        if not self._future.done() or self._future.cancelled():
-            return None
-        return self._future.exception()
+        return self._error
 
     def cancel(self) -> None:
         """Stop it; calls under way are cancelled and what was finished is kept. Does nothing when it has ended."""
@@ -134,10 +142,7 @@ class Job:
 
     def finished(self) -> Any:
         """Return what is finished by now, None when there is nothing; never waits."""
-        if self._result is not None:
-            return self._result()
-        ended = self._future.done() and not self._future.cancelled() and self._future.exception() is None
-        return self._future.result() if ended else None
+        return self._value if self._result is None else self._result()
 
     def __str__(self) -> str:
         at = self.progress

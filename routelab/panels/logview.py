@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets
 
 from routelab.answer import Answer
-from routelab.lab.charts import KINDS, chart
+from routelab.lab.charts import chart
 from routelab.panels import logbook
 from routelab.panels.desk import Desk
 from routelab.panels.listing import Listing
@@ -62,6 +62,7 @@ class _LogView:
         self.close = button("Close", "close the run", icon="times")
         self.detail = column(row(self.close), self.trace)
         self.detail.layout.display = "none"
+        self._quiet = False
         self.runs: list[Kept] = []
         self.total = 0
         self.opened: Answer | None = None
@@ -77,7 +78,7 @@ class _LogView:
             self.table,
         )
         self.panel = Panel(live, self._still, name="log")
-        changed = guard(lambda _: self.show())
+        changed = guard(lambda _: None if self._quiet else self.show())
         for control in (self.since, self.state, self.text, self.view, *self.filters.values()):
             control.observe(changed, "value")
         self.refresh.on_click(guard(lambda _: self.renew()))
@@ -104,9 +105,11 @@ class _LogView:
             options = [ALL, *(v for v in values if v != ALL)]
             if tuple(options) != tuple(box.options):
                 kept = box.value if box.value in options else ALL
-                with box.hold_trait_notifications():
-                    box.options = options
-                    box.value = kept
+                # Each of the two would read the log anew; it is read once, below.
+                self._quiet = True
+                box.options = options
+                box.value = kept
+                self._quiet = False
         self.show(self.listing.start)
 
     def show(self, start: int = 0) -> None:
@@ -131,7 +134,7 @@ class _LogView:
             )
         else:
             rows = logbook.calls(log, wanted) if self.found.calls else []
-            self.picture.show(chart(view, rows) if rows and view in KINDS else None)
+            self.picture.show(chart(view, rows) if rows else None)
             put(
                 self.table,
                 kinds_table(logbook.kinds(log, wanted))

@@ -28,7 +28,9 @@ class Panel:
         # Of JupyterLab's two rules the second takes away the empty line that a hidden output leaves.
         veil = ipywidgets.HTML(
             f"<style>.rl-still-{self._id}{{display:none}}"
-            f".jp-OutputArea-child:has(> .jp-OutputArea-output .rl-still-{self._id}){{display:none}}</style>",
+            f".jp-OutputArea-child:has(> .jp-OutputArea-output .rl-still-{self._id}){{display:none}}"
+            # A table in a widget would make its widget as wide as itself, and be cut off where the place is narrow.
+            ".rl-panel .widget-html-content{min-width:0}</style>",
             layout=ipywidgets.Layout(display="none"),
         )
         self.widget = ipywidgets.VBox([veil, live])

@@ -10,6 +10,9 @@ from routelab.panels import frames
 from routelab.panels.jobs import jobs
 from routelab.panels.logview import logview
 from routelab.panels.panel import Panel
+from routelab.panels.playground import playground
+from routelab.panels.recorded import tune
+from routelab.panels.runs import runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,13 @@ class Tab:
 
 
 TABS: tuple[Tab, ...] = (
+    Tab(title="Playground", says="One prompt, one to four arms beside each other.", make=playground),
+    Tab(title="Compare", says="Prompts × arms: what it may cost, run it, look at what came of it.", make=runs),
+    Tab(
+        title="Tune",
+        says="Thresholds over recorded outcomes: every slider is answered by replay, at no cost.",
+        make=tune,
+    ),
     Tab(title="Log", says="Every run and every call of this lab; lab.sql(...) has the rest.", make=logview),
     Tab(title="Cache", says="What caches remember, hit and save.", make=frames.frame(frames.CACHE)),
     Tab(title="Chunking", says="What is retrieved, and how it was cut.", make=frames.frame(frames.CHUNKING)),
