@@ -20,7 +20,7 @@ from routelab.core.plan import NOBODY
 from routelab.core.ports import Floats
 from routelab.lab.compare import Comparison, Entry, Terms, assess
 from routelab.lab.controls import Hull, best_single, cheapest, mean_costs, mean_qualities, zero_router
-from routelab.lab.knobs import Held, Knob, Setting, Way, way_of
+from routelab.lab.knobs import Held, Knob, Setting, Way
 from routelab.lab.outcomes import Bools, Ints, Outcomes
 from routelab.lab.replay import (
     CONTROL_NAMES,
@@ -40,6 +40,7 @@ from routelab.lab.replay import (
 )
 from routelab.lab.reuse import told
 from routelab.lab.walk import Walked, joined
+from routelab.lab.ways import way_of
 from routelab.strategies import Arbitrage, Cascade, Fixed, Split
 from routelab.strategies.gated import FIT
 

@@ -84,6 +84,7 @@ class Tuner:
         self._colours = colours_of(place.tune.models)
         self._sliding: Ready | None = None
         self._quiet = False
+        self._said: tuple[str, Table] | None = None
         self._build()
         began = clock()
         while clock() - began < MOMENT_S and self.arms.piece():
@@ -170,12 +171,14 @@ class Tuner:
         self.back.disabled = held is None or not held.tuned.knobs
         found = self.now = None if held is None else self.arms.read(held)
         put(self._head, note(self._heading()))
+        self._said = None
         if held is None or found is None:
             put(self._figures, note(self._why_not(name)))
         else:
-            said = f'<div class="rl-verdict">{escape(verdict(found, in_sample=held.tuned.in_sample))}</div>'
+            words, table = self._said = verdict(found, in_sample=held.tuned.in_sample), figures(found)
+            said = f'<div class="rl-verdict">{escape(words)}</div>'
             mixed = f"<div class=m>which model answered</div>{mix_html(found, self._colours)}"
-            put(self._figures, f"{LOOK}{said}{figures(found).html()}{mixed}", more="rl-tune")
+            put(self._figures, f"{LOOK}{said}{table.html()}{mixed}", more="rl-tune")
         put(self._drawing, self.arms.drawing(name, found))
         self._show_confirmed(held)
         self.panel.refresh()
@@ -338,16 +341,16 @@ class Tuner:
     def _still(self) -> dict[str, str]:
         name, found = self.picker.value, self.now
         held = self.arms.ready.get(name)
-        if held is None or found is None:
+        if held is None or found is None or self._said is None:
             return bundle(f"Tuner: {self._why_not(name)}")
-        table = figures(found)
+        words, table = self._said
         table = Table(
             head=table.head,
             rows=[*table.rows, ("model mix", mix_text(found), "", "")],
             caption=f"{name}, {held.words}",
             notes=(self._heading(),),
         )
-        parts: list[Table | str] = [verdict(found, in_sample=held.tuned.in_sample), table]
+        parts: list[Table | str] = [words, table]
         if held.curve is not None and held.active is not None:
             parts.append(curve_table(held.curve, held.setting[held.active.key], about=about(found)))
         if self.confirmation is None:

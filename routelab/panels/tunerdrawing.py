@@ -7,8 +7,10 @@ built anew each time; this takes a few milliseconds. The full chart is drawn whe
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -60,16 +62,21 @@ class Ground:
     curve: Sequence[tuple[float, float]]
     mark: Mark
 
+    @cached_property
+    def still(self) -> str:
+        """The part of the drawing that stays as it is at every step."""
+        return "".join([*_axes(self), *_hull(self), *_curve(self), *_spots(self)])
+
     def place(self, cost_usd: float, quality: float) -> tuple[float, float]:
         """Return where a point stands, in the drawing's pixels."""
         start, end = self.x.axis["range"]
         at = self.x.at(cost_usd)
-        across = ((np.log10(at) if self.x.log else at) - start) / (end - start)
+        across = ((math.log10(at) if self.x.log else at) - start) / (end - start)
         low, high = self.window
         up = (quality - low) / (high - low)
         return (
-            round(LEFT + float(np.clip(across, 0, 1)) * (WIDE - LEFT - RIGHT), 1),
-            round(HIGH - BOTTOM - float(np.clip(up, 0, 1)) * (HIGH - TOP - BOTTOM), 1),
+            round(LEFT + min(max(across, 0.0), 1.0) * (WIDE - LEFT - RIGHT), 1),
+            round(HIGH - BOTTOM - min(max(up, 0.0), 1.0) * (HIGH - TOP - BOTTOM), 1),
         )
 
 
@@ -110,12 +117,11 @@ def drawing(found: Ground | None, present: Present | None) -> str:
     """Return the drawing as HTML; every text of somebody else is escaped, and told when the mouse rests on its point."""
     if found is None:
         return f"<div class=m>{NOT_DRAWN}</div>"
-    body = [*_axes(found), *_hull(found), *_curve(found), *_spots(found), *_present(found, present)]
     names = "" if present is None else f"{escape(present.name, NAME)} at {escape(present.says, NAME)} "
     return (
         f'<svg class="rl-plane" viewBox="0 0 {WIDE} {HIGH}" role="img" aria-label="{names}in the plane of cost and quality" '
         f'style="width:100%;max-width:{WIDE + 100}px;display:block;overflow:visible" font-size="12" fill="{INK}">'
-        f"{''.join(body)}</svg>{_legend(found, present)}"
+        f"{found.still}{''.join(_present(found, present))}</svg>{_legend(found, present)}"
     )
 
 

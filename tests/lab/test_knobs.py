@@ -1,4 +1,4 @@
-"""Positions of knobs, and which strategies have any."""
+"""Positions of knobs, and plans that are known."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routelab.core.plan import Plan
-from routelab.lab.knobs import POSITIONS, Decided, Knob, Turn, climbing, levels, ruled, way_of
-from routelab.strategies import Arbitrage, Cascade, Fixed, Semantic, Split
+from routelab.lab.knobs import POSITIONS, Decided, Knob, Turn, climbing, levels, ruled
 
 CUTS = st.lists(st.floats(0, 1), max_size=40).map(np.array)
 
@@ -53,23 +52,6 @@ def test_a_knob_can_always_stand_where_it_was_given_and_ignores_what_is_not_know
     assert knob.start in knob.values
     assert knob.label(0.5) == "0.5"
     assert Knob(key="w", says="share of b", values=(0.25,), start=0.25, unit="%").label(0.25) == "25 %"
-
-
-@pytest.mark.parametrize(
-    ("strategy", "keys"),
-    [
-        (Arbitrage(min_quality=0.5), ("min_quality",)),
-        (Arbitrage(cost_weight=3.0), ("cost_weight",)),
-        (Cascade(order=("a", "b"), gate={"scorer": "json", "at_least": 1}), ("gate.at_least",)),
-        (Split(weights={"a": 1, "b": 1}), ("weights.b",)),
-        (Split(weights={"a": 1}), ()),
-        (Semantic(), ()),
-        (Semantic(default=("gpt-5",), threshold=0.4), ("threshold",)),
-        (Fixed(model="a"), ()),
-    ],
-)
-def test_a_strategy_has_the_knobs_of_its_kind(strategy: object, keys: tuple[str, ...]) -> None:
-    assert tuple(turn.key for turn in way_of(strategy).turns(strategy)) == keys
 
 
 def test_a_plan_that_is_known_is_for_its_own_prompts_only() -> None:
