@@ -22,8 +22,8 @@ SINCE: Mapping[str, timedelta | None] = MappingProxyType(
 STATES: Mapping[str, str] = MappingProxyType(
     {
         "any end": "",
-        "answered": "r.status = 'answered'",
-        "not answered": "r.status <> 'answered'",
+        "answered": "r.status in ('answered', 'recalled')",
+        "not answered": "r.status not in ('answered', 'recalled')",
         "from a cache": "r.cached",
         "scored below 0.5": "r.quality < 0.5",
     }
@@ -106,7 +106,7 @@ def totals(log: Log, wanted: Wanted) -> Totals:
             j as (select s.* from scores s where s.judge <> '' and s.run_id in (select run_id from r)),
             h as (select saved_usd from cache_hits where run_id in (select run_id from r))
             select (select count(*) from r), (select count(*) filter (simulated) from r),
-                   (select count(*) filter (status <> 'answered') from r), (select count(*) filter (cached) from r),
+                   (select count(*) filter (status not in ('answered', 'recalled')) from r), (select count(*) filter (cached) from r),
                    count(*) filter (not cached), count(*) filter (status not in ('answered', 'recalled')),
                    coalesce(sum(cost_usd) filter (not cached), 0),
                    count(*) filter (not cached and cost_usd is null) + (select count(*) filter (cost_usd is null) from j),
@@ -141,13 +141,18 @@ class Kept:
     prompt: str
     error: str
 
+    @property
+    def answered(self) -> bool:
+        """Whether there is an answer, of a model or out of a cache."""
+        return self.status in ("answered", "recalled")
+
 
 ORDERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "latest": ("true", "started_at desc, run_id"),
         "dearest": ("cost_usd is not null", "cost_usd desc, run_id"),
         "slowest": ("latency_s is not null and not cached", "latency_s desc, run_id"),
-        "errors": ("(status <> 'answered' or error is not null)", "started_at desc, run_id"),
+        "errors": ("(status not in ('answered', 'recalled') or error is not null)", "started_at desc, run_id"),
         "cache hits": ("cached", "started_at desc, run_id"),
     }
 )

@@ -245,8 +245,8 @@ def _cells(run: Kept, view: str) -> tuple[str, ...]:
     if run.cached:
         who += " · cache hit"
     if run.error:
-        who += f" · after {run.error}" if run.status == "answered" else f"✗ {run.error}"
-    elif run.status != "answered":
+        who = f"{who} · after {run.error}" if run.answered else f"✗ {run.error}"
+    elif not run.answered:
         who = f"✗ {run.status}"
     return (
         "–" if run.at is None else f"{run.at:%m-%d %H:%M:%S}",
