@@ -16,7 +16,7 @@ import numpy as np
 from routelab.core.errors import DataError
 from routelab.core.plan import NOBODY, Gate
 from routelab.core.ports import Floats
-from routelab.gates import Agreement, All, Look, Seen, kind_of
+from routelab.gates import All, Look, Seen, kind_of
 from routelab.gates import Recorded as Named
 from routelab.gates.learned import rows as signs_of
 from routelab.lab.outcomes import Ints, Judgements, Outcomes
@@ -111,10 +111,11 @@ def referee_of(arm: str, gate: Gate, outcomes: Outcomes) -> Referee | None:
 
 
 def _made(arm: str, gate: Gate, outcomes: Outcomes) -> Referee:
-    given, kind = outcomes.gates.get(gate.key), kind_of(gate)
-    # Whose answer stands was not recorded: that takes another look.
-    if given is not None and not (isinstance(kind, Agreement) and kind.answer != LAST):
+    given = outcomes.gates.get(gate.key)
+    # What was recorded needs nobody who could judge now. But whose answer stands was not recorded: that takes another look.
+    if given is not None and (gate.scorer != "agreement" or gate.spec.get("answer", LAST) == LAST):
         return Recorded(given=given)
+    kind = kind_of(gate)
     if isinstance(kind, Named):
         return Recorded(given=_named(arm, gate, kind.recorded, outcomes.gates))
     if isinstance(kind, All):

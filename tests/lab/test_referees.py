@@ -69,6 +69,12 @@ def test_a_recorded_score_is_found_by_its_name(cube: Any) -> None:
         referee_of("x", gate_of({"recorded": "logprop"}), outcomes)
 
 
+def test_recorded_verdicts_need_nobody_who_could_judge_now(cube: Any) -> None:
+    # No `model` to ask: such a gate could judge nothing live.
+    outcomes = told(cube, [["yes"]], gates={"judge": [[0.7]]})
+    assert ruled(outcomes, Gate(scorer="judge", at_least=0.5), 0) == 0.7
+
+
 def test_a_gate_that_looks_needs_texts(cube: Any) -> None:
     with pytest.raises(DataError, match="arm 'x': its gate looks at answers, and no texts were recorded"):
         referee_of("x", gate_of({"scorer": "nonempty"}), cube([[1.0]]))
