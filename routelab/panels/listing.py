@@ -13,7 +13,7 @@ from routelab.present.html import LEFT
 STYLE = (
     "<style>.rl .cells{display:grid;column-gap:14px;align-items:start;padding:3px 0;"
     "border-bottom:1px solid var(--jp-border-color2,var(--vscode-panel-border,#8886))}"
-    ".rl .cells>div{overflow-wrap:anywhere;min-width:0}.rl .cells>.n{text-align:right;overflow-wrap:normal}"
+    ".rl .cells>div{overflow-wrap:break-word;min-width:0}.rl .cells>.n{text-align:right;overflow-wrap:normal}"
     ".rl .cells.head{font-weight:600;border-bottom-width:2px}</style>"
 )
 

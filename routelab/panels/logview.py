@@ -22,14 +22,14 @@ SPEND, TOKENS = "spend", "tokens"
 VIEWS = (*ORDERS, SPEND, TOKENS)
 HEAD = ("when (UTC)", "arm", "answered by", "task", "cost", "wait", "quality", "prompt")
 WIDTHS = (
-    "9.5em",
+    "8.8em",
     "minmax(5em,1fr)",
-    "minmax(7em,1.3fr)",
-    "minmax(5em,1fr)",
-    "5.5em",
-    "4.5em",
-    "4em",
-    "minmax(10em,4fr)",
+    "minmax(6em,1.2fr)",
+    "minmax(7.2em,1fr)",
+    "5.4em",
+    "3.4em",
+    "3.6em",
+    "minmax(10em,4.5fr)",
 )
 
 
@@ -127,7 +127,7 @@ class _LogView:
                 start = 0
                 self.runs, self.total = logbook.page(log, wanted, view, 0)
             self.listing.show(
-                [_cells(run, view) for run in self.runs], start=start, total=self.total, empty=_none(view)
+                [_cells(run, tell=self._mixed) for run in self.runs], start=start, total=self.total, empty=_none(view)
             )
             self.listing.mark(
                 next((i for i, r in enumerate(self.runs) if self.opened and r.run_id == self.opened.id), None)
@@ -144,6 +144,11 @@ class _LogView:
                 else note(_none(view)),
             )
         self.panel.refresh()
+
+    @property
+    def _mixed(self) -> bool:
+        """Whether only some of the runs are simulated; where all are, the line above the list says so."""
+        return self.found is not None and 0 < self.found.simulated < self.found.runs
 
     def _turn(self, start: int) -> None:
         self.show(start)
@@ -174,7 +179,7 @@ class _LogView:
         if self.view.value in ORDERS:
             shown = Table(
                 head=HEAD,
-                rows=[_cells(run, self.view.value) for run in self.runs],
+                rows=[_cells(run, tell=self._mixed) for run in self.runs],
                 numbers=frozenset((4, 5, 6)),
                 caption=f"{self.view.value}: {len(self.runs)} of {self.total:,} runs",
             )
@@ -234,13 +239,19 @@ def _tip(view: str) -> str:
     }[view]
 
 
+def cut(text: str, most: int) -> str:
+    """Return the beginning of a text, with an ellipsis where it goes on."""
+    return text if len(text) <= most else f"{text[:most].rstrip()}…"
+
+
 def _none(view: str) -> str:
     return {"errors": "no errors", "cache hits": "no cache hits"}.get(view, "no such runs")
 
 
-def _cells(run: Kept, view: str) -> tuple[str, ...]:
+def _cells(run: Kept, *, tell: bool) -> tuple[str, ...]:
+    """Return a run's cells; `tell` says which ones are simulated, where not all are."""
     who = run.model or "–"
-    if run.simulated:
+    if run.simulated and tell:
         who += " (simulated)"
     if run.cached:
         who += " · cache hit"
@@ -256,7 +267,7 @@ def _cells(run: Kept, view: str) -> tuple[str, ...]:
         usd(run.cost_usd),
         seconds(run.latency_s),
         "–" if run.quality is None else f"{run.quality:.2f}",
-        " ".join(run.prompt.split())[:160] or "–",
+        cut(" ".join(run.prompt.split()), 90) or "–",
     )
 
 
