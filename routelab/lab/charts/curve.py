@@ -14,16 +14,19 @@ from routelab.core.errors import ConfigError, suggest
 from routelab.core.plan import NOBODY
 from routelab.core.ports import Floats
 from routelab.core.values import Roster
-from routelab.lab.controls import best_single, single
-from routelab.lab.knobs import Held, Knob, way_of
+from routelab.lab.controls import best_single, mean_qualities, single
+from routelab.lab.knobs import Held, Knob
 from routelab.lab.outcomes import Bools, Ints, Outcomes
 from routelab.lab.replay import handed, walked
 from routelab.lab.spread import cost_ratio
 from routelab.lab.statistics import Estimate, paired_difference
 from routelab.lab.walk import Walked, joined
+from routelab.lab.ways import way_of
 
 POINTS = 101
 """A curve has at most about so many values: a knob's positions may be more."""
+BEYOND = 2.0
+"""Knobs that reach further than scores and shares do are weights, whose values span decades."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +58,7 @@ class Turning:
     @property
     def logarithmic(self) -> bool:
         """Whether values differ by factors rather than by differences."""
-        return bool(self.values.max() > 1)
+        return bool(self.values.max() > BEYOND)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,7 +66,8 @@ class Curve:
     """Figures for each value of a knob, arrays (values,) over the same prompts; NaN is what is not known.
 
     `quality` is the mean, `delta` its paired difference from the baseline's with the interval `delta_low` to `delta_high`, which is
-    the band `low` to `high` around the quality; `cost_usd` a call, `ratio` to the baseline's cost with its interval; `shares` (values, models) of the prompts that each model answered. `n` prompts were scored for both.
+    the band `low` to `high` around the quality; `cost_usd` a call, `ratio` to the baseline's cost with its interval; `shares` (values, models) of the prompts that each model answered. `n` prompts were scored for both; `strongest`
+    is the model of the best quality among those that answer at some value.
     """
 
     turning: Turning
@@ -150,13 +154,17 @@ def curve_of(
     found = [_figures(turning.walk(float(at[k])), base, clusters, len(outcomes.models)) for k in first]
     columns = {name: np.array([row[name] for row in found])[back.reshape(-1)] for name in found[0]}
     scored = columns.pop("n")
+    asked = columns["shares"].any(axis=0)
+    # The best of those that it asks at some value: the best of all may be none of the arm's.
+    means = np.where(asked, mean_qualities(outcomes), np.nan)
+    strongest = best if np.isnan(means).all() else int(np.nanargmax(means))
     known = base.quality[~np.isnan(base.quality)]
     return Curve(
         turning=turning,
         values=at,
         n=int(scored.min()),
         models=outcomes.models,
-        strongest=outcomes.models[best],
+        strongest=outcomes.models[strongest],
         base_quality=float(known.mean()) if len(known) else float("nan"),
         **columns,
     )
