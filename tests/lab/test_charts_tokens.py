@@ -72,6 +72,14 @@ def test_estimates_are_striped_and_have_a_tilde(source: str | None) -> None:
     assert "~100 tokens of ~140" in drawn.figure.data[0].hovertext[1]
 
 
+def test_where_all_is_estimated_nothing_is_striped_and_everything_says_so() -> None:
+    drawn = chart("tokens", [call(tokens_source="estimate"), call(tokens_source="tiktoken", requested_model="y")])
+    assert "all counts are estimates (~)" in drawn.caption
+    assert list(drawn.figure.data[0].marker.pattern.shape) == ["", ""]
+    assert drawn.figure.layout.xaxis.title.text == "tokens (estimates)"
+    assert {row[3] for row in drawn.table.rows} == {"~100"}
+
+
 def test_cache_hits_and_calls_that_failed_before_anything_was_counted_do_not_count() -> None:
     hit = call(status="recalled", cached=True, input_tokens=None, output_tokens=None)
     lost = call(status="TimedOut", input_tokens=None, output_tokens=None)

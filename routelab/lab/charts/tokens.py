@@ -120,10 +120,10 @@ def tokens(comparison: Comparison, *, arm: str | None = None, by: str = "model",
     rows = uses(found)
     title = titled(f"Tokens by task and {by}" + (f" of {whose}" if whose else ""), comparison.terms.simulated)
     hits = sum(c.cached for c in found)
-    replayed = comparison.outcomes is not None
+    replayed, count = comparison.outcomes is not None, sum(r.calls + r.unknown for r in rows)
     words = caption(
         comparison,
-        f"{many(len(found), 'answer' if replayed else 'call')}" + (", those that counted" if replayed else ""),
+        f"{many(count, 'answer' if replayed else 'call')}" + (", those that counted" if replayed else ""),
         f"cache hits used none: {hits:,}" if hits else "",
         *_said(rows, limit),
         intervals=False,
@@ -186,9 +186,15 @@ def _said(rows: Sequence[Use], limit: int) -> list[str]:
     hidden = len(rows) - min(limit, len(rows))
     return [
         f"tokens not known for {many(unknown, 'call')}, so more were used" if unknown else "",
-        f"estimated for {many(estimated, 'call')} (striped, ~)" if estimated else "",
+        "all counts are estimates (~)" if guessed(rows) else "",
+        f"estimated for {many(estimated, 'call')} (striped, ~)" if estimated and not guessed(rows) else "",
         f"{many(hidden, 'smaller bar')} in the table only" if hidden else "",
     ]
+
+
+def guessed(rows: Sequence[Use]) -> bool:
+    """Say that every count is an estimate: then stripes would tell nothing apart."""
+    return any(r.calls for r in rows) and all(r.estimated == r.calls for r in rows)
 
 
 def _chart(rows: Sequence[Use], limit: int, title: str, words: str, by: str) -> Chart:
@@ -238,7 +244,7 @@ def _figure(rows: Sequence[Use], heading: Heading) -> dict[str, Any]:
         above=16,
         plot=max(38 * len(rows), 90),
         below=44,
-        x={**axis, "title": "tokens", "zeroline": False},
+        x={**axis, "title": "tokens (estimates)" if guessed(rows) else "tokens", "zeroline": False},
         y={
             "tickvals": [-i for i in range(len(rows))],
             "ticktext": [f"{label(r.task, 26)}<br>{label(r.name, 30)}" for r in rows],
@@ -254,10 +260,10 @@ def _figure(rows: Sequence[Use], heading: Heading) -> dict[str, Any]:
     )
     drawn["margin"]["r"] = DETAILS + 16
     empty = {"type": "scatter", "x": [None], "y": [None], "showlegend": False, "hoverinfo": "skip"}
-    return {"data": [_bars(part, rows) for part in shown] or [empty], "layout": drawn}
+    return {"data": [_bars(part, rows, striped=not guessed(rows)) for part in shown] or [empty], "layout": drawn}
 
 
-def _bars(part: str, rows: Sequence[Use]) -> dict[str, Any]:
+def _bars(part: str, rows: Sequence[Use], *, striped: bool) -> dict[str, Any]:
     colour, says = PARTS[part]
     return {
         "type": "bar",
@@ -269,7 +275,7 @@ def _bars(part: str, rows: Sequence[Use]) -> dict[str, Any]:
             "color": colour,
             "line": {"width": 0},
             "pattern": {
-                "shape": ["/" if r.estimated else "" for r in rows],
+                "shape": ["/" if r.estimated and striped else "" for r in rows],
                 "fgcolor": "rgba(255,255,255,0.6)",
                 "size": 6,
                 "fillmode": "overlay",
