@@ -1,4 +1,4 @@
-"""How long a step of the tuner's slider takes, from the moved slider to everything that is sent to the browser.
+"""How long a step of the tuner's slider takes, from the moved slider to the drawn figures and the still.
 
     python benchmarks/panels.py                       # 14,000 prompts made up here, by a seed
     python benchmarks/panels.py --data ../shared/data # also MMLU's 14,042 recorded prompts
@@ -98,6 +98,7 @@ def measured(outcomes: Outcomes, given: Mapping[str, Any]) -> list[tuple[str, fl
             for value in rng.choice(values, STEPS):
                 began = time.perf_counter()
                 slider.value = float(value)
+                tuner.panel.still()
                 steps.append(1000 * (time.perf_counter() - began))
             p50, p95 = np.quantile(steps, (0.5, 0.95))
             rows.append((name, ready_s, float(p50), float(p95)))

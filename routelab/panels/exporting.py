@@ -28,6 +28,10 @@ SAYS = {
     "litellm": "LiteLLM's proxy",
     "vllm-sr": "vLLM Semantic Router",
 }
+LOOK = (
+    "<style>.rl.rl-lossy table{table-layout:fixed;width:100%}.rl.rl-lossy td{overflow-wrap:anywhere;max-width:none!important}"
+    ".rl.rl-lossy th:first-child{width:5em}.rl.rl-lossy th:nth-child(2){width:22%}</style>"
+)
 FRAME = "max-height:22em;overflow:auto;border:1px solid var(--jp-border-color2,var(--vscode-panel-border,#8886));padding:0 8px"
 
 
@@ -176,7 +180,7 @@ class Exporting:
         if self._what is not what or self.target.value != to:
             return
         self.made = made
-        put(self._lossy, made.lossy if made.lossy.rows else note(made.lossy.caption))
+        put(self._lossy, LOOK + made.lossy.html() if made.lossy.rows else note(made.lossy.caption), more="rl-lossy")
         others = [name for name in made.files if name != FILES["routelab"]]
         beside = f"; beside it: {', '.join(others)}" if others else ""
         body = f'<div style="{FRAME}" tabindex="0"><pre class="c"><code>{escape(made.text, 200_000)}</code></pre></div>'

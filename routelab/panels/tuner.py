@@ -145,7 +145,8 @@ class Tuner:
         self._sliding, self.sliders = held, {}
         knobs = () if held is None else held.tuned.knobs
         said = {knob.key: label_text(knob.says) for knob in knobs}
-        width = f"{0.55 * max(map(len, said.values()), default=0) + 1:.1f}em"
+        # Beside each other they line up; one alone needs no room for others.
+        width = "initial" if len(knobs) < 2 else f"{0.55 * max(map(len, said.values()), default=0) + 1:.1f}em"
         for knob in knobs:
             slider = ipywidgets.SelectionSlider(
                 options=[(knob.label(v), v) for v in knob.values],
@@ -254,9 +255,14 @@ class Tuner:
         shown = [len(self.arms.ready)]
 
         async def play() -> None:
-            while await asyncio.to_thread(self.arms.piece):
-                pass
-            await asyncio.to_thread(self.guard(self._show))
+            try:
+                while await asyncio.to_thread(self.arms.piece):
+                    pass
+            except Exception as bug:
+                self.line.fail(bug)
+                raise
+            finally:
+                await asyncio.to_thread(self.guard(self._show))
 
         def moved(_: Job) -> None:
             if len(self.arms.ready) != shown[0]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,6 +74,7 @@ class Arms:
         # The places that the bench's own chart gives them: a baseline that is none of the arms comes first.
         base = place.baseline.name
         self.marks = marks([*self.given] if base in self.given else [f"baseline {base}", *self.given])
+        self._lock = threading.Lock()
         self._pieces = self._work()
         self._ground: tuple[Any, plane.Ground | None] | None = None
         costs, qualities = mean_costs(place.tune), mean_qualities(place.tune)
@@ -94,7 +96,13 @@ class Arms:
 
     def piece(self) -> bool:
         """Do a piece of the work that makes arms ready, the `wanted` one first; say whether there may be more."""
-        return next(self._pieces, False)
+        # A job that was stopped may still be at its last piece when the next one begins.
+        with self._lock:
+            try:
+                return next(self._pieces, False)
+            except Exception:
+                self._pieces = self._work()  # a bug in one arm ends its work, and not that of the others
+                raise
 
     def _work(self) -> Iterator[bool]:
         while waiting := self.waiting:
@@ -107,6 +115,9 @@ class Arms:
                     yield True
             except RoutelabError as trouble:
                 self.failed = {**self.failed, name: trouble}
+            except Exception as bug:
+                self.failed = {**self.failed, name: RoutelabError(f"{type(bug).__name__}: {bug}")}
+                raise
 
     def _made(self, tuned: Tuned) -> Ready:
         setting = dict(tuned.start)

@@ -23,7 +23,7 @@ ROWS = 11
 LOOK = (
     "<style>.rl.rl-tune table{table-layout:fixed;width:100%;max-width:47em}"
     ".rl.rl-tune td:first-child,.rl.rl-tune th:first-child{width:6.5em}"
-    ".rl.rl-tune td{height:2.9em}.rl.rl-tune th{white-space:normal}"
+    ".rl.rl-tune tr:nth-child(-n+2) td{height:2.9em}.rl.rl-tune th{white-space:normal}"
     ".rl .rl-verdict{font-size:1.15em;font-weight:600;min-height:2.9em}"
     ".rl .rl-mix{display:flex;height:14px;max-width:47em;overflow:hidden;border-radius:2px}"
     ".rl .rl-words{min-height:4.4em;max-width:47em}"
@@ -43,11 +43,11 @@ def figures(found: Comparison, *, here: str = "here") -> Table:
         ("wait p95", _wait(own.latency_p95), _wait(other.latency_p95), ""),
         ("failed", f"{own.failures:,}", f"{other.failures:,}", ""),
     ]
-    return Table(head=("", here, "baseline", "difference"), rows=rows)
+    return Table(head=("", here, "baseline", "Δ points, × cost"), rows=rows)
 
 
 def _points(own: Figures, differs: bool) -> str:
-    return DASH if not differs or own.against is None else f"{points(own.against.difference)} points"
+    return DASH if not differs or own.against is None else points(own.against.difference)
 
 
 def _ratio(own: Figures, differs: bool) -> str:

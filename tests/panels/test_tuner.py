@@ -259,6 +259,31 @@ def test_what_takes_longer_than_a_moment_is_a_job_and_the_arm_that_is_picked_com
     assert tuner.running.widget.layout.display == "none"
 
 
+class Broken:
+    """A strategy of somebody's with a bug in what it learns."""
+
+    models = ("a", "c")
+
+    def fit(self, outcomes: Any) -> Broken:
+        raise ZeroDivisionError("somebody's bug")
+
+    def plan(self, prompts: Any, roster: Any) -> Any:
+        raise AssertionError
+
+
+def test_a_bug_in_one_arm_is_said_and_the_others_are_made_ready_when_they_are_picked(lab: Lab) -> None:
+    named = configs({"broken": Broken(), **ARMS})
+    ticks = iter([0.0, 10.0])
+    tuner = Tuner(lab.desk, field_of(outcomes(), named), named, clock=lambda: next(ticks))
+    with pytest.raises(ZeroDivisionError):
+        tuner.jobs[0].result(60)
+    assert "somebody's bug" in tuner.line.text
+    assert "broken cannot be replayed here: ZeroDivisionError" in shown(tuner._figures.value)
+    tuner.picker.value = "mix"
+    tuner.jobs[1].wait(60)
+    assert set(tuner.arms.ready) == set(ARMS)
+
+
 def test_the_full_chart_is_the_benchs_frontier_with_the_curve(lab: Lab) -> None:
     tuner = opened(lab)
     tuner.sliders["min_quality"].value = tuner.sliders["min_quality"].options[2][1]

@@ -29,7 +29,7 @@ def read(where: Field, strategy: object) -> object:
 def test_a_row_a_measure_with_the_difference_where_there_is_one() -> None:
     found = read(place(), Fixed(model="a"))
     table = figures(found)  # type: ignore[arg-type]
-    assert table.head == ("", "here", "baseline", "difference")
+    assert table.head == ("", "here", "baseline", "Δ points, × cost")
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["quality"][0].startswith("90.0 % [")
     assert rows["quality"][2].startswith("−10.0 [")
