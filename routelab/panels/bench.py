@@ -11,6 +11,12 @@ from routelab.panels.parts import Line, column, html, put
 from routelab.panels.tabs import TABS, Tab
 from routelab.present import bundle, note
 
+# Tabs are as wide as their titles: JupyterLab makes them all alike, and cuts titles off where the place is narrow.
+LOOK = (
+    "<style>.rl-panel .rl-bench.jupyter-widgets>.lm-TabBar .lm-TabBar-tab{flex:0 0 auto;min-width:0}"
+    ".rl-panel .rl-bench.jupyter-widgets>.lm-TabBar .lm-TabBar-content{flex-wrap:wrap}</style>"
+)
+
 
 def bench(desk: Desk, tabs: tuple[Tab, ...] = TABS) -> Panel:
     """Return the panel of a lab with its tabs; the first one is made at once."""
@@ -22,9 +28,13 @@ class _Bench:
         self.desk, self.tabs = desk, tabs
         self.made: dict[int, Panel] = {}
         self._places = [column() for _ in tabs]
-        self.widget = ipywidgets.Tab(self._places, titles=[t.title for t in tabs], layout={"width": "100%"})
+        self.widget = ipywidgets.Tab(
+            self._places, titles=[t.title for t in tabs], layout={"width": "auto", "margin": "0"}
+        )
+        self.widget.add_class("rl-bench")
         self._line = Line()
-        self.panel = Panel(column(self._line.widget, self.widget), self._still, name="bench")
+        look = ipywidgets.HTML(LOOK, layout=ipywidgets.Layout(display="none"))
+        self.panel = Panel(column(look, self._line.widget, self.widget), self._still, name="bench")
         self._open(0)
         self.widget.observe(lambda change: self._open(change["new"]), "selected_index")
 
