@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from routelab.core.errors import BudgetExceeded
 from routelab.present import tokens, usd
 from routelab.present.live import Live, Terminal
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from routelab.lab.hearings import Sat
 
 EVERY_S = 0.25
+At = TypeVar("At", bound="Headway | Sat")
 
 
 class Line(Protocol):
@@ -70,6 +73,24 @@ def watched(name: str, jobs: int) -> Told | None:
     if shell is not None and getattr(shell, "kernel", None) is not None:
         return Told(name, jobs, lambda: Live(shell))
     return Told(name, jobs, lambda: Terminal(sys.stderr)) if sys.stderr.isatty() else None
+
+
+@contextlib.contextmanager
+def telling(
+    name: str, jobs: int, heard: Callable[[At], None] | None, *, again: str
+) -> Iterator[Callable[[At], None] | None]:
+    """Give who is told how far it is: `heard`, else who is watching, whose last line says how it ended and what to do `again`."""
+    told = watched(name, jobs) if heard is None else None
+    note = f"stopped; {again}"
+    try:
+        yield heard or told
+        note = ""
+    except BudgetExceeded:
+        note = "budget spent"
+        raise
+    finally:
+        if told is not None:
+            told.end(note)
 
 
 def expected(name: str, at: Headway, jobs: int) -> str:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from routelab.caching import Exact
 from routelab.config import RouteConfig
-from routelab.core.errors import BudgetExceeded, ConfigError, suggest
+from routelab.core.errors import ConfigError
 from routelab.core.plan import Gate
 from routelab.core.ports import Embedder, Scorer, Strategy
 from routelab.engine import SystemClock, shared
 from routelab.fleet import Fleet
 from routelab.lab.datasets import Dataset
+from routelab.lab.naming import always, arm_of, named
 from routelab.router import Router, Setting
-from routelab.stages import Budget
 from routelab.store import Log
-from routelab.strategies import DEFAULTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,27 +73,7 @@ class Lab:
 
     def arm(self, name: str) -> RouteConfig:
         """Return a named arm: one of `arms`, a model of the fleet (always that model), or a strategy that needs no parameters."""
-        if name in self.arms:
-            return self.arms[name]
-        if name in self.fleet.names:
-            return RouteConfig(
-                name=name, models=[name], strategy={"kind": "fixed", "model": name}, fleet=self.fleet.spec
-            )
-        if name in DEFAULTS:
-            strategy = DEFAULTS[name]()
-            named = getattr(strategy, "models", ()) or self.fleet.names
-            missing = [m for m in named if m not in self.fleet.names]
-            if missing:
-                raise ConfigError(
-                    f"the default '{name}' arm asks {', '.join(missing)}, which this fleet does not have",
-                    hint=f"define your own: lab.arms['{name}'] = RouteConfig(...)",
-                )
-            return RouteConfig(name=name, models=named, strategy=strategy, fleet=self.fleet.spec)
-        known = [*self.arms, *DEFAULTS, *self.fleet.names]
-        near = suggest(name, known)
-        raise ConfigError(
-            f"unknown arm '{name}'{'' if near is None else '; ' + near}", hint=f"arms: {', '.join(known)}"
-        )
+        return arm_of(name, self.arms, self.fleet)
 
     def config(self, arm: str | RouteConfig | Strategy, name: str = "arm") -> RouteConfig:
         """Return the config of an arm given by name, as a config, or as a bare strategy over the whole fleet."""
@@ -189,48 +167,27 @@ class Lab:
         tags: Mapping[str, str] | None = None,
         cache: bool = True,
         stop: Literal["decided"] | None = None,
+        together: bool = False,
     ) -> Experiment:
-        """Return what `compare` would play, described in the log and ready: `play` it as a job, read `result` at any time."""
-        if stop not in (None, "decided"):
-            raise ConfigError(f"stop: unknown '{stop}'", hint='stop="decided", or leave it out to ask every prompt')
-        dataset = Dataset.of(data)
-        named = _named(arms)
-        if not named:
-            raise ConfigError("name at least one arm", hint="for example lab.compare(data, ['rules', 'gpt-5'])")
-        if baseline is not None and baseline not in named:
-            near = suggest(baseline, named)
-            raise ConfigError(f"baseline: unknown arm '{baseline}'{'' if near is None else '; ' + near}")
-        configs = {name: self.config(arm, name) for name, arm in named.items()}
-        experiment = f"{dataset.name}-{uuid.uuid4().hex[:8]}"
-        setting = Setting(
-            experiment=experiment,
-            tags=tags or {},
-            scorer=scorer,
-            purse=None if budget_usd is None else Budget(budget_usd),
-            seed=seed,
-            # Each arm remembers for itself: with the session's memory, who asks first would pay for the others.
-            cache=cache,
-        )
-        # Statistics take a second to import: before the calls, so that an interrupt later on is quick.
-        from routelab.lab import live  # noqa: F401
-        from routelab.lab.experiment import Experiment
-        from routelab.lab.stopping import Decided
-        from routelab.lab.trial import Trial
+        """Return what `compare` would play, described in the log and ready: `play` it as a job, read `result` at any time.
 
-        base = baseline or next(iter(configs))
-        trial = Trial(self._routers(configs, setting), dataset.prompts, seed=seed, together=stop is not None)
-        self._describe(experiment, dataset, configs, seed)
-        return Experiment(
-            id=experiment,
-            dataset=dataset,
-            configs=configs,
-            trial=trial,
-            baseline=base,
+        With `together`, a prompt is asked of all arms before the next one: who stops half-way has half of the prompts whole.
+        """
+        from routelab.lab.experiment import Design, designed
+
+        design = Design(
+            baseline=baseline,
             margin=margin,
+            budget_usd=budget_usd,
             seed=seed,
-            enough=None if stop is None else Decided(baseline=base, margin=margin),
-            log=self.log,
+            scorer=scorer,
+            tags=tags or {},
+            cache=cache,
+            stop=stop,
+            together=together,
         )
+        configs = {name: self.config(arm, name) for name, arm in named(arms).items()}
+        return designed(self, Dataset.of(data), configs, design)
 
     def collect(
         self,
@@ -264,7 +221,7 @@ class Lab:
         that refuses to give them (OpenAI's reasoning models do) then refuses the call.
         """
         from routelab.lab.collect import Order, collect
-        from routelab.lab.headway import watched
+        from routelab.lab.headway import telling
 
         order = Order(
             name=name,
@@ -278,18 +235,8 @@ class Lab:
             logprobs=logprobs,
         )
         dataset, names = Dataset.of(data), self._names(models)
-        told = watched(name or dataset.name, jobs) if heard is None else None
-        note = "stopped; collect again to go on"
-        try:
-            found = collect(self, dataset, names, order, heard=heard or told)
-            note = ""
-        except BudgetExceeded:
-            note = "budget spent"
-            raise
-        finally:
-            if told is not None:
-                told.end(note)
-        return found
+        with telling(name or dataset.name, jobs, heard, again="collect again to go on") as told:
+            return collect(self, dataset, names, order, heard=told)
 
     def _names(self, models: Sequence[str]) -> tuple[str, ...]:
         # One model's name is a sequence too, of letters.
@@ -327,22 +274,13 @@ class Lab:
         with the estimate (`.docket`: calls, USD or "unpriced"), and after each verdict, on the engine's thread; without it, a notebook or
         a terminal shows the estimate and a line that moves.
         """
-        from routelab.lab.headway import watched
+        from routelab.lab.headway import telling
         from routelab.lab.hearings import Hours, judge, parts
 
         hours = Hours(models=tuple(models), budget_usd=budget_usd, jobs=jobs, seed=seed, name=name, retry=retry)
         for part in parts(gate):
-            told = watched(name or outcomes.dataset or "outcomes", jobs) if heard is None else None
-            note = "stopped; judge again to go on"
-            try:
-                outcomes = judge(self, outcomes, part, hours, heard=heard or told)
-                note = ""
-            except BudgetExceeded:
-                note = "budget spent"
-                raise
-            finally:
-                if told is not None:
-                    told.end(note)
+            with telling(name or outcomes.dataset or "outcomes", jobs, heard, again="judge again to go on") as told:
+                outcomes = judge(self, outcomes, part, hours, heard=told)
         return outcomes
 
     def judge_estimate(
@@ -432,8 +370,7 @@ class Lab:
         from routelab.lab.replay import replay
         from routelab.lab.reuse import InLog, counted
 
-        named = _named(arms)
-        resolved = {name: self._recorded(arm, outcomes) for name, arm in named.items()}
+        resolved = {name: self._recorded(arm, outcomes) for name, arm in named(arms).items()}
         found = replay(outcomes, resolved, confirm=confirm, margin=margin, seed=seed, baseline=baseline)
         return dataclasses.replace(counted(found, outcomes, InLog(log=self.log), confirm=confirm), log=self.log)
 
@@ -482,29 +419,13 @@ class Lab:
         """
         from routelab.panels import tuner
 
-        named = None if arms is None else {n: self._recorded(arm, outcomes) for n, arm in _named(arms).items()}
-        return tuner(self.desk, outcomes, named, confirm=confirm, margin=margin, seed=seed, baseline=baseline)
+        given = None if arms is None else {n: self._recorded(arm, outcomes) for n, arm in named(arms).items()}
+        return tuner(self.desk, outcomes, given, confirm=confirm, margin=margin, seed=seed, baseline=baseline)
 
     def _recorded(self, arm: str | RouteConfig | Strategy, outcomes: Outcomes) -> RouteConfig | Strategy:
         if isinstance(arm, str) and arm in outcomes.models and arm not in self.arms:
-            return RouteConfig(name=arm, models=[arm], strategy={"kind": "fixed", "model": arm}, fleet=self.fleet.spec)
+            return always(arm, self.fleet)
         return self.config(arm) if isinstance(arm, (str, RouteConfig)) else arm
-
-    def _describe(self, experiment: str, dataset: Dataset, configs: Mapping[str, RouteConfig], seed: int) -> None:
-        self.log.record_prompts(dataset.prompts)
-        self.log.record_experiment(
-            experiment,
-            dataset=dataset.name,
-            arms={name: config.to_mapping() for name, config in configs.items()},
-            seed=seed,
-            detail={"dataset_fingerprint": dataset.fingerprint, "prompts": len(dataset)},
-        )
-
-    def _routers(self, configs: Mapping[str, RouteConfig], setting: Setting) -> dict[str, Router]:
-        return {
-            name: Router(config, fleet=self.fleet, log=self.log, setting=dataclasses.replace(setting, arm=name))
-            for name, config in configs.items()
-        }
 
     # The log
 
@@ -546,13 +467,6 @@ class Lab:
 
     def __repr__(self) -> str:
         return f"Lab(log={self.log!r}, fleet={self.fleet!r}, arms={list(self.arms)})"
-
-
-def _named(arms: Mapping[str, str | RouteConfig | Strategy] | Sequence[str]) -> dict[str, str | RouteConfig | Strategy]:
-    """Return arms by name; one name alone is one arm, and not its letters."""
-    if isinstance(arms, str):
-        return {arms: arms}
-    return dict(arms) if isinstance(arms, Mapping) else {name: name for name in arms}
 
 
 def _variables() -> Mapping[str, Any]:
