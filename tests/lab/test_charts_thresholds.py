@@ -201,7 +201,12 @@ def test_the_chart_marks_the_value_that_was_chosen(cube: Cube) -> None:
     assert drawn.title == "Quality and cost by threshold of gated"
     figure: Any = drawn.figure
     assert [s.x0 for s in figure.layout.shapes] == [0.7]
-    assert [a.text for a in figure.layout.annotations] == ["chosen: 0.7", "share of l"]
+    assert [a.text for a in figure.layout.annotations] == [
+        "chosen: 0.7",
+        "quality (dashed: the baseline)",
+        "cost ÷ the baseline's cost",
+        "share answered by l",
+    ]
     marks = [t for t in figure.data if t.mode == "markers"]
     arm = comparison["gated"]
     assert arm.figures.quality is not None

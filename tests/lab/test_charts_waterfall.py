@@ -204,7 +204,7 @@ def test_the_drawing_starts_at_the_baseline_and_ends_at_the_arm() -> None:
     rows: list[list[Event]] = [[said("small"), judge], [said("small"), judge], [hit], [hit]]
     comparison = live(large=BASE, cheap=rows)
     held, figure = savings(comparison), chart("waterfall", comparison).figure
-    assert list(figure.layout.yaxis.ticktext) == ["large<br>baseline", "routing", "cache", "judging", "cheap"]
+    assert list(figure.layout.yaxis.ticktext) == ["large (baseline)", "routing", "cache", "judging", "cheap"]
     bars = [(t.base[0] if t.base else 0.0, t.x[0]) for t in figure.data]
     assert bars[0] == (0.0, held.base_usd)
     assert bars[-1] == (0.0, held.arm_usd)

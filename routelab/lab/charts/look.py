@@ -62,6 +62,17 @@ def label(text: str, limit: int = WIDEST) -> str:
     return html.escape(line, quote=False).replace("$", "&#36;")
 
 
+def labels(texts: Sequence[str], limit: int = WIDEST, most: int = 48) -> list[str]:
+    """Return a label for each text, cut less where that keeps different texts apart.
+
+    >>> labels(["parallel_function", "parallel_multiple_function"], 12)
+    ['parallel_f…ction', 'parallel_m…ction']
+    """
+    wanted = len(set(texts))
+    wide = next((w for w in range(limit, most, 4) if len({label(t, w) for t in texts}) == wanted), most)
+    return [label(t, wide) for t in texts]
+
+
 def hover(*lines: str) -> str:
     """Return hover text of several lines, each escaped."""
     return "<br>".join(label(line, 90) for line in lines if line)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from routelab.lab.charts.look import CLEAR, GRID, INK, LEGEND, Heading, Mark, hover, label, layout, whiskers
+from routelab.lab.charts.look import CLEAR, GRID, INK, LEGEND, Heading, Mark, hover, label, labels, layout, whiskers
 from routelab.lab.statistics import Estimate
 
 
@@ -66,7 +66,10 @@ def figure(dots: Sequence[Dot], plan: Rows, heading: Heading) -> dict[str, Any]:
             x={"zeroline": False, **plan.x},
             y={
                 "tickvals": [-i for i in range(len(plan.rows))],
-                "ticktext": [f"{label(row, 26)}<br>{label(plan.beside(row))}" for row in plan.rows],
+                "ticktext": [
+                    f"{name}<br>{label(plan.beside(row))}"
+                    for name, row in zip(labels(plan.rows, 26), plan.rows, strict=True)
+                ],
                 "range": [-count + 0.5, 0.5],
                 "showgrid": False,
                 "zeroline": False,

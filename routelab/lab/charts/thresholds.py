@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from routelab.present import Table, percent, signed, usd
 
 ROWS = 21
 """How many values the table has: evenly spaced ones, and the arm's own."""
-PANEL, GAP = 130, 0.07
+PANEL, GAP = 130, 0.08
 NONE = "no arm of this comparison has a threshold over recorded outcomes"
 
 
@@ -136,22 +137,17 @@ def _ratio(held: Curve, k: int) -> str:
 def figure(held: Curve, own: Mark, heading: Heading) -> dict[str, Any]:
     """Return the plotly figure: one panel a figure, over the same axis of thresholds; costs only where they are known."""
     told = [_told(held, k) for k in range(len(held.values))]
-    panels = [_panel("quality", 100 * held.quality, (100 * held.low, 100 * held.high), 100 * held.base_quality, " %")]
-    if not np.isnan(held.ratio).all():
-        panels.append(_panel("cost ÷ baseline's", held.ratio, (held.ratio_low, held.ratio_high), 1.0, ""))
-    nothing = np.full(len(held.values), np.nan)
-    panels.append(_panel("strongest model", 100 * held.strong_share, (nothing, nothing), None, " %"))
+    panels = _panels(held)
     height = (1 - GAP * (len(panels) - 1)) / len(panels)
     traces: list[dict[str, Any]] = []
     axes: dict[str, Any] = {}
     for i, panel in enumerate(panels):
         top = 1 - i * (height + GAP)
         name = "y" if i == 0 else f"y{i + 1}"
-        traces += _lines(held, panel, name, own, told)
+        traces += _lines(held, panel, name, own, [each[panel.key] for each in told])
         axes[f"yaxis{name[1:]}"] = {
-            "title": panel["title"],
             "domain": [max(0.0, top - height), top],
-            "ticksuffix": panel["suffix"],
+            "ticksuffix": panel.suffix,
             "range": _range(panel),
             "zeroline": False,
             "nticks": 5,
@@ -161,7 +157,7 @@ def figure(held: Curve, own: Mark, heading: Heading) -> dict[str, Any]:
     x = {"title": spoken(held.turning), "anchor": last, "zeroline": False, **_across(held)}
     drawn = layout(
         heading,
-        above=18,
+        above=34,
         plot=PANEL * len(panels),
         below=8,
         x=x,
@@ -174,12 +170,42 @@ def figure(held: Curve, own: Mark, heading: Heading) -> dict[str, Any]:
     return {"data": traces, "layout": drawn}
 
 
-def _panel(title: str, values: Floats, ends: tuple[Floats, Floats], base: float | None, suffix: str) -> dict[str, Any]:
-    return {"title": title, "values": values, "ends": ends, "base": base, "suffix": suffix}
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Panel:
+    """A figure over the thresholds: its values and the ends of their band, the baseline's own value, and what follows a number."""
+
+    key: str
+    title: str
+    values: Floats
+    ends: tuple[Floats, Floats]
+    base: float | None = None
+    suffix: str = ""
 
 
-def _range(panel: dict[str, Any]) -> list[float]:
-    every = np.concatenate([panel["values"], *panel["ends"], [] if panel["base"] is None else [panel["base"]]])
+def _panels(held: Curve) -> list[_Panel]:
+    nothing = np.full(len(held.values), np.nan)
+    quality = _Panel(
+        key="quality",
+        title="quality (dashed: the baseline)",
+        values=100 * held.quality,
+        ends=(100 * held.low, 100 * held.high),
+        base=100 * held.base_quality,
+        suffix=" %",
+    )
+    cost = _Panel(
+        key="cost",
+        title="cost ÷ the baseline's cost",
+        values=held.ratio,
+        ends=(held.ratio_low, held.ratio_high),
+        base=1.0,
+    )
+    title = f"share answered by {held.strongest}"
+    shares = _Panel(key="shares", title=title, values=100 * held.strong_share, ends=(nothing, nothing), suffix=" %")
+    return [quality, shares] if np.isnan(held.ratio).all() else [quality, cost, shares]
+
+
+def _range(panel: _Panel) -> list[float]:
+    every = np.concatenate([panel.values, *panel.ends, [] if panel.base is None else [panel.base]])
     known = every[np.isfinite(every)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     pad = max(0.08 * (high - low), 0.02 * max(abs(high), 1e-9))
@@ -195,10 +221,10 @@ def _across(held: Curve) -> dict[str, Any]:
     return {"range": [low - pad, high + pad]}
 
 
-def _lines(held: Curve, panel: dict[str, Any], y: str, own: Mark, told: Sequence[str]) -> list[dict[str, Any]]:
+def _lines(held: Curve, panel: _Panel, y: str, own: Mark, told: Sequence[str]) -> list[dict[str, Any]]:
     # A logarithm has no place for 0.
     x = [None if held.turning.logarithmic and v <= 0 else float(v) for v in held.values]
-    low, high = panel["ends"]
+    low, high = panel.ends
     traces: list[dict[str, Any]] = []
     known = ~np.isnan(low) & np.array([v is not None for v in x])
     if known.any():
@@ -216,13 +242,13 @@ def _lines(held: Curve, panel: dict[str, Any], y: str, own: Mark, told: Sequence
                 "hoverinfo": "skip",
             }
         )
-    if panel["base"] is not None and not math.isnan(panel["base"]):
+    if panel.base is not None and not math.isnan(panel.base):
         traces.append(
             {
                 "type": "scatter",
                 "mode": "lines",
                 "x": [next(v for v in x if v is not None), x[-1]],
-                "y": [panel["base"]] * 2,
+                "y": [panel.base] * 2,
                 "yaxis": y,
                 "line": {"color": INK, "width": 1.2, "dash": "dash"},
                 "hoverinfo": "skip",
@@ -233,7 +259,7 @@ def _lines(held: Curve, panel: dict[str, Any], y: str, own: Mark, told: Sequence
             "type": "scatter",
             "mode": "lines",
             "x": x,
-            "y": [None if math.isnan(v) else float(v) for v in panel["values"]],
+            "y": [None if math.isnan(v) else float(v) for v in panel.values],
             "yaxis": y,
             "line": {"color": own.colour, "width": 2},
             "hoverinfo": "text",
@@ -241,7 +267,7 @@ def _lines(held: Curve, panel: dict[str, Any], y: str, own: Mark, told: Sequence
         }
     )
     k = held.nearest(held.chosen)
-    if x[k] is not None and not math.isnan(value := panel["values"][k]):
+    if x[k] is not None and not math.isnan(value := panel.values[k]):
         mark = {"color": own.colour, "symbol": own.symbol, "size": 11, "line": {"width": 1, "color": INK}}
         traces.append(
             {
@@ -258,16 +284,19 @@ def _lines(held: Curve, panel: dict[str, Any], y: str, own: Mark, told: Sequence
     return traces
 
 
-def _told(held: Curve, k: int) -> str:
+def _told(held: Curve, k: int) -> dict[str, str]:
+    """Return what each panel says of a value on hover."""
     value = float(held.values[k])
+    at = held.turning.knob.label(value) + (" (chosen)" if value == held.chosen else "")
     most = sorted(range(len(held.models)), key=lambda m: -held.shares[k, m])[:3]
-    return hover(
-        f"{held.turning.knob.label(value)}" + (" (chosen)" if value == held.chosen else ""),
-        f"quality {percent(float(held.quality[k]))}, Δ {_delta(held, k)} points",
-        f"cost {usd(float(held.cost_usd[k]))} a call, {_ratio(held, k)} of the baseline's",
-        *(f"{held.models[m]} answers {percent(float(held.shares[k, m]))}" for m in most if held.shares[k, m] > 0),
-        f"n = {held.n:,}",
-    )
+    answering = [f"{held.models[m]} {percent(float(held.shares[k, m]))}" for m in most if held.shares[k, m] > 0]
+    return {
+        "quality": hover(
+            at, f"quality {percent(float(held.quality[k]))}", f"Δ {_delta(held, k)} points", f"n = {held.n:,}"
+        ),
+        "cost": hover(at, f"{_ratio(held, k)} of the baseline's cost", f"{usd(float(held.cost_usd[k]))} a call"),
+        "shares": hover(at, "who answers:", *answering),
+    }
 
 
 def _chosen(held: Curve) -> list[dict[str, Any]]:
@@ -278,25 +307,25 @@ def _chosen(held: Curve) -> list[dict[str, Any]]:
     return [{"type": "line", "xref": "x", "x0": at, "x1": at, "yref": "paper", "y0": 0, "y1": 1, "line": line}]
 
 
-def _flags(held: Curve, panels: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _flags(held: Curve, panels: Sequence[_Panel]) -> list[dict[str, Any]]:
     font = {"size": 11, "color": INK}
     found: list[dict[str, Any]] = []
     if _chosen(held):
         at = math.log10(held.chosen) if held.turning.logarithmic else held.chosen
         place = {"x": at, "xref": "x", "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False}
-        found.append({**place, "text": label(f"chosen: {held.turning.knob.label(held.chosen)}"), "font": font})
+        words = label(f"chosen: {held.turning.knob.label(held.chosen)}")
+        found.append({**place, "text": words, "font": font, "yshift": 16})
     height = (1 - GAP * (len(panels) - 1)) / len(panels)
     corner = {
         "xref": "paper",
         "x": 0,
         "xanchor": "left",
-        "xshift": 6,
         "yref": "paper",
         "showarrow": False,
         "font": font,
     }
-    under = 1 - (len(panels) - 1) * (height + GAP)
-    found.append({**corner, "y": under, "yanchor": "bottom", "text": label(f"share of {held.strongest}", 48)})
+    for i, panel in enumerate(panels):
+        found.append({**corner, "y": 1 - i * (height + GAP), "yanchor": "bottom", "text": label(panel.title, 60)})
     return found
 
 

@@ -16,7 +16,7 @@ from routelab.core.values import Tokens, TokensSource
 from routelab.lab.charts.arms import caption, many, prompts_of, sentence, titled
 from routelab.lab.charts.calls import Call, Calls
 from routelab.lab.charts.chart import Chart
-from routelab.lab.charts.look import INK, Heading, hover, label, layout, scale
+from routelab.lab.charts.look import INK, Heading, hover, label, labels, layout, scale
 from routelab.lab.compare import Arm, Comparison
 from routelab.lab.outcomes import Outcomes
 from routelab.present import Table
@@ -239,6 +239,7 @@ def amount(value: float) -> str:
 def _figure(rows: Sequence[Use], heading: Heading) -> dict[str, Any]:
     shown = [p for p in PARTS if any(r.parts[p] for r in rows)]
     axis = scale([float(r.total) for r in rows if r.total], amount, log=False).axis
+    tasks, names = labels([r.task for r in rows], 26), labels([r.name for r in rows], 30)
     drawn = layout(
         heading,
         above=16,
@@ -247,7 +248,7 @@ def _figure(rows: Sequence[Use], heading: Heading) -> dict[str, Any]:
         x={**axis, "title": "tokens (estimates)" if guessed(rows) else "tokens", "zeroline": False},
         y={
             "tickvals": [-i for i in range(len(rows))],
-            "ticktext": [f"{label(r.task, 26)}<br>{label(r.name, 30)}" for r in rows],
+            "ticktext": [f"{task}<br>{name}" for task, name in zip(tasks, names, strict=True)],
             "range": [-max(1, len(rows)) + 0.45, 0.55],
             "showgrid": False,
             "zeroline": False,

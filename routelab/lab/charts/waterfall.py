@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from routelab.lab.charts.arms import caption, many, marks_of, titled
+from routelab.lab.charts.arms import caption, everyone, many, marks_of, titled
 from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.look import INK, Heading, Mark, dollars, hover, label, layout, scale, whiskers
 from routelab.lab.charts.savings import PER, Savings, Step, savings
@@ -12,7 +13,8 @@ from routelab.lab.compare import Comparison
 from routelab.lab.statistics import Estimate
 from routelab.present import Table, percent, usd
 
-SAVED, ADDED = "#009E73", "#D55E00"
+STEP = "rgba(128,128,128,0.6)"
+"""Colours are the arms'; what saves is plain, and what adds has stripes."""
 
 
 def waterfall(comparison: Comparison, *, arm: str | None = None) -> Chart:
@@ -21,12 +23,15 @@ def waterfall(comparison: Comparison, *, arm: str | None = None) -> Chart:
     title = titled(f"What {held.arm} saves against {held.baseline}", comparison.terms.simulated)
     words = caption(comparison, *_said(held), intervals=False)
     own = marks_of(comparison)
+    ends = tuple(
+        next(item.name for item in everyone(comparison) if item.arm.name == n) for n in (held.baseline, held.arm)
+    )
     return Chart(
         kind="waterfall",
         title=title,
         caption=words,
         table=_table(held, title, words),
-        draw=lambda: _figure(held, (own[held.baseline], own[held.arm]), Heading(title=title, caption=words)),
+        draw=lambda: _figure(held, [(name, own[name]) for name in ends], Heading(title=title, caption=words)),
     )
 
 
@@ -96,14 +101,15 @@ def _share(value: float, held: Savings) -> str:
     return f"{'−' if value < 0 else '+'}{share}"
 
 
-def _figure(held: Savings, own: tuple[Mark, Mark], heading: Heading) -> dict[str, Any]:
-    names = [f"{label(held.baseline, 24)}<br>baseline", *(label(s.name) for s in held.steps), label(held.arm, 24)]
+def _figure(held: Savings, ends: Sequence[tuple[str, Mark]], heading: Heading) -> dict[str, Any]:
+    (base, base_mark), (arm, arm_mark) = ends
+    names = [label(base), *(label(s.name) for s in held.steps), label(arm)]
     last = len(names) - 1
     traces: list[dict[str, Any]] = []
     if held.n:
-        traces.append(_whole(0, held.base_usd, own[0], f"{held.baseline} (baseline)", held.n))
+        traces.append(_whole(0, held.base_usd, base_mark, base, held.n))
         traces += _steps(held)
-        traces.append(_whole(-last, held.arm_usd, own[1], held.arm, held.n, held))
+        traces.append(_whole(-last, held.arm_usd, arm_mark, arm, held.n, held))
     highest, lowest = _reach(held)
     # The amounts stand right of the bars.
     x = {
@@ -185,7 +191,6 @@ def _steps(held: Savings) -> list[dict[str, Any]]:
     found = []
     for k, (step, start, end) in enumerate(_runs(held), 1):
         unclear = step.name == "not separated"
-        colour = INK if unclear else SAVED if step.usd < 0 else ADDED
         found.append(
             {
                 "type": "bar",
@@ -194,12 +199,11 @@ def _steps(held: Savings) -> list[dict[str, Any]]:
                 "x": [abs(end - start)],
                 "y": [-k],
                 "marker": {
-                    "color": colour,
-                    "line": {"width": 0},
-                    # What is added has stripes, so that the direction does not hang on a colour.
+                    "color": STEP,
+                    "line": {"width": 1, "color": INK},
                     "pattern": {
                         "shape": "x" if unclear else "/" if step.usd > 0 else "",
-                        "fgcolor": "rgba(255,255,255,0.55)",
+                        "fgcolor": INK,
                         "size": 7,
                         "fillmode": "overlay",
                     },
