@@ -399,7 +399,7 @@ _TAGS = """
     qualify row_number() over (partition by prompt_id order by started_at desc, run_id desc) = 1"""
 _RATED = """
     with last as (
-        select run_id, value from ratings
+        select run_id, value from ratings where value is not null
         qualify row_number() over (partition by run_id order by rated_at desc, rating_id desc) = 1
     )
     select r.prompt_id, r.model, l.value from runs r join last l on l.run_id = r.run_id

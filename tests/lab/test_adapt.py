@@ -355,12 +355,14 @@ def test_refit_counts_ratings_and_failures_and_no_other_arms_runs(tmp_path: Path
         for answer in rated[:4]:
             log.rate(answer.id, 0.0)
             log.rate(answer.id, 1.0)
-        log.rate(rated[4].id, 5.0)  # no rating from 0 to 1
+        log.rate(rated[4].id, 5.0)  # no rating from −1 to 1
+        log.rate(rated[5].id, -1.0)  # a thumb down
+        log.rate(rated[6].id, float("nan"))  # says nothing
         down = 30 - len(rated)
         tally = router.refit(settle_s=0).config.ranking.tally
         names = router.refit(settle_s=0).config.ranking.learned.about["models"]
         assert dict(zip(names, zip(tally.count, tally.total, strict=True), strict=True)) == {
-            "good": (4, 4),
+            "good": (5, 4),
             "down": (down, 0),
         }
 

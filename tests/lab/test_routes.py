@@ -201,6 +201,8 @@ def test_labels_by_rating_name_the_model_that_people_liked_best(lab: Lab) -> Non
     for model, value in (("qwen-local", -1.0), ("gpt-5", 1.0)):
         lab.log.rate(lab.router(model).route("a hard one").run.id, value)
     lab.log.rate(lab.router("gpt-5").route("nobody liked it").run.id, -1.0)
+    # A rating that says nothing is none.
+    lab.log.rate(lab.router("gpt-5").route("nobody knows").run.id, float("nan"))
     found = dict(zip(*(lambda e: (e.texts, e.labels))(labels(lab.log, "rating").examples), strict=True))
     assert found == {"a hard one": "gpt-5", "nobody liked it": None}
 

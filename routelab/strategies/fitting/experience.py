@@ -22,12 +22,12 @@ _DRAWN = """
         where not cached and status not in (select unnest(?::varchar[]))
         qualify row_number() over (partition by run_id order by started_at, attempt) = 1
     ), rated as (
-        select run_id, value from ratings
+        select run_id, value from ratings where value is not null
         qualify row_number() over (partition by run_id order by rated_at desc, rating_id desc) = 1
     )
     select r.prompt_id, r.task, f.model, r.cost_usd,
            case when r.status in ('failed', 'unanswered') or (r.status = 'answered' and r.model <> f.model) then 0
-                else coalesce(r.quality, case when t.value between 0 and 1 then t.value end) end as worth
+                else coalesce(r.quality, case when t.value between -1 and 1 then greatest(t.value, 0) end) end as worth
     from runs r join first f using (run_id) left join rated t using (run_id)
     where coalesce(r.experiment, '') = ? and r.arm = ? and r.propensity < 1
       and r.started_at > ? and r.started_at <= ? and worth is not null
@@ -40,8 +40,8 @@ def relearned(bandit: Bandit, log: Log | None, *, arm: str, experiment: str = ""
     """Return the bandit after every scored run of an arm that began up to `before` and that it has not learned from yet.
 
     Each run is learned from once: what was learned says until when (`learned.about["until"]`, UTC). A run counts with its score,
-    else with a person's latest rating from 0 to 1; one to which the drawn model gave no answer is worth 0; one with neither score nor
-    rating teaches nothing, now or later.
+    else with a person's latest rating from 0 to 1, where a thumb down (−1 in the log) is worth 0; one to which the drawn model gave
+    no answer is worth 0 too; one with neither score nor rating teaches nothing, now or later.
     Raises ConfigError without a log on disk or in memory.
     """
     if not isinstance(log, StoredLog):
