@@ -122,7 +122,8 @@ class Terms:
     `final` says whether the figures may name a winner: with a confirm split, or live arms that were fixed in advance.
     `nominated` are the arms that the tune split chose; None means that all of them stand as given. `confirm_uses`
     counts the looks at the confirm split, this one included; None when nobody counts. `anytime` says that the trial was watched and
-    could stop, so that its differences and ratios are those of confidence sequences.
+    could stop, so that its differences and ratios are those of confidence sequences. `pending` is why nothing is final where that is
+    neither a missing split nor unfinished prompts.
     """
 
     margin: float
@@ -138,6 +139,7 @@ class Terms:
     notes: tuple[str, ...] = ()
     confirm_uses: int | None = None
     anytime: bool = False
+    pending: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

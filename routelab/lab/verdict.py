@@ -67,6 +67,8 @@ def _decided(comparison: Comparison) -> tuple[Arm | None, str]:
 
 def _unsettled(comparison: Comparison) -> str:
     terms = comparison.terms
+    if terms.pending is not None:
+        return terms.pending
     if comparison.outcomes is None and not comparison.estimates:
         return f"only {terms.confirm:,} prompts were finished by every arm"
     return f"there is no confirm split, the arms were looked at on all {terms.confirm:,} prompts"

@@ -95,16 +95,12 @@ def experiments(log: Log, *, most: int = 30, only: str | None = None) -> list[Pl
     ]
 
 
-def detail_of(baseline: str, margin: float) -> dict[str, Any]:
-    """Return what an experiment's description must say so that its comparison can be made again as it was."""
-    return {"baseline": baseline, "margin": margin}
-
-
 def reopened(log: Log, experiment: str, *, baseline: str | None = None, margin: float = 0.02) -> Comparison:
     """Return the comparison over the prompts that every arm of an experiment in the log finished.
 
     Baseline and margin are those that the log holds; where it holds none, those given (the first arm without one), and then
-    nothing is called a winner, because they were chosen after the figures could be seen. What cannot be made again is in the notes.
+    nothing is called a winner, because they were chosen after the figures could be seen. Nor is it where a rule watched the
+    experiment: its looks cannot be made again. What cannot be made again is in the notes.
     Raises DataError for an experiment that the log does not have, and UnavailableError when no prompt is whole.
     """
     from routelab.lab.live import judged
@@ -138,8 +134,14 @@ def reopened(log: Log, experiment: str, *, baseline: str | None = None, margin: 
         dataset=played.dataset,
         unfinished=max(int(total) if isinstance(total, int) else seen, seen) - len(whole),
     )
-    notes = _notes(played, configs, first[whole[0]].run.prompt, fixed=fixed)
-    terms = dataclasses.replace(made.terms, final=made.terms.final and fixed, notes=(*made.terms.notes, *notes))
+    pending = _pending(played, fixed=fixed)
+    notes = _notes(played, configs, first[whole[0]].run.prompt, pending)
+    terms = dataclasses.replace(
+        made.terms,
+        final=made.terms.final and pending is None,
+        pending=pending,
+        notes=(*made.terms.notes, *notes),
+    )
     return dataclasses.replace(made, terms=terms, log=log)
 
 
@@ -190,13 +192,20 @@ def _config(name: str, played: Played) -> RouteConfig | Unread:
         return Unread(names=models, why=trouble.message)
 
 
-def _notes(played: Played, configs: Mapping[str, Any], prompt: Prompt, *, fixed: bool) -> Sequence[str]:
-    notes = [f"read back from the log, experiment {played.id}"]
+def _pending(played: Played, *, fixed: bool) -> str | None:
+    """Return why nothing can be called a winner whatever was finished, or None."""
     if not fixed:
-        notes.append(
-            "the log does not say its baseline, its margin and whether it was watched: the first two are chosen now, so nothing is "
-            "called a winner, and the intervals hold if it was not stopped because of its figures"
+        return (
+            "the log does not say its baseline and its margin, which are chosen now, nor whether it was watched: the intervals "
+            "hold if it was not stopped because of its figures"
         )
+    if played.detail.get("stop") is not None:
+        return "it was watched and could stop because of its figures, and the intervals read back from the log are those of one look"
+    return None
+
+
+def _notes(played: Played, configs: Mapping[str, Any], prompt: Prompt, pending: str | None) -> Sequence[str]:
+    notes = [f"read back from the log, experiment {played.id}", *([] if pending is None else [pending])]
     unread = [name for name, config in configs.items() if isinstance(config, Unread)]
     if unread:
         notes.append(

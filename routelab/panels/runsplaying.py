@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,8 +13,7 @@ from routelab.lab.desk import Desk
 from routelab.lab.experiment import Experiment
 from routelab.lab.headway import spent
 from routelab.lab.job import NOTHING
-from routelab.lab.trial import Progress, Trial
-from routelab.panels.reopened import detail_of
+from routelab.lab.trial import Progress
 from routelab.panels.runsahead import loaded
 from routelab.present import Table
 
@@ -34,30 +32,15 @@ class Wish:
 
     def experiment(self, desk: Desk) -> Experiment:
         """Return the experiment, described in the log and ready. It reads the data, so it is not for a callback."""
-        lab = desk.lab
-        made = lab.experiment(
+        return desk.lab.experiment(
             loaded(desk, self.data, self.prompts),
             self.arms,
             baseline=self.baseline,
             margin=self.margin,
             budget_usd=self.budget_usd,
+            # Who stops half-way then has half of the prompts whole, and not one in sixteen with four arms.
+            together=True,
         )
-        # Once more, with what it takes to make this comparison again.
-        lab.log.record_experiment(
-            made.id,
-            dataset=made.dataset.name,
-            arms={name: config.to_mapping() for name, config in made.configs.items()},
-            seed=made.seed,
-            detail={
-                "dataset_fingerprint": made.dataset.fingerprint,
-                "prompts": len(made.dataset),
-                **detail_of(self.baseline, self.margin),
-            },
-        )
-        # All arms of a prompt, then the next prompt: who stops half-way then has half of the prompts whole, and not one in
-        # sixteen with four arms.
-        trial = Trial(made.trial.routers, made.dataset.prompts, seed=made.seed, together=True)
-        return dataclasses.replace(made, trial=trial)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -21,13 +21,14 @@ from routelab.lab.compare import Comparison
 from routelab.lab.datasets import Dataset
 from routelab.lab.desk import Desk
 from routelab.lab.session import Lab
-from routelab.panels.reopened import Unread, detail_of, experiments, reopened
+from routelab.panels.reopened import Unread, experiments, reopened
 from routelab.panels.runs import _Runs, runs
 from routelab.panels.runsahead import SHIPPED, VARIABLE, ahead, arms_of, data_of, loaded
 from routelab.testing import Scripted, fleet
 from tests.notebook.test_displays import HOSTILE, assert_tame
 
 PATIENCE_S = 30.0
+SAME = [{"prompt": f"{i} + {4 - i}?", "scorer": {"kind": "number", "answer": 4}} for i in range(40)]
 NUMBERS = [{"prompt": f"{i} + {i}?", "scorer": {"kind": "number", "answer": 2 * i}} for i in range(12)]
 
 
@@ -313,11 +314,36 @@ def test_what_the_log_does_not_say_is_chosen_and_told_and_names_no_winner(made: 
     lab = made().desk.lab
     lab.compare(Dataset.of(NUMBERS), ["cheap", "good"], baseline="good")
     (found,) = experiments(lab.log)
+    # As a log describes it that was written before baselines were.
+    lab.log.record_experiment(found.id, dataset="numbers", arms=found.arms, detail={"prompts": len(NUMBERS)})
     again = reopened(lab.log, found.id, baseline="good", margin=0.1)
     assert (again.baseline.name, again.terms.margin) == ("good", 0.1)
     assert again.winner() is None
-    assert "the log does not say its baseline, its margin and whether it was watched" in again.terms.notes[-1]
+    # All prompts were finished: that is not the reason.
+    assert again.why.startswith("nothing is called a winner: the log does not say its baseline and its margin")
+    assert again.terms.notes[-1] == again.terms.pending
     assert reopened(lab.log, found.id).baseline.name == "cheap"
+
+
+def test_a_comparison_of_a_cell_is_opened_again_with_its_winner() -> None:
+    with Lab(fleet=fleet({"wrong": Scripted("5"), "right": Scripted("4")})) as lab:
+        before = lab.compare(Dataset.of(SAME), ["wrong", "right"], margin=0.05)
+        (found,) = experiments(lab.log)
+        assert dict(found.detail).items() >= {"baseline": "wrong", "margin": 0.05, "stop": None}.items()
+        again = reopened(lab.log, found.id, baseline="right", margin=0.5)
+    winner, then = before.winner(), again.winner()
+    assert winner is not None
+    assert then is not None
+    assert (then.name, again.why) == (winner.name, before.why)
+    assert again.terms.pending is None
+
+
+def test_a_comparison_that_was_watched_is_opened_again_without_a_winner() -> None:
+    with Lab(fleet=fleet({"a": Scripted("4"), "b": Scripted("4")})) as lab:
+        lab.compare(Dataset.of(SAME), ["a", "b"], stop="decided")
+        again = reopened(lab.log, experiments(lab.log)[0].id)
+    assert again.winner() is None
+    assert again.why.startswith("nothing is called a winner: it was watched and could stop because of its figures")
 
 
 def test_an_unfinished_experiment_is_opened_as_far_as_it_is_whole(made: Maker) -> None:
@@ -372,10 +398,6 @@ def test_a_log_without_texts_says_so() -> None:
         lab.compare(Dataset.of(NUMBERS), ["a", "b"])
         again = reopened(lab.log, experiments(lab.log)[0].id)
         assert any(note.startswith("the log keeps no texts") for note in again.terms.notes)
-
-
-def test_detail_of_an_experiment_holds_what_reopening_needs() -> None:
-    assert detail_of("a", 0.02) == {"baseline": "a", "margin": 0.02}
 
 
 def test_a_comparison_from_elsewhere_is_shown_too(made: Maker) -> None:
