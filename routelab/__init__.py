@@ -14,7 +14,7 @@ The house is an hourglass::
 Floors, top to bottom; an upper one may import a lower one, never the other way round::
 
     notebook                magics, displays, the loop bridge
-    cli                     the same verbs without a notebook
+    panels · cli            the bench in tabs, over widgets; the same verbs without a notebook
     lab                     sessions, data sets, outcomes, replay, statistics, comparisons, charts, export
     router · answer         the one sync door, and what comes out of it
     build                   values → flow: the one place that states the order of the stages
