@@ -2,6 +2,9 @@
 
 Nothing but DuckDB opens the database file while this process may hold it. On POSIX, closing any descriptor of a file
 drops every lock that the process has on it, DuckDB's too, and a second process can then write into it (measured).
+
+DuckDB reads the file's header before it locks the file, and not again after (measured, 2.0): what another process commits
+in between is overwritten by whoever opens then. So each open looks whether the file is the one that it was before.
 """
 
 from __future__ import annotations
@@ -176,12 +179,32 @@ class LogFile:
     def _connect(self, *, read_only: bool) -> Connection:
         wal = paths.identity(paths.wal_of(self.path))
         try:
-            return self._connected(read_only)
+            return self._current(read_only)
         except trouble.WalDamaged:
             if self.read_only:
                 raise
             self._quarantine(wal)
-            return self._connected(read_only)
+            return self._current(read_only)
+
+    def _current(self, read_only: bool) -> Connection:
+        """Return a connection to the file as it is; raises LogBusy when another process wrote while it was opened."""
+        before = paths.settled(self.path)
+        try:
+            con = self._connected(read_only)
+        except LogBusy:
+            raise
+        except LogError as error:
+            # A header of before with blocks of after looks like damage.
+            if paths.identity(self.path) != before:
+                raise trouble.busy(self.path, None) from error
+            raise
+        if paths.identity(self.path) == before:
+            return con
+        # Nothing of this may reach the file: what it holds is older.
+        with contextlib.suppress(duckdb.Error):
+            con.execute("pragma disable_checkpoint_on_shutdown")
+        con.close()
+        raise trouble.busy(self.path, None)
 
     def _connected(self, read_only: bool) -> Connection:
         try:

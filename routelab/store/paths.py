@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +17,8 @@ import duckdb
 from routelab.store import tables, trouble
 
 Identity: TypeAlias = tuple[int, int, int]
+TICK_S = 0.02
+"""Two writes that are so far apart have different times; Linux keeps a file's time in steps of up to 10 ms."""
 _MAGIC = slice(8, 12)  # of a DuckDB file, after its first checksum
 
 
@@ -35,6 +39,17 @@ def identity(path: Path) -> Identity | None:
     except FileNotFoundError:
         return None
     return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def settled(path: Path) -> Identity | None:
+    """Return the file's identity once a later write is sure to change it: file systems tell times a few milliseconds apart."""
+    while True:
+        found = identity(path)
+        age_s = math.inf if found is None else time.time() - found[2] / 1e9
+        # A time in the future is another machine's clock, for which there is nothing to wait.
+        if not 0 <= age_s < TICK_S:
+            return found
+        time.sleep(TICK_S - age_s)
 
 
 def set_aside(path: Path, why: str, now: datetime) -> Path:

@@ -11,12 +11,13 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
 import pytest
 
-from routelab.core.errors import LogBusy
+from routelab.core.errors import LogBusy, LogError
 from routelab.store import Log, rows, spool
 from routelab.store.spool import Spool
 from routelab.testing.logs import STARTED_AT, a_run
@@ -374,3 +375,40 @@ time.sleep(0.3)
 def test_a_process_ends_in_order_while_a_query_runs(tmp_path: Path, start: Start, path: str) -> None:
     process = start(LEAVE, Path(path) if path == ":memory:" else tmp_path / path)
     assert process.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize("said", ["", "IO Error: Could not read enough bytes from file"])
+def test_a_log_that_another_process_wrote_while_it_was_opened_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    path, opened, real = tmp_path / "log.duckdb", [], duckdb.connect
+    Log(path).close()
+    log = Log(path, flush_s=60.0)
+
+    def connect(*args: Any, **given: Any) -> Any:
+        # DuckDB has read the header when the other process commits, and locks the file after that.
+        opened.append(args)
+        con = real(*args, **given)
+        if len(opened) == 1:
+            later = path.stat().st_mtime_ns + 1_000_000_000
+            os.utime(path, ns=(later, later))
+            if said:
+                con.close()
+                raise duckdb.IOException(said)
+        return con
+
+    monkeypatch.setattr(duckdb, "connect", connect)
+    log.record(a_run())
+    log.flush()
+    assert len(opened) == 2
+    assert log.query("select count(*) from runs") == [(1,)]
+    assert log.health.sound
+    log.close()
+
+
+def test_damage_is_told_at_once_where_nobody_wrote_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "log.duckdb"
+    Log(path).close()
+    path.write_bytes(path.read_bytes()[:12288])
+    with pytest.raises(LogError, match="Could not read enough bytes"):
+        Log(path)
