@@ -40,15 +40,6 @@ chosen = fleet({{"echo": Echo(), "other": Scripted("never mind"), "long": Script
 %routelab use $chosen
 asked = [{{"prompt": text, "task": said[0], "id": text}} for text in said]
 """
-BENCH = """\
-from routelab.panels.bench import bench
-from routelab.panels.jobs import jobs
-from routelab.panels.playground import playground
-from routelab.panels.runs import runs
-from routelab.panels.tabs import Tab
-made = {"Jobs": jobs, "Compare": runs, "Playground": playground}
-bench(lab().desk, tuple(Tab(title=title, says="", make=make) for title, make in made.items()))
-"""
 COMPARED = "cmp = lab().compare(asked, list(chosen.names))"
 
 
@@ -131,7 +122,7 @@ def test_in_the_log_and_in_every_tab_of_the_bench(lab_page: LabPage) -> None:
 def test_in_the_playground_the_compare_tab_and_the_tuner(lab_page: LabPage) -> None:
     lab_page.open(
         SETUP + "scored = [{**row, 'scorer': {'kind': 'exact', 'answers': [row['prompt']]}} for row in asked]",
-        BENCH,
+        "lab().panel()",
         "outcomes = lab().collect(scored, ['echo', 'other', said[0]])",
         "lab().tuner(outcomes, {said[2]: 'echo', said[3]: said[0]}, confirm=0)",
     )

@@ -88,6 +88,8 @@ def test_a_saved_panel_is_read_as_it_was_left_where_no_kernel_is(lab_page: LabPa
     panel = lab_page.live(3)
     panel.locator("button[title='the next page']").click()
     expect(panel.locator(".rl-line:not(.rl-gone)").first).to_contain_text("What is 20+20?")
+    lab_page.tab("Log", within=lab_page.live(4))
+    expect(lab_page.still(4)).to_contain_text("100 runs")
     before = lab_page.file.stat().st_size
     expect(lab_page.still(3)).to_contain_text("What is 20+20?")
     lab_page.save()
@@ -126,15 +128,6 @@ def test_stop_in_the_bench_stops_a_job_while_a_cell_keeps_the_kernel_busy(lab_pa
     )
 
 
-BENCH = """\
-from routelab.panels.bench import bench
-from routelab.panels.playground import playground
-from routelab.panels.runs import runs
-from routelab.panels.jobs import jobs
-from routelab.panels.tabs import Tab
-bench(lab().desk, (Tab(title="Jobs", says="", make=jobs), Tab(title="Compare", says="", make=runs), Tab(title="Playground", says="", make=playground)))
-"""
-
 PRACTICE = """\
 import routelab as rl
 from routelab.notebook import lab
@@ -146,7 +139,9 @@ fleet = rl.Fleet.practice(latency=0)
 
 
 def test_a_comparison_is_run_by_clicking_rated_and_opened_again_after_a_reload(lab_page: LabPage) -> None:
-    lab_page.open(PRACTICE, BENCH, "ratings = lab().sql('from ratings')\nlist(ratings.value), list(ratings.note)")
+    lab_page.open(
+        PRACTICE, "lab().panel()", "ratings = lab().sql('from ratings')\nlist(ratings.value), list(ratings.note)"
+    )
     lab_page.run(0, 1)
     bench = lab_page.live(1)
     lab_page.tab("Compare", within=bench)
@@ -183,7 +178,7 @@ def test_a_comparison_is_run_by_clicking_rated_and_opened_again_after_a_reload(l
 
 
 def test_the_playground_explains_asks_and_keeps_an_arm_that_cells_know(lab_page: LabPage) -> None:
-    lab_page.open(PRACTICE, BENCH, "%%route mine\nIs 7 a prime number?")
+    lab_page.open(PRACTICE, "lab().panel()", "%%route mine\nIs 7 a prime number?")
     lab_page.run(0, 1)
     bench = lab_page.live(1)
     lab_page.tab("Playground", within=bench)
@@ -226,6 +221,7 @@ def test_a_threshold_is_moved_confirmed_when_asked_and_exported_to_a_file_that_i
     lab_page.slide("min_quality", 3, within=tuner)
     expect(lab_page.control("min_quality", within=tuner)).to_contain_text("0.93")
     expect(figures).not_to_have_text(before)
+    expect(still).to_contain_text("0.93")
     expect(tuner.get_by_text("Confirmed: by task")).to_have_count(0)
     tuner.locator("button", has_text="Confirm").click()
     expect(tuner.get_by_text("Confirmed: by task")).to_be_visible()
@@ -240,6 +236,7 @@ def test_a_threshold_is_moved_confirmed_when_asked_and_exported_to_a_file_that_i
     assert config.to_mapping()["strategy"]["min_quality"] == 0.93
     lab_page.slide("min_quality", -5, within=tuner)
     expect(tuner).to_contain_text("this belongs to an earlier setting")
+    expect(still).to_contain_text("0.88")
     tuner.locator("button", has_text="Confirm").click()
     expect(tuner).to_contain_text("confirm split used 2 times")
     assert (lab_page.abroad, lab_page.trouble) == ([], [])
