@@ -152,7 +152,10 @@ def test_an_unknown_kind_names_the_nearest(comparison: Comparison) -> None:
     with pytest.raises(ConfigError) as caught:
         chart("fronteer", comparison)
     assert caught.value.message == "chart: unknown kind 'fronteer'; did you mean 'frontier'?"
-    assert caught.value.hint == "kinds: frontier, cost, latency, quality, difficulty, mix, spend, slices, calibration, waterfall, thresholds, tokens"
+    assert (
+        caught.value.hint
+        == "kinds: frontier, cost, latency, quality, difficulty, mix, spend, slices, calibration, waterfall, thresholds, tokens"
+    )
 
 
 def test_an_unknown_option_names_the_nearest(comparison: Comparison) -> None:
