@@ -92,9 +92,7 @@ def walk(plan: Plan, outcomes: Outcomes, columns: Sequence[int] | Ints, referee:
     where = np.append(np.asarray(columns, dtype=np.intp), NOBODY)  # position -1 looks up the last entry: nobody
     bars = np.array([plan.gate.bar(model) for model in outcomes.models])
     ladder = plan.ladder
-    model = np.full(n, NOBODY, dtype=np.intp)
-    quality, cost, latency, judging = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
-    attempts, escalations = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.intp)
+    book = _Book.blank(n)
     open_, refused = np.ones(n, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
     before = np.full(plan.order.shape, NOBODY, dtype=np.intp)
     for step in range(plan.order.shape[1]):
@@ -104,42 +102,81 @@ def walk(plan: Plan, outcomes: Outcomes, columns: Sequence[int] | Ints, referee:
         if len(rows) == 0:
             break
         cells = where[plan.order[rows, step]]
-        attempts[rows] += 1
-        escalations[rows] += refused[rows]
-        cost[rows] += _cell(outcomes.cost_usd, rows, cells)
-        latency[rows] += _cell(outcomes.latency_s, rows, cells)
+        book.escalations[rows] += refused[rows]
         lost = (cells != NOBODY) & outcomes.failed[rows, cells]
         heard, by = rows[~lost], cells[~lost]
-        model[heard] = by
-        quality[heard] = _cell(outcomes.quality, heard, by)
+        book.asked(outcomes, rows, cells)
+        book.answered(outcomes, heard, by)
         accepted, unknown = np.ones(len(heard), dtype=np.bool_), by == NOBODY
         judged = np.flatnonzero(~unknown & (step < ladder[heard] - 1))
         if referee is not None and plan.gate.scorer is not None and len(judged):
-            asked, of = heard[judged], by[judged]
-            given = referee(asked, of, before[asked, :step])
-            judging[asked] += given.cost_usd
-            latency[asked] += given.latency_s
+            looked, of = heard[judged], by[judged]
+            given = referee(looked, of, before[looked, :step])
             accepted[judged] = given.score >= bars[of]
             unknown[judged] = np.isnan(given.score)
-            if given.stands is not None:
-                earlier = accepted[judged] & (given.stands != NOBODY)
-                model[asked[earlier]] = given.stands[earlier]
-                quality[asked[earlier]] = outcomes.quality[asked[earlier], given.stands[earlier]]
+            book.ruled(outcomes, looked, given, accepted[judged])
         before[heard, step] = by
-        for values in (quality, cost, latency, judging):
-            values[heard[unknown]] = np.nan
+        book.unknown(heard[unknown])
         open_[heard[accepted | unknown]] = False
         refused[rows] = False
         refused[heard[~accepted & ~unknown]] = True
-    return Walked(
-        model=model,
-        quality=quality,
-        cost_usd=cost + judging,
-        latency_s=latency,
-        attempts=attempts,
-        escalations=escalations,
-        judging_usd=judging,
-    )
+    return book.walked()
+
+
+@dataclass(kw_only=True, eq=False)
+class _Book:
+    """What each of n prompts came to so far; `attempts_usd` is without the judges."""
+
+    model: Ints
+    quality: Floats
+    attempts_usd: Floats
+    latency_s: Floats
+    judging_usd: Floats
+    attempts: Ints
+    escalations: Ints
+
+    @classmethod
+    def blank(cls, n: int) -> _Book:
+        return cls(
+            model=np.full(n, NOBODY, dtype=np.intp),
+            quality=np.zeros(n),
+            attempts_usd=np.zeros(n),
+            latency_s=np.zeros(n),
+            judging_usd=np.zeros(n),
+            attempts=np.zeros(n, dtype=np.intp),
+            escalations=np.zeros(n, dtype=np.intp),
+        )
+
+    def asked(self, outcomes: Outcomes, rows: Ints, cells: Ints) -> None:
+        self.attempts[rows] += 1
+        self.attempts_usd[rows] += _cell(outcomes.cost_usd, rows, cells)
+        self.latency_s[rows] += _cell(outcomes.latency_s, rows, cells)
+
+    def answered(self, outcomes: Outcomes, rows: Ints, cells: Ints) -> None:
+        self.model[rows] = cells
+        self.quality[rows] = _cell(outcomes.quality, rows, cells)
+
+    def ruled(self, outcomes: Outcomes, rows: Ints, given: Rulings, accepted: Bools) -> None:
+        self.judging_usd[rows] += given.cost_usd
+        self.latency_s[rows] += given.latency_s
+        if given.stands is not None:
+            earlier = accepted & (given.stands != NOBODY)
+            self.answered(outcomes, rows[earlier], given.stands[earlier])
+
+    def unknown(self, rows: Ints) -> None:
+        for values in (self.quality, self.attempts_usd, self.latency_s, self.judging_usd):
+            values[rows] = np.nan
+
+    def walked(self) -> Walked:
+        return Walked(
+            model=self.model,
+            quality=self.quality,
+            cost_usd=self.attempts_usd + self.judging_usd,
+            latency_s=self.latency_s,
+            attempts=self.attempts,
+            escalations=self.escalations,
+            judging_usd=self.judging_usd,
+        )
 
 
 def _cell(values: Floats, rows: Ints, cells: Ints) -> Floats:
