@@ -11,9 +11,11 @@ from routelab.present import escape, note
 from routelab.present.html import LEFT
 
 STYLE = (
-    "<style>.rl .cells{display:grid;column-gap:14px;align-items:start;padding:3px 0;"
+    "<style>.rl .cells{display:grid;column-gap:10px;align-items:start;padding:3px 0;"
     "border-bottom:1px solid var(--jp-border-color2,var(--vscode-panel-border,#8886))}"
     ".rl .cells>div{overflow-wrap:break-word;min-width:0}.rl .cells>.n{text-align:right;overflow-wrap:normal}"
+    # The last text is the longest: two lines of it, however narrow the place is.
+    ".rl .cells:not(.head)>div:last-child{display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden}"
     ".rl .cells.head{font-weight:600;border-bottom-width:2px}</style>"
 )
 

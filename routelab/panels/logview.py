@@ -22,14 +22,14 @@ SPEND, TOKENS = "spend", "tokens"
 VIEWS = (*ORDERS, SPEND, TOKENS)
 HEAD = ("when (UTC)", "arm", "answered by", "task", "cost", "wait", "quality", "prompt")
 WIDTHS = (
-    "8.8em",
+    "8em",
     "minmax(5em,1fr)",
-    "minmax(6em,1.2fr)",
-    "minmax(7.2em,1fr)",
-    "5.4em",
-    "3.4em",
-    "3.6em",
-    "minmax(10em,4.5fr)",
+    "minmax(5.5em,1.2fr)",
+    "minmax(8.7em,1fr)",
+    "6em",
+    "3.2em",
+    "4em",
+    "minmax(6em,4.5fr)",
 )
 
 
