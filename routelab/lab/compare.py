@@ -205,7 +205,10 @@ class Comparison:
         return self._decision[1]
 
     def chart(self, kind: str = "frontier", **options: Any) -> Chart:
-        """Return a chart: frontier, cost, latency, quality, mix, spend, slices or calibration; `.figure` is a plain Plotly figure."""
+        """Return a chart; `.figure` is a plain Plotly figure.
+
+        Kinds: frontier, cost, latency, quality, difficulty, mix, spend, slices, calibration, waterfall, thresholds, tokens.
+        """
         from routelab.lab.charts import chart
 
         if self.estimates and kind in ("cost", "latency", "spend"):

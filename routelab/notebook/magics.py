@@ -50,7 +50,8 @@ def plot_help() -> str:
     return (
         "Draw a comparison or the log.\n\nExamples (copy and paste)::\n\n    %routeplot frontier\n    %routeplot latency cmp\n"
         "    %routeplot spend --by model --where task = 'research'\n\nUsage: %routeplot KIND [DATA] [flags]\n\n"
-        "KIND: frontier, cost, latency, quality, mix, spend. DATA: a variable that holds a Comparison, or `log`; without it the latest\n"
+        "KIND: frontier, cost, latency, quality, difficulty, mix, spend, slices, calibration, waterfall, thresholds, tokens.\n"
+        "DATA: a variable that holds a Comparison, or `log`; without it the latest\n"
         f"comparison, else the log.\n\n{flags.usage(PLOT_FLAGS)}\n"
     )
 
@@ -64,7 +65,7 @@ def lab_help() -> str:
     )
 
 
-HELP = f"{route_help()}\n%routeplot KIND [DATA]: frontier, cost, latency, quality, mix, spend"
+HELP = f"{route_help()}\n%routeplot KIND [DATA]: frontier, cost, latency, quality, mix, spend, waterfall, thresholds, tokens, ..."
 
 
 def magics(bench: Bench) -> list[tuple[str, str, Callable[..., Any]]]:

@@ -157,4 +157,4 @@ def test_bars_lie_end_to_end(cube: Cube) -> None:
     assert figure.layout.barmode == "stack"
     assert [t.name for t in figure.data] == ["input", "input from the provider's cache", "output", "reasoning"]
     assert [sum(t.x[i] for t in figure.data) for i in range(2)] == [140, 140]
-    assert [a.text for a in figure.layout.annotations] == ["tokens a call", "140 × 1", "140 × 1"]
+    assert [a.text for a in figure.layout.annotations] == ["per call × calls", "140 × 1", "140 × 1"]

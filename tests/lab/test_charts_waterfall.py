@@ -12,12 +12,14 @@ from charted import NOON, compared, live, said
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routelab.core.errors import UnavailableError
 from routelab.core.events import Answered, Compacted, Event, Recalled, Retrieved, Routed, Scored, Unanswered
 from routelab.core.run import Run
 from routelab.core.values import Message, Prompt
 from routelab.lab.charts import chart
 from routelab.lab.charts.listprice import Listed, listed
 from routelab.lab.charts.savings import Savings, savings
+from routelab.lab.choices import Choices
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import replay
 from routelab.strategies import Cascade, Fixed
@@ -55,7 +57,7 @@ def test_a_replay_knows_routing_what_a_gate_refused_and_judging(cube: Cube) -> N
     cascade = Cascade(gate={"recorded": "g", "at_least": 0.5}, order=("small", "large"))
     held = savings(replay(outcomes, {"cascade": cascade}, confirm=0, baseline="large"))
     assert (held.arm, held.n, held.unknown, held.unseparated) == ("cascade", n, 0, ())
-    assert steps(held) == pytest.approx({"routing": -0.75 * 9.0, "not accepted": 0.25 * 1.0, "judging": 0.2})
+    assert steps(held) == pytest.approx({"routing": -0.75 * 9.0, "refused answers": 0.25 * 1.0, "judging": 0.2})
     assert [s.prompts for s in held.steps] == [30, 10, 40]
     assert (held.base_usd, held.arm_usd) == pytest.approx((10.0, 3.7))
     assert held.total is not None
@@ -141,7 +143,7 @@ def test_judges_refused_answers_and_failed_calls_are_additions() -> None:
     broken = Unanswered(model="small", provider="p", error="E", message="m", retry=True, text="half", cost_usd=0.0005)
     rows: list[list[Event]] = [[routed, broken, said("small"), refused, said("large", attempt=3)]] * 4
     held = savings(live(large=BASE, gated=rows))
-    assert steps(held) == pytest.approx({"not accepted": 1000 * SMALL, "failed calls": 0.5, "judging": 1.0})
+    assert steps(held) == pytest.approx({"refused answers": 1000 * SMALL, "failed calls": 0.5, "judging": 1.0})
     assert whole(held)
 
 
@@ -178,7 +180,7 @@ def test_what_was_changed_together_and_not_counted_is_one_step() -> None:
 
 def test_the_same_model_and_messages_differ_in_length_only() -> None:
     held = savings(live(large=BASE, again=[[said("large", 100, 60)]] * 4))
-    assert steps(held) == pytest.approx({"length": 1000 * 10 * 4e-5})
+    assert steps(held) == pytest.approx({"answer length": 1000 * 10 * 4e-5})
 
 
 def test_a_price_is_read_off_calls_that_it_explains_exactly_and_off_no_others() -> None:
@@ -196,6 +198,33 @@ def test_a_price_is_read_off_calls_that_it_explains_exactly_and_off_no_others() 
     odd = [said("small", 10, 5), said("small", 20, 7), said("small", 31, 9, cost_usd=0.5)]
     assert listed(runs(*odd))("small") is None
     assert listed(runs())("small") is None
+
+
+def test_estimates_from_logged_choices_are_one_step(cube: Cube) -> None:
+    n = 2000
+    rng = np.random.default_rng(0)
+    action = rng.integers(0, 2, n)
+    quality, cost = np.full((n, 2), np.nan), np.full((n, 2), np.nan)
+    quality[np.arange(n), action], cost[np.arange(n), action] = 1.0, np.array([0.001, 0.01])[action]
+    choices = Choices(
+        models=("a", "b"),
+        action=action,
+        reward=np.ones(n),
+        propensity=np.full(n, 0.5),
+        cost_usd=np.array([0.001, 0.01])[action],
+        strata=np.zeros(n, dtype=np.intp),
+        row=np.arange(n, dtype=np.intp),
+    )
+    outcomes = dataclasses.replace(cube(quality, cost_usd=cost), choices=choices)
+    comparison = replay(outcomes, {"a": Fixed(model="a"), "b": Fixed(model="b")}, baseline="b")
+    held = savings(comparison, "a")
+    assert [s.name for s in held.steps] == ["not separated"]
+    assert held.unseparated == (("estimated from logged choices", held.n),)
+    assert whole(held)
+    assert "not separated on" in chart("waterfall", comparison, arm="a").caption
+    assert "no arm of this comparison has a threshold" in chart("thresholds", comparison).caption
+    with pytest.raises(UnavailableError, match="off-policy, what a single prompt would have used"):
+        chart("tokens", comparison)
 
 
 def test_the_drawing_starts_at_the_baseline_and_ends_at_the_arm() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from routelab.lab.calibration import BINS
@@ -18,7 +18,6 @@ ARMS, PLOT = 6, 360
 TOGETHER, COLUMNS, PANEL = 2, 3, 190
 """How many arms share one diagram, how many diagrams stand side by side, and the height of each in pixels."""
 GAP, DROP = 0.07, 0.17
-SHARES = MappingProxyType({"ticksuffix": " %", "range": [-3, 103], "zeroline": False})
 
 
 def calibration(comparison: Comparison, *, confidence: str | None = None, bins: int = BINS, limit: int = ARMS) -> Chart:
@@ -82,8 +81,8 @@ def _figure(parts: Sequence[Part], own: Mapping[str, Mark], heading: Heading) ->
             heading,
             plot=PLOT,
             below=19 * ((len(parts) + 2) // 2) + 6,
-            x={"title": "mean confidence of a bin", **SHARES},
-            y={"title": "quality", **SHARES},
+            x={"title": "mean confidence of a bin", **_window(parts)},
+            y={"title": "quality", **_window(parts)},
             showlegend=True,
         ),
     }
@@ -93,6 +92,7 @@ def _beside(parts: Sequence[Part], own: Mapping[str, Mark], heading: Heading) ->
     across = min(COLUMNS, len(parts))
     down = -(-len(parts) // across)
     wide, high = (1 - GAP * (across - 1)) / across, (1 - DROP * (down - 1)) / down
+    shares = _window(parts)
     traces: list[dict[str, Any]] = []
     axes: dict[str, Any] = {}
     names: list[dict[str, Any]] = []
@@ -104,8 +104,8 @@ def _beside(parts: Sequence[Part], own: Mapping[str, Mark], heading: Heading) ->
         traces += [{**t, **on, "showlegend": False} for t in (_diagonal(), _trace(part, own[part.arm]))]
         # The last panel of a column has the title of its axis.
         last = i + across >= len(parts)
-        x = {**SHARES, "domain": [left, left + wide], "anchor": f"y{number}", "tickvals": [0, 50, 100]}
-        y = {**SHARES, "domain": [max(0.0, top - high), top], "anchor": f"x{number}", "tickvals": [0, 50, 100]}
+        x = {**shares, "domain": [left, left + wide], "anchor": f"y{number}", "nticks": 4}
+        y = {**shares, "domain": [max(0.0, top - high), top], "anchor": f"x{number}", "nticks": 5}
         axes[f"xaxis{number}"] = {**x, "title": "mean confidence"} if last else x
         axes[f"yaxis{number}"] = {**y, "title": "quality"} if column == 0 else y
         names.append(
@@ -115,6 +115,7 @@ def _beside(parts: Sequence[Part], own: Mapping[str, Mark], heading: Heading) ->
                 "y": top,
                 "xref": "paper",
                 "yref": "paper",
+                "xanchor": "center",
                 "yanchor": "bottom",
                 "showarrow": False,
                 "font": {"size": 12, "color": INK},
@@ -124,6 +125,14 @@ def _beside(parts: Sequence[Part], own: Mapping[str, Mark], heading: Heading) ->
     rest = {name: axis(given) for name, given in axes.items()}
     drawn = layout(heading, above=18, plot=PANEL * down, below=0, x=first[0], y=first[1], annotations=names, **rest)
     return {"data": traces, "layout": drawn}
+
+
+def _window(parts: Sequence[Part]) -> dict[str, Any]:
+    """Return what both axes share: from 0, or from where anything is when all of it is high, to 100 %."""
+    bins = [b for p in parts if p.calibration is not None for b in p.calibration.bins]
+    least = min((v for b in bins for v in (b.confidence, b.quality.value, *(b.quality.interval or ()))), default=0.0)
+    low = 10 * math.floor(10 * least) if least > 0.3 else 0
+    return {"ticksuffix": " %", "range": [low - 0.03 * (100 - low), 100 + 0.03 * (100 - low)], "zeroline": False}
 
 
 def _diagonal() -> dict[str, Any]:

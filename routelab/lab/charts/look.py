@@ -164,7 +164,7 @@ def _step(rough: float) -> float:
 
 def _digits(decades: float) -> tuple[int, ...]:
     """Return the leading digits that get a tick, so that the labels stand side by side on a chart of 600 pixels."""
-    return (1, 2, 5) if decades <= 1.4 else (1, 3) if decades <= 2.8 else (1,)
+    return (1, 2, 5) if decades <= 1.4 else (1, 3) if decades <= 2.2 else (1,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -72,10 +72,10 @@ def pieces_of(run: Run, first: Callable[[str], Run | None]) -> Pieces:
 
 def _asked(run: Run, total: float) -> Pieces:
     kept = run.answered if run.text is not None else None
-    parts = {"cache": 0.0, "not accepted": 0.0, "failed calls": 0.0, "judging": 0.0, "scoring": 0.0}
+    parts = {"cache": 0.0, "refused answers": 0.0, "failed calls": 0.0, "judging": 0.0, "scoring": 0.0}
     for event in run.events:
         if isinstance(event, Answered) and event is not kept:
-            parts["not accepted"] += _known(event.cost_usd)
+            parts["refused answers"] += _known(event.cost_usd)
         elif isinstance(event, Unanswered):
             # As `Run.cost_usd` has it: a refused connection costs nothing.
             parts["failed calls"] += _known(event.cost_usd) if event.text or event.cost_usd is not None else 0.0

@@ -29,9 +29,9 @@ STEPS: Mapping[str, str] = MappingProxyType(
         "cache": "answers that a cache had, at what they cost when they were first given",
         "context": "tokens of the conversation that were left out or put in, at the model's price",
         "prompt": "tokens that the config's own prompt put in or saved, at the model's price",
-        "length": "the same model answered at another length",
+        "answer length": "the same model answered at another length",
         "no answer": "nobody answered, so that no answer was paid for",
-        "not accepted": "answers that a gate did not accept, or that another answer stood for",
+        "refused answers": "answers that a gate did not accept, or that another answer stood for",
         "failed calls": "calls that cost money and brought no answer",
         "judging": "what gates' judges cost",
         "scoring": "what it cost to measure the answers' quality",
@@ -78,7 +78,7 @@ class Savings:
 def savings(comparison: Comparison, arm: str | None = None) -> Savings:
     """Return what led from the baseline's cost to that of an arm (default: the winner, else the first that is not the baseline).
 
-    Live answers say it event by event; of a replay only routing, answers not accepted and judging are known; estimates from
+    Live answers say it event by event; of a replay only routing, refused answers and judging are known; estimates from
     logged choices are one step that is not separated. Costs that are not known are left out and counted, never 0.
     """
     held = _arm(comparison, arm)
@@ -170,7 +170,7 @@ def _walked(arm: Arm, outcomes: Outcomes) -> dict[str, Floats]:
     return {
         "kept": kept,
         "failed calls": np.where(failed, rest, 0.0),
-        "not accepted": np.where(failed | mixed, 0.0, rest),
+        "refused answers": np.where(failed | mixed, 0.0, rest),
         "not separated": np.where(mixed, rest, 0.0),
         "judging": walked.judging_usd,
     }
@@ -216,12 +216,12 @@ def _kept(own: Pieces, base: Pieces, prices: Callable[[str], Listed | None]) -> 
     if not (one.model and two.model):
         return {"no answer": difference}, ""
     if one.messages == two.messages:
-        return {"length" if alike else "routing": difference}, ""
+        return {"answer length" if alike else "routing": difference}, ""
     mine, theirs = one.rewritten(prices), two.rewritten(prices)
     if mine is not None and theirs is not None:
         moved = {name: mine[name] - theirs[name] for name in mine}
         rest = difference - math.fsum(moved.values())
-        return {**moved, ("length" if alike else "routing"): rest}, ""
+        return {**moved, ("answer length" if alike else "routing"): rest}, ""
     kinds = one.kinds | two.kinds
     if alike and len(kinds) == 1:
         return {next(iter(kinds)): difference}, ""

@@ -218,7 +218,7 @@ def _across(held: Curve) -> dict[str, Any]:
         return {"type": "log", "range": [math.log10(known.min()) - 0.03, math.log10(known.max()) + 0.03]}
     low, high = float(held.values.min()), float(held.values.max())
     pad = 0.02 * (high - low or 1)
-    return {"range": [low - pad, high + pad]}
+    return {"range": [low - pad, high + pad], **({"tickformat": ".0%"} if held.turning.knob.unit == "%" else {})}
 
 
 def _lines(held: Curve, panel: _Panel, y: str, own: Mark, told: Sequence[str]) -> list[dict[str, Any]]:

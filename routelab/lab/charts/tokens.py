@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from routelab.answer import Answer
+from routelab.core.errors import ConfigError, UnavailableError
 from routelab.core.events import Answered
 from routelab.core.plan import NOBODY
 from routelab.core.values import Tokens, TokensSource
 from routelab.lab.charts.arms import caption, many, prompts_of, sentence, titled
 from routelab.lab.charts.calls import Call, Calls
 from routelab.lab.charts.chart import Chart
-from routelab.lab.charts.look import INK, Heading, hover, label, labels, layout, scale
+from routelab.lab.charts.look import GRID, INK, Heading, hover, label, labels, layout, scale
 from routelab.lab.compare import Arm, Comparison
 from routelab.lab.outcomes import Outcomes
 from routelab.present import Table
@@ -114,8 +115,16 @@ def tokens_of_calls(calls: Calls, *, limit: int = ROWS) -> Chart:
 def tokens(comparison: Comparison, *, arm: str | None = None, by: str = "model", limit: int = ROWS) -> Chart:
     """Return the chart of the tokens of a comparison's calls by task and model, or `by="arm"`; of all arms, or of one.
 
-    Of a replay they are those of the answers that counted, of one arm: the winner, else the first that is not the baseline.
+    Of a replay they are those of the answers that counted, of one arm: the winner, else the first that is not the baseline. Raises
+    UnavailableError for arms that were estimated from logged choices.
     """
+    if comparison.estimates:
+        raise UnavailableError(
+            "chart 'tokens': off-policy, what a single prompt would have used is not known",
+            hint="chart('tokens', rows of the log) has what was used",
+        )
+    if by not in ("model", "arm"):
+        raise ConfigError(f"by: unknown '{by}'", hint="tokens of a comparison are by 'model' or by 'arm'")
     found, whose = _calls(comparison, arm, by)
     rows = uses(found)
     title = titled(f"Tokens by task and {by}" + (f" of {whose}" if whose else ""), comparison.terms.simulated)
@@ -254,6 +263,7 @@ def _figure(rows: Sequence[Use], heading: Heading) -> dict[str, Any]:
             "zeroline": False,
             "fixedrange": True,
         },
+        shapes=_rules(rows),
         barmode="stack",
         bargap=0.35,
         showlegend=True,
@@ -296,6 +306,13 @@ def _bars(part: str, rows: Sequence[Use], *, striped: bool) -> dict[str, Any]:
     }
 
 
+def _rules(rows: Sequence[Use]) -> list[dict[str, Any]]:
+    """Return the lines between the tasks."""
+    ends = [i for i in range(1, len(rows)) if rows[i].task != rows[i - 1].task]
+    wide = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "line": {"color": GRID, "width": 1}}
+    return [{**wide, "y0": -i + 0.5, "y1": -i + 0.5} for i in ends]
+
+
 def _details(rows: Sequence[Use]) -> list[dict[str, Any]]:
     font = {"size": 12, "color": INK}
     place = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 8, "showarrow": False, "align": "left", "font": font}
@@ -304,7 +321,7 @@ def _details(rows: Sequence[Use]) -> list[dict[str, Any]]:
         "yref": "paper",
         "y": 1,
         "yanchor": "bottom",
-        "text": "tokens a call",
+        "text": "per call × calls",
         "font": {**font, "size": 11},
     }
     return [head, *({**place, "y": -i, "text": label(_detail(r), 24)} for i, r in enumerate(rows))]
