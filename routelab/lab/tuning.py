@@ -286,24 +286,25 @@ def standard(tune: Outcomes) -> dict[str, RouteConfig]:
     if best is None:
         raise DataError("no quality was recorded, so nothing can be tuned", hint="score the answers first")
     top = tune.models[best]
-    found: dict[str, Any] = {top: Fixed(model=top)}
+    found: dict[str, Any] = {}
     level = float(np.round(np.nanmean(tune.quality[:, best]), 2))
-    if len(tune.models) > 1:
-        if len({p.task for p in tune.prompts if p.task is not None}) > 1:
-            found["by task"] = Arbitrage(predictor={"kind": "lookup", "tasks": "given"}, min_quality=level)
-        found["by text"] = Arbitrage(predictor="logistic", min_quality=level)
-    if least is not None and least != best:
-        low = tune.models[least]
+    if len(tune.models) > 1 and len({p.task for p in tune.prompts if p.task is not None}) > 1:
+        found["by task"] = Arbitrage(predictor={"kind": "lookup", "tasks": "given"}, min_quality=level)
+    low = top if least is None else tune.models[least]
+    if low != top:
         for key, given in tune.gates.items():
             score = given.score[:, least]
             score = score[np.isfinite(score)]
             if len(score):
                 bar = float(np.round(np.median(score), 4))
                 found[f"cascade on {key}"] = Cascade(order=(low, top), gate={"recorded": key, "at_least": bar})
-        if tune.texts is not None and any(tune.reply(p.id, low) is not None for p in tune.prompts):
-            found["cascade, learned gate"] = Cascade(order=(low, top), gate={"scorer": "learned", "at_least": 0.8})
         found["random mix"] = Split(weights={low: 0.5, top: 0.5})
-        found[low] = Fixed(model=low)
+    # What takes a while to learn comes after what is ready at once, and those without a knob last: the first one is seen first.
+    if len(tune.models) > 1:
+        found["by text"] = Arbitrage(predictor="logistic", min_quality=level)
+    if low != top and tune.texts is not None and any(tune.reply(p.id, low) is not None for p in tune.prompts):
+        found["cascade, learned gate"] = Cascade(order=(low, top), gate={"scorer": "learned", "at_least": 0.8})
+    found |= {model: Fixed(model=model) for model in dict.fromkeys((top, low))}
     return {
         name: RouteConfig(name=name, models=getattr(arm, "models", ()) or tune.models, strategy=arm)
         for name, arm in found.items()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from routelab.core.errors import Cancelled
 from routelab.lab import job as work_of
 from routelab.notebook.bench import Bench
-from routelab.present.live import Live
+from routelab.present.live import Live, beside
 
 if TYPE_CHECKING:
     from routelab.notebook.work import Work
@@ -102,5 +102,6 @@ def stop_button(job: Job) -> Any:
         description="Stop", tooltip=f"stop job {job.number}; what is finished is kept", icon="stop"
     )
     button.on_click(lambda _: job.cancel())
+    beside(button)
     display(button)  # type: ignore[no-untyped-call]
     return button

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from routelab.lab.datasets import Dataset
     from routelab.lab.trial import Trial
     from routelab.router import Router
+    from routelab.store import Log
 
 MARGIN = 0.02
 """The largest loss of quality that a comparison of a cell still calls no loss: 2 points."""
@@ -39,6 +40,7 @@ class Work:
     configs: Mapping[str, RouteConfig]
     trial: Trial
     experiment: str
+    log: Log | None = None
 
     @property
     def name(self) -> str:
@@ -64,7 +66,7 @@ class Work:
             return None
         from routelab.lab.live import judged
 
-        return judged(
+        found = judged(
             [self.dataset.prompts[i] for i in which],
             {arm: self.trial.rows(arm, which) for arm in self.configs},
             self.configs,
@@ -75,6 +77,7 @@ class Work:
             dataset=self.dataset.name,
             unfinished=len(self.dataset) - len(which),
         )
+        return dataclasses.replace(found, log=self.log)
 
     def trouble(self) -> RoutelabError | None:
         """Return why the cell fails: the budget ended, or nobody answered anything; None when there is something to show."""
@@ -117,7 +120,14 @@ def prepare(bench: Bench, ask: Ask) -> Work:
         name: _kept(bench, name, config) if plain else bench.router(name, config, **setting)
         for name, config in configs.items()
     }
-    work = Work(ask=ask, dataset=dataset, configs=configs, trial=Trial(routers, dataset.prompts), experiment=experiment)
+    work = Work(
+        ask=ask,
+        dataset=dataset,
+        configs=configs,
+        trial=Trial(routers, dataset.prompts),
+        experiment=experiment,
+        log=bench.lab.log,
+    )
     if many:
         bench.lab.log.record_experiment(
             experiment, dataset=dataset.name, arms={n: c.to_mapping() for n, c in configs.items()}, seed=0

@@ -12,6 +12,7 @@ from routelab.core.errors import RoutelabError
 from routelab.lab.charts import Chart
 from routelab.lab.job import Job
 from routelab.present import Table, escape, framed, note
+from routelab.present.live import beside
 
 # Plain values, of which every widget makes a Layout of its own: one that is shared is hidden for all when it is hidden for one.
 WIDE = {"width": "100%"}
@@ -46,16 +47,6 @@ def button(text: str, tip: str, *, icon: str = "", style: str = "") -> ipywidget
     return ipywidgets.Button(
         description=text, tooltip=tip, icon=icon, button_style=style, layout=ipywidgets.Layout(width="auto")
     )
-
-
-def beside(widget: ipywidgets.Widget) -> None:
-    """Let the widget's messages be handled where the front end sends them: in JupyterLab on a thread beside the running cell.
-
-    ipykernel 7.4 sends them back to the shell that last wrote to the widget, which is the main one, where a click waits for the
-    cell to end. Kernels that do not do so are left as they are, and so are front ends that know no such thread.
-    """
-    if hasattr(widget.comm, "_reply_subshell_for"):
-        widget.comm._reply_subshell_for = lambda data, default: default
 
 
 def dropdown(label: str, options: Sequence[Any], *, tip: str = "", width: str = "auto") -> ipywidgets.Dropdown:

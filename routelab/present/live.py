@@ -65,3 +65,13 @@ class Terminal:
         with self._lock:
             self._stream.write(f"\r{safe(text)}\x1b[K" + ("\n" if last else ""))
             self._stream.flush()
+
+
+def beside(widget: Any) -> None:
+    """Let the widget's messages be handled where the front end sends them: in JupyterLab on a thread beside the running cell.
+
+    ipykernel 7.4 sends them back to the shell that last wrote to the widget, which is the main one, where a click waits for the
+    cell to end. Kernels that do not do so are left as they are, and so are front ends that know no such thread.
+    """
+    if hasattr(widget.comm, "_reply_subshell_for"):
+        widget.comm._reply_subshell_for = lambda data, default: default

@@ -285,18 +285,18 @@ def test_the_shares_of_the_models_that_answered_leave_out_nobody(place: Field, t
 
 def test_standard_arms_are_those_that_the_outcomes_allow(outcomes: Outcomes, cube: Callable[..., Outcomes]) -> None:
     assert list(standard(outcomes)) == [
-        "top",
         "by task",
-        "by text",
         "cascade on judge",
         "cascade on other",
-        "cascade, learned gate",
         "random mix",
+        "by text",
+        "cascade, learned gate",
+        "top",
         "low",
     ]
     bare = cube(np.ones((9, 1)))
     assert list(standard(bare)) == ["a"]
     unpriced = cube(np.tile([1.0, 0.0], (9, 1)))
-    assert list(standard(unpriced)) == ["a", "by text"]
+    assert list(standard(unpriced)) == ["by text", "a"]
     with pytest.raises(DataError, match="no quality"):
         standard(cube(np.full((4, 2), np.nan)))
