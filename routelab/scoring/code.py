@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,10 +115,15 @@ class _Report:
     finished: bool
 
 
+# Several threads in `ast.parse` at once can raise "AST constructor recursion depth mismatch" (seen with Python 3.11.7).
+_PARSER = threading.Lock()
+
+
 def cases(tests: str) -> tuple[str, ...]:
     """Return the source of each test, in order; raises ConfigError when the tests are not Python."""
     try:
-        tree = ast.parse(tests)
+        with _PARSER:
+            tree = ast.parse(tests)
     except (SyntaxError, ValueError) as trouble:
         raise ConfigError(f"scorer.tests: not Python: {trouble}") from None
     return tuple(ast.unparse(statement) for statement in tree.body if tested(statement))

@@ -63,7 +63,7 @@ def test_a_bundle_serves_live_front_ends_saved_pages_and_terminals(kind: str, co
     shown = drawn._repr_mimebundle_(include=None, exclude=None)
     assert set(shown) == {PLOTLY_MIME, "text/html", "text/plain"}
     assert json.loads(json.dumps(shown[PLOTLY_MIME], allow_nan=False)) == shown[PLOTLY_MIME]
-    assert shown[PLOTLY_MIME]["config"] == {"responsive": True, "displaylogo": False, "typesetMath": False}
+    assert shown[PLOTLY_MIME]["config"] == {"displaylogo": False, "typesetMath": False}
     assert elements(shown["text/html"]) <= ELEMENTS
     for cell in (cell for row in drawn.table.rows for cell in row):
         assert cell in words(shown["text/html"])

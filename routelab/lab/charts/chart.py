@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
 # Colab loads MathJax, which would take what stands between two dollar signs for a formula.
-CONFIG = {"responsive": True, "displaylogo": False, "typesetMath": False}
+CONFIG = {"displaylogo": False, "typesetMath": False}
+# A page of its own follows its window. JupyterLab's renderer does so by itself, and takes the height away before: there
+# a "responsive" chart would fill a place without one, and shrink to a strip.
+PAGE = {**CONFIG, "responsive": True}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -48,7 +51,7 @@ class Chart:
         import plotly.io as pio
 
         path = Path(path)
-        chart = pio.to_html(self.figure, config=CONFIG, include_plotlyjs=True, full_html=False, include_mathjax=False)
+        chart = pio.to_html(self.figure, config=PAGE, include_plotlyjs=True, full_html=False, include_mathjax=False)
         page = (
             '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
             f"<title>{html.escape(self.title)}</title></head><body>{chart}{bundle(self.table)['text/html']}</body></html>\n"
