@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from routelab.lab.job import Job
+from routelab.lab.job import ANSWERS, Job
 from routelab.lab.trial import Progress
 
 if TYPE_CHECKING:
@@ -57,10 +57,11 @@ class Desk:
         progress: Callable[[], Progress] | None = None,
         result: Callable[[], Any] | None = None,
         ended: Callable[[], str | None] = lambda: None,
+        counts: str = ANSWERS,
     ) -> Job:
-        """Start work in the background and return its job, which the Jobs tab lists too."""
+        """Start work in the background and return its job, which the Jobs tab lists too; the rest is as in `Job`."""
         number = len(self.jobs) + 1
-        job = Job(f"job {number} · {name}", play, progress=progress, result=result, ended=ended)
+        job = Job(f"job {number} · {name}", play, progress=progress, result=result, ended=ended, counts=counts)
         self.adopt(job)
         return job
 

@@ -16,6 +16,7 @@ from routelab.lab.trial import Progress
 
 EVERY_S = 0.25
 SETTLE_S = 1.0
+ANSWERS = "answers"
 NOTHING = Progress(done=0, total=0, spent_usd=0.0, errors=0)
 
 
@@ -23,7 +24,8 @@ class Job:
     """A coroutine on the engine's loop with its progress, its end, and what came of it.
 
     `play` makes the coroutine; `progress` says how far it is (None where that is not known); `result` returns what is finished,
-    also of a job that was stopped; `ended` returns another word than "done" for how it ended, such as "budget spent".
+    also of a job that was stopped; `ended` returns another word than "done" for how it ended, such as "budget spent". `counts` is
+    what its progress counts: only answers are paid for.
     """
 
     def __init__(
@@ -34,11 +36,12 @@ class Job:
         progress: Callable[[], Progress] | None = None,
         result: Callable[[], Any] | None = None,
         ended: Callable[[], str | None] = lambda: None,
+        counts: str = ANSWERS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._play, self._progress, self._ended_as, self._clock = play, progress, ended, clock
-        self._result = result
+        self._result, self._counts = result, counts
         self._began = clock()
         self._took: float | None = None
         self._listeners: list[Callable[[], None]] = []
@@ -147,15 +150,15 @@ class Job:
     def __str__(self) -> str:
         at = self.progress
         elapsed = self._clock() - self._began if self._took is None else self._took
-        return (
-            moving(self.name, at, elapsed) if self._state == "running" else still(self.name, at, elapsed, self._state)
-        )
+        if self._state == "running":
+            return moving(self.name, at, elapsed, self._counts)
+        return still(self.name, at, elapsed, self._state, self._counts)
 
     def __repr__(self) -> str:
         return f"<Job {self}>"
 
 
-def moving(name: str, at: Progress, elapsed_s: float) -> str:
+def moving(name: str, at: Progress, elapsed_s: float, counts: str = ANSWERS) -> str:
     """Return the line while something runs: done of all, spent, errors, time left.
 
     >>> moving("qa", Progress(done=10, total=40, spent_usd=0.01, errors=1), 5.0)
@@ -164,10 +167,10 @@ def moving(name: str, at: Progress, elapsed_s: float) -> str:
     if at.total == 0:
         return f"{name} · {span(elapsed_s)}"
     left = [f"{span(elapsed_s / at.done * (at.total - at.done))} left"] if at.done else []
-    return " · ".join([name, f"{at.done:,}/{at.total:,}", spent(at), *errors(at), *left])
+    return " · ".join([name, f"{at.done:,}/{at.total:,}", *_paid(at, counts), *left])
 
 
-def still(name: str, at: Progress, elapsed_s: float, note: str = "") -> str:
+def still(name: str, at: Progress, elapsed_s: float, note: str = "", counts: str = ANSWERS) -> str:
     """Return the line that stays.
 
     >>> still("qa", Progress(done=40, total=40, spent_usd=0.04, errors=0), 20.0, "done")
@@ -177,5 +180,9 @@ def still(name: str, at: Progress, elapsed_s: float, note: str = "") -> str:
     more = [note] if note else []
     if at.total == 0:
         return " · ".join([name, took, *more])
-    count = f"{at.done:,} answers" if at.done == at.total else f"{at.done:,} of {at.total:,} answers"
-    return " · ".join([name, count, spent(at), *errors(at), took, *more])
+    count = f"{at.done:,} {counts}" if at.done == at.total else f"{at.done:,} of {at.total:,} {counts}"
+    return " · ".join([name, count, *_paid(at, counts), took, *more])
+
+
+def _paid(at: Progress, counts: str) -> list[str]:
+    return [spent(at), *errors(at)] if counts == ANSWERS else errors(at)

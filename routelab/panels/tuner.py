@@ -194,11 +194,12 @@ class Tuner:
         place = self.place
         base, confirm = place.baseline, len(place.halves.confirm)
         model = f": {base.config}" if isinstance(base.config, str) and base.config != base.name else ""
-        hidden = (
-            f"the {confirm:,} confirm prompts stay hidden until Confirm is pressed"
-            if place.halves.held_out
-            else "there is no confirm split, so nothing can be confirmed"
-        )
+        if not place.halves.held_out:
+            hidden = "there is no confirm split, so nothing can be confirmed"
+        elif self.confirmation is None:
+            hidden = f"the {confirm:,} confirm prompts stay hidden until Confirm is pressed"
+        else:
+            hidden = f"the {confirm:,} confirm prompts were looked at: see below"
         said = rests_on(self.now) if self.now is not None else place.outcomes.dataset or "recorded outcomes"
         return f"{said}; baseline {base.name}{model}; margin {100 * place.margin:g} points; {hidden}"
 
@@ -272,7 +273,9 @@ class Tuner:
         def ended(job: Job) -> None:
             self.running.widget.layout.display = "none" if job.state == "done" else ""
 
-        self._preparing = self.desk.start("tuner: arms made ready", play, progress=lambda: self.arms.progress)
+        self._preparing = self.desk.start(
+            "tuner: arms made ready", play, progress=lambda: self.arms.progress, counts="arms"
+        )
         self.jobs.append(self._preparing)
         self.running.widget.layout.display = ""
         self.running.follow(self._preparing, moved=moved, ended=ended)
