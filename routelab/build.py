@@ -12,6 +12,7 @@ from routelab.core.errors import ConfigError
 from routelab.core.flow import Flow, Repeat, Unless, chain
 from routelab.core.plan import Gate
 from routelab.core.ports import Cache, Judge, Purse, Scorer, TokenCounter
+from routelab.core.run import Run
 from routelab.core.values import Prompt, Roster
 from routelab.gates import judge_of, needs_logprobs
 from routelab.judging import Judging, Seat, is_judge, judging_of
@@ -127,7 +128,7 @@ def _measure(config: RouteConfig, parts: Parts) -> tuple[Flow, ...]:
         return (Ask(choose=lambda _: seat(own), named=lambda _: named(own), deadline_s=deadline_s),)
     if scorer is not None:
         return (Measure(choose=lambda _: scorer, name=type(scorer).__name__.lower()),)  # type: ignore[arg-type,return-value]
-    by_rule = Unless(lambda run: unscorable(run) or is_judge(run.prompt.scorer), Measure(choose=_own_scorer))
+    by_rule = Unless(without_rule, Measure(choose=_own_scorer))
     if judges is None:
         return (by_rule,)
     by_judge = Ask(
@@ -135,7 +136,17 @@ def _measure(config: RouteConfig, parts: Parts) -> tuple[Flow, ...]:
         named=lambda prompt: named(judging_of(prompt.scorer or {})),
         deadline_s=deadline_s,
     )
-    return (by_rule, Unless(lambda run: not is_judge(run.prompt.scorer), by_judge))
+    return (by_rule, Unless(without_judge, by_judge))
+
+
+def without_rule(run: Run) -> bool:
+    """Say that no rule of the prompt's own can score the answer."""
+    return unscorable(run) or is_judge(run.prompt.scorer)
+
+
+def without_judge(run: Run) -> bool:
+    """Say that the prompt's own scorer is no judge."""
+    return not is_judge(run.prompt.scorer)
 
 
 def _own_scorer(prompt: Prompt) -> Scorer:

@@ -23,7 +23,7 @@ in order:
   route
   until settled, at most 3×:
     call
-  unless unscorable:
+  unless without_rule:
     measure"""
 WHOLE = """\
 in order:

@@ -12,7 +12,7 @@ import yaml
 
 import routelab
 from routelab import notebook
-from routelab.core.errors import ConfigError, DataError, LogError, RoutelabError, UnavailableError
+from routelab.core.errors import ConfigError, DataError, LogError, RoutelabError
 from routelab.lab.charts import Chart
 from routelab.notebook.bench import bench_of
 from routelab.notebook.commands import COMMANDS
@@ -150,7 +150,7 @@ def test_errors_are_two_lines_or_whole_tracebacks(cells: Cells, capsys: pytest.C
 def test_every_command_returns_something_rich(cells: Cells) -> None:
     cells.run("%route -q hi")
     for name in COMMANDS:
-        if name in ("use", "sql", "show", "panel", "export", "load"):
+        if name in ("use", "sql", "show", "export", "load"):
             continue
         shown = cells.run(f"%routelab {name}")._repr_mimebundle_()
         assert sorted(shown) == ["text/html", "text/plain"]
@@ -279,7 +279,7 @@ def test_the_caches_savings_are_counted(cells: Cells) -> None:
     ("line", "error", "message"),
     [
         ("statsu", ConfigError, "%routelab: unknown command 'statsu'; did you mean 'status'?"),
-        ("panel", UnavailableError, "%routelab panel: is not in this version of routelab yet"),
+        ("panel now", ConfigError, "%routelab panel: takes nothing more (got 'now')"),
         ("status now", ConfigError, "%routelab status: takes nothing more (got 'now')"),
         ("log --lst 5", ConfigError, "%routelab log: unknown flag --lst; did you mean '--last'?"),
         ("use", ConfigError, "%routelab use: an arm, a model, `practice`, a fleet.yaml, or $fleet is wanted"),
