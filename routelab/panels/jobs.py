@@ -7,8 +7,8 @@ import threading
 import ipywidgets
 
 from routelab.lab.compare import Comparison
+from routelab.lab.desk import Desk
 from routelab.lab.job import Job
-from routelab.panels.desk import Desk
 from routelab.panels.panel import Panel
 from routelab.panels.parts import Guard, Line, Running, button, column, html, put, row
 from routelab.present import bundle, note

@@ -9,8 +9,8 @@ import ipywidgets
 
 from routelab.answer import Answer
 from routelab.lab.charts import chart
+from routelab.lab.desk import Desk
 from routelab.panels import logbook
-from routelab.panels.desk import Desk
 from routelab.panels.listing import Listing
 from routelab.panels.logbook import ORDERS, SINCE, STATES, Kept, Totals, Wanted
 from routelab.panels.panel import Panel
