@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import ipywidgets
@@ -81,6 +83,17 @@ class Line:
             hint = "this is a bug in routelab or in a function of yours; the log of the front end has its traceback"
         self.text = f"✗ {said}"
         put(self.widget, f"<div><b>✗</b> {escape(said)}</div>" + (note(f"hint: {hint}") if hint else ""))
+
+    @asynccontextmanager
+    async def told(self) -> AsyncIterator[None]:
+        """Show what goes wrong in a job, and let it pass on to the job; being stopped is no trouble."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            raise
+        except BaseException as trouble:
+            self.fail(trouble)
+            raise
 
 
 class Guard:

@@ -6,8 +6,7 @@ import asyncio
 import math
 import threading
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import ipywidgets
@@ -235,7 +234,7 @@ class _Playground:
             told(ready.columns[label], found)
 
         async def play() -> None:
-            async with self._said():
+            async with self.line.told():
                 await asyncio.gather(*(look(label, router) for label, router in ready.routers.items()))
 
         @self._guard
@@ -259,17 +258,6 @@ class _Playground:
         if self._explaining is not None:
             self._explaining.cancel()
 
-    @asynccontextmanager
-    async def _said(self) -> AsyncIterator[None]:
-        """Say in the panel's line what went wrong, and let it pass on to the job."""
-        try:
-            yield
-        except asyncio.CancelledError:
-            raise
-        except BaseException as trouble:
-            self.line.fail(trouble)
-            raise
-
     # Running
 
     def _run(self) -> None:
@@ -290,7 +278,7 @@ class _Playground:
         trial = Trial(ready.routers, [ready.prompt])
 
         async def play() -> None:
-            async with self._said():
+            async with self.line.told():
                 await trial.play(jobs=MOST)
 
         self.run.disabled = True
@@ -342,7 +330,7 @@ class _Playground:
 
         async def play() -> None:
             try:
-                async with self._said():
+                async with self.line.told():
                     self._guard(self._metered)(await asyncio.to_thread(count))
             finally:
                 with self._lock:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 
 import ipywidgets
 
@@ -232,7 +231,7 @@ class _Runs:
         self.line.say("")
 
         async def play() -> None:
-            async with self._troubled():
+            async with self.line.told():
                 playing.experiment = await asyncio.to_thread(wish.experiment, self.desk)
                 await playing.experiment.play(jobs=wish.jobs)
 
@@ -250,17 +249,6 @@ class _Runs:
             moved=self._guard(lambda _: self._moved(playing)),
             ended=self._guard(lambda _: self._over(playing)),
         )
-
-    @asynccontextmanager
-    async def _troubled(self) -> AsyncIterator[None]:
-        """Say in the panel's line what went wrong, and let it pass on to the job."""
-        try:
-            yield
-        except asyncio.CancelledError:
-            raise
-        except BaseException as trouble:
-            self.line.fail(trouble)
-            raise
 
     def _moved(self, playing: Playing) -> None:
         standing = None if playing.over else playing.standing()
@@ -284,7 +272,7 @@ class _Runs:
         put(self._arms, "")
 
         async def play() -> None:
-            async with self._troubled():
+            async with self.line.told():
                 made = await asyncio.to_thread(experiment.result)
                 trouble = experiment.trouble()
                 if made is not None:
@@ -310,7 +298,7 @@ class _Runs:
         self.comparison = comparison
 
         async def play() -> None:
-            async with self._troubled():
+            async with self.line.told():
                 # In a thread: it reads people's ratings from the log.
                 made = await asyncio.to_thread(comparison.view)
                 self._guard(self._place)(comparison, made)
@@ -335,7 +323,7 @@ class _Runs:
         log = self.desk.lab.log
 
         async def play() -> None:
-            async with self._troubled():
+            async with self.line.told():
                 found = await asyncio.to_thread(experiments, log)
                 self._guard(self._listed_now)(token, found)
 
@@ -355,7 +343,7 @@ class _Runs:
         self.line.say(f"reading {which} from the log…")
 
         async def play() -> None:
-            async with self._troubled():
+            async with self.line.told():
                 made = await asyncio.to_thread(lambda: reopened(lab.log, which, baseline=baseline, margin=margin))
                 if token is self._opening:
                     self._guard(self.line.say)("; ".join(n for n in made.terms.notes if "log" in n))
