@@ -123,8 +123,7 @@ def test_what_is_simulated_says_so(made: Callable[..., _Playground]) -> None:
     with Lab(fleet=Fleet.practice(latency=0)) as lab:
         panel = _Playground(Desk(lab))
         run(panel)
-        eventually(lambda: "2 calls" in panel.meter.value)
-        assert panel.meter.value.count("simulated") == 2
+        eventually(lambda: panel.meter.value.count("2 calls · $0 · simulated") == 2)
         assert panel.panel.still()["text/plain"].count("(simulated)") >= 4
 
 
