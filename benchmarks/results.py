@@ -114,8 +114,8 @@ def main(data: Path) -> None:
         "confirm split.\nThe baseline is the single model that was best on the tune split. Costs marked estimated come from list prices and "
         "counted tokens,\nwith a stated constant for the output where its length was not recorded. The search knows single models, task tables "
         "fitted with\nshrinkage (tasks given, or recognised by semantic routes), arbitrage by every predictor at hundreds of thresholds and "
-        "weights, agreement and\nlearned cascades where texts were recorded, and random mixes (counted, never winners). The winner is the "
-        "first nominated that may be adopted.\nFive seeds, strategy by strategy: [strategies.md](strategies.md).\n"
+        "weights, agreement and\nlearned cascades where texts were recorded, and random mixes (counted, never winners). The winner is, "
+        "of the\nnominated that may be adopted, the one that was cheapest on tune.\nFive seeds, strategy by strategy: [strategies.md](strategies.md).\n"
     )
     for name in DATASETS:
         print(section(name, data))

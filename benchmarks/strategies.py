@@ -226,9 +226,9 @@ baseline is the single model that was best on tune. Intervals are 95 %, paired b
 
 - *Won* counts the seeds in which the family has a config that may be adopted: non-inferior after Holm's correction over those nominated and
   certainly cheaper (or better at no higher cost). *By adopting* is the mean over the seeds (least to most), 0 where the baseline is kept.
-- For seed 0 the row shows the config that won, as `Comparison.winner()` says it: of several that may be adopted the one that the tune
-  split nominated first, for the saving it promises times its chance to be certified. Where none won, the row shows the nominated one whose
-  interval begins highest; where none was nominated, the best on tune of those that save.
+- For seed 0 the row shows the config that won, as `Comparison.winner()` says it: of several that may be adopted the one that was
+  cheapest on the tune split, because the margin is the loss that was declared to be none. Where none won, the row shows the nominated one
+  whose interval begins highest; where none was nominated, the best on tune of those that save.
 - *Saved* is CostSave, 1 − the cost over the baseline's; *points* is the difference in quality; *lift* the difference from the same shares
   of answering models handed out at random. The shuffle matches who answered, not what refused answers cost; those costs are in *saved*.
 - Families are looked at side by side on one confirm split: *all of routelab's* is the one correction over everything, and the others say

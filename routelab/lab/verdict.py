@@ -20,9 +20,10 @@ def decide(comparison: Comparison) -> tuple[Arm | None, str]:
     """Return the winner or None, and the sentence that says why.
 
     A winner is non-inferior at the margin after Holm's correction and cheaper (the whole interval of its cost ratio
-    lies below 1), or better in quality after the correction at a known cost that is no higher. Of several, the one that
-    was nominated first: the correction is over all of them, so the order that tune gave them may choose. Where nothing was
-    nominated, the cheapest among those whose quality is within the margin of the best one's; see `standing`.
+    lies below 1), or better in quality after the correction at a known cost that is no higher. Of several nominated ones,
+    the one that was cheapest on tune (then the better there, then the first nominated): the margin is the loss that was
+    declared to be none, and the correction is over all of them, so tune may choose. Where nothing was nominated, the
+    cheapest among those whose quality is within the margin of the best one's; see `standing`.
     """
     arm, sentence = _decided(comparison)
     if comparison.terms.anytime:
@@ -123,10 +124,13 @@ def standing(arms: Sequence[Arm]) -> dict[str, tuple[float, float]]:
 
 
 def _chosen(arms: Sequence[Arm], terms: Terms) -> Arm:
-    named = {arm.name: arm for arm in arms}
-    if terms.nominated is not None:
-        return next(named[name] for name in terms.nominated if name in named)
     held = standing(arms)
+    if terms.nominated is not None:
+        order = {name: i for i, name in enumerate(terms.nominated)}
+        # Where tune does not speak for all of them, `standing` is about confirm, which has no say among the nominated.
+        if any(arm.tune_quality is None for arm in arms):
+            return min(arms, key=lambda arm: order[arm.name])
+        return min(arms, key=lambda arm: (held[arm.name][1], -held[arm.name][0], order[arm.name]))
     best = max(quality for quality, _ in held.values())
     near = [arm for arm in arms if held[arm.name][0] >= best - terms.margin]
     return min(near, key=lambda arm: (held[arm.name][1], -held[arm.name][0], arm.name))

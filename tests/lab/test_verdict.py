@@ -1,4 +1,4 @@
-"""Who wins: the first nominated that may be adopted, else the cheapest of the good ones, by figures that nobody learned from."""
+"""Who wins: the cheapest nominated that may be adopted, else the cheapest of the good ones, by figures nobody learned from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from routelab.core.errors import DataError
 from routelab.core.plan import Plan, plan_of
 from routelab.core.values import Prompt, Roster
-from routelab.lab.compare import Comparison
+from routelab.lab.compare import Arm, Comparison
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import halve, held_out, replay
 from routelab.lab.verdict import standing
@@ -63,8 +63,54 @@ class Crammer:
         return plan_of([[roster.names.index(name)] for name in names], names)
 
 
-def test_of_several_that_may_be_adopted_the_first_nominated_wins(cube: Any) -> None:
+def on_tune(comparison: Comparison, name: str, quality: float, cost_usd: float) -> Comparison:
+    """Return the comparison as if every tune prompt had brought the arm this quality and cost."""
+
+    def again(arm: Arm) -> Arm:
+        if arm.name != name or arm.tune is None:
+            return arm
+        n = len(arm.tune.quality)
+        return dataclasses.replace(
+            arm, tune=dataclasses.replace(arm.tune, quality=np.full(n, quality), cost_usd=np.full(n, cost_usd))
+        )
+
+    return dataclasses.replace(comparison, arms=tuple(again(arm) for arm in comparison.arms))
+
+
+def test_of_several_nominated_that_may_be_adopted_the_cheapest_on_tune_wins_in_whatever_order_they_came(
+    cube: Any,
+) -> None:
     found = replayed(cube)
+    assert name_of(nominating(found, "middle", "cheap")) == "cheap"
+    assert name_of(nominating(found, "cheap", "middle")) == "cheap"
+    assert name_of(nominating(found, "middle")) == "middle"
+
+
+def test_among_the_nominated_a_loss_on_tune_beyond_the_margin_of_the_best_is_no_hindrance(cube: Any) -> None:
+    found = on_tune(nominating(replayed(cube), "middle", "cheap"), "cheap", quality=0.5, cost_usd=1.0)
+    assert name_of(found) == "cheap"
+    assert name_of(dataclasses.replace(found, terms=dataclasses.replace(found.terms, nominated=None))) == "middle"
+
+
+def test_which_of_the_nominated_is_cheaper_on_confirm_has_no_say(cube: Any) -> None:
+    found = on_tune(nominating(replayed(cube), "cheap", "middle"), "cheap", quality=0.8, cost_usd=6.0)
+    assert [found[name].figures.cost_usd for name in ("cheap", "middle")] == [1.0, 5.0]
+    assert name_of(found) == "middle"
+
+
+def test_of_equally_cheap_nominated_the_better_on_tune_wins_and_of_equals_the_first_nominated(cube: Any) -> None:
+    alike = on_tune(replayed(cube), "cheap", quality=0.8, cost_usd=5.0)
+    for quality, winners in ((0.9, ("middle", "middle")), (0.7, ("cheap", "cheap")), (0.8, ("middle", "cheap"))):
+        found = on_tune(alike, "middle", quality=quality, cost_usd=5.0)
+        orders = (("middle", "cheap"), ("cheap", "middle"))
+        assert tuple(name_of(nominating(found, *order)) for order in orders) == winners
+
+
+def test_where_tune_cannot_speak_for_every_nominated_one_the_first_nominated_wins(cube: Any) -> None:
+    found = replayed(cube)
+    found = dataclasses.replace(
+        found, arms=tuple(dataclasses.replace(arm, in_sample=arm.name == "cheap") for arm in found.arms)
+    )
     assert name_of(nominating(found, "middle", "cheap")) == "middle"
     assert name_of(nominating(found, "cheap", "middle")) == "cheap"
 
