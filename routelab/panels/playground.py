@@ -304,12 +304,12 @@ class _Playground:
                 place.fail(_missing(job, trial))
                 new = True
         if job.done and job is self.job:
-            self.run.disabled = False
             if job.state != "failed" and trial.stopped is None:
                 # What a second click was told no longer holds.
                 self.line.say("")
             if trial.stopped is not None:
                 self.line.fail(trial.stopped)
+            self.run.disabled = False
             new = True
         if new:
             self.panel.refresh()

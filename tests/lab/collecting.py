@@ -5,66 +5,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
 import random
-import signal
 import sys
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import scipy.stats  # noqa: F401  # loaded once, for all children
+from killing import append, counted, killed, lines
 
-from routelab.core.ports import Provider
-from routelab.core.values import Reply, Request
 from routelab.fleet import Fleet
 from routelab.lab.collect import Headway
 from routelab.lab.datasets import Dataset
 from routelab.lab.outcomes import MEASURES, Outcomes
 from routelab.lab.session import Lab
-from routelab.stages import Endpoint
 
 JOBS = 4
 PROMPTS = 30
 MODELS = ("gpt-5", "gpt-5-nano", "deepseek-v3", "qwen-local")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counted:
-    """A provider that notes every reply, which is what is paid for, in a file that outlives the process."""
-
-    inner: Provider
-    till: Path
-
-    async def complete(self, request: Request, emit: Callable[[str], None]) -> Reply:
-        reply = await self.inner.complete(request, emit)
-        append(self.till, f"{request.prompt.id}\t{request.model.name}")
-        return reply
-
-
-def append(path: Path, line: str) -> None:
-    handle = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
-    os.write(handle, (line + "\n").encode())
-    os.close(handle)
-
-
-def lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def counted(practice: Fleet, till: Path) -> Fleet:
-    return dataclasses.replace(
-        practice,
-        endpoints={
-            name: Endpoint(model=e.model, provider=Counted(inner=e.provider, till=till))
-            for name, e in practice.endpoints.items()
-        },
-    )
 
 
 def collect(folder: Path, practice: Fleet, dataset: Dataset) -> tuple[Lab, Outcomes]:
@@ -75,27 +34,6 @@ def collect(folder: Path, practice: Fleet, dataset: Dataset) -> tuple[Lab, Outco
         append(folder / "safe", str(headway.forecast.kept + headway.done - headway.errors))
 
     return lab, lab.collect(dataset, MODELS, jobs=JOBS, seed=7, budget_usd=100.0, heard=heard)
-
-
-def killed(folder: Path, rng: random.Random, practice: Fleet, dataset: Dataset) -> dict[str, Any]:
-    """Fork a collecting child, kill it at a random moment, and return how far it had come."""
-    paid = len(lines(folder / "till"))
-    target = paid + rng.randrange(0, PROMPTS * len(MODELS) // 14)
-    child = os.fork()
-    if child == 0:
-        lab, _ = collect(folder, practice, dataset)
-        lab.close()
-        os._exit(0)
-    ended = 0
-    while ended == 0 and len(lines(folder / "till")) < target:
-        time.sleep(0.001)
-        ended, _ = os.waitpid(child, os.WNOHANG)
-    if ended == 0:
-        time.sleep(rng.uniform(0.0, 0.05))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    safe = lines(folder / "safe")
-    return {"killed": ended == 0, "paid": len(lines(folder / "till")), "safe": int(safe[-1]) if safe else 0}
 
 
 def arrays(lab: Lab, outcomes: Outcomes) -> dict[str, Any]:
@@ -126,7 +64,8 @@ def main(folder: Path, kills: int, seed: int) -> None:
     for model in practice.models:
         practice.counter.count("warm", model)
     assert threading.active_count() == 1
-    rounds = [killed(broken, rng, practice, dataset) for _ in range(kills)]
+    most = PROMPTS * len(MODELS) // 14
+    rounds = [killed(broken, rng, most, lambda: collect(broken, practice, dataset)[0]) for _ in range(kills)]
     results = {}
     for name, place in (("whole", whole), ("broken", broken)):
         lab, outcomes = collect(place, practice, dataset)

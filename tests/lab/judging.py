@@ -5,56 +5,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
 import random
-import signal
 import sys
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.stats  # noqa: F401  # loaded once, for all children
+from killing import append, counted, killed, lines
 
-from routelab.core.ports import Provider
-from routelab.core.values import Message, Prompt, Reply, Request
+from routelab.core.values import Message, Prompt
 from routelab.fleet import Fleet
 from routelab.lab.hearings import Sat
 from routelab.lab.outcomes import Cells, Outcomes, cube
 from routelab.lab.session import Lab
-from routelab.stages import Endpoint
 
 JOBS, PROMPTS = 4, 40
 MODELS = ("a", "b", "c")
 GATE = {"scorer": "judge", "model": "gemini-flash"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counted:
-    """A provider that notes every reply, which is what is paid for, in a file that outlives the process."""
-
-    inner: Provider
-    till: Path
-
-    async def complete(self, request: Request, emit: Callable[[str], None]) -> Reply:
-        reply = await self.inner.complete(request, emit)
-        append(self.till, request.prompt.id)
-        return reply
-
-
-def append(path: Path, line: str) -> None:
-    handle = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
-    os.write(handle, (line + "\n").encode())
-    os.close(handle)
-
-
-def lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
 
 
 def answers() -> Outcomes:
@@ -83,38 +52,13 @@ def answers() -> Outcomes:
 
 def judge(folder: Path, practice: Fleet) -> tuple[Lab, Outcomes]:
     """Judge into `folder/log.duckdb`, noting in `folder/safe` how many verdicts were reported as finished."""
-    endpoints = {
-        name: Endpoint(model=e.model, provider=Counted(inner=e.provider, till=folder / "till"))
-        for name, e in practice.endpoints.items()
-    }
-    lab = Lab(folder / "log.duckdb", fleet=dataclasses.replace(practice, endpoints=endpoints))
+    lab = Lab(folder / "log.duckdb", fleet=counted(practice, folder / "till"))
 
     def heard(sat: Sat) -> None:
         assert sat.docket is not None
         append(folder / "safe", str(sat.docket.kept + sat.done))
 
     return lab, lab.judge(answers(), GATE, jobs=JOBS, seed=7, budget_usd=100.0, heard=heard, retry="missing")
-
-
-def killed(folder: Path, rng: random.Random, practice: Fleet) -> dict[str, Any]:
-    """Fork a judging child, kill it at a random moment, and return how far it had come."""
-    paid = len(lines(folder / "till"))
-    target = paid + rng.randrange(0, PROMPTS * len(MODELS) // 6)
-    child = os.fork()
-    if child == 0:
-        lab, _ = judge(folder, practice)
-        lab.close()
-        os._exit(0)
-    ended = 0
-    while ended == 0 and len(lines(folder / "till")) < target:
-        time.sleep(0.001)
-        ended, _ = os.waitpid(child, os.WNOHANG)
-    if ended == 0:
-        time.sleep(rng.uniform(0.0, 0.05))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    safe = lines(folder / "safe")
-    return {"killed": ended == 0, "paid": len(lines(folder / "till")), "safe": int(safe[-1]) if safe else 0}
 
 
 def main(folder: Path, kills: int, seed: int) -> None:
@@ -127,7 +71,8 @@ def main(folder: Path, kills: int, seed: int) -> None:
     for model in practice.models:
         practice.counter.count("warm", model)
     assert threading.active_count() == 1
-    rounds = [killed(broken, rng, practice) for _ in range(kills)]
+    most = PROMPTS * len(MODELS) // 6
+    rounds = [killed(broken, rng, most, lambda: judge(broken, practice)[0]) for _ in range(kills)]
     results = {}
     for name, place in (("whole", whole), ("broken", broken)):
         lab, outcomes = judge(place, practice)
