@@ -19,6 +19,7 @@ from routelab.present.live import beside
 # Plain values, of which every widget makes a Layout of its own: one that is shared is hidden for all when it is hidden for one.
 WIDE = {"width": "100%"}
 ROW = {"display": "flex", "flex_flow": "row wrap", "align_items": "center", "grid_gap": "6px 14px"}
+MARGIN = "the largest loss of quality against the baseline that counts as none"
 
 
 def html(body: str = "", *, more: str = "") -> ipywidgets.HTML:
@@ -59,6 +60,22 @@ def dropdown(label: str, options: Sequence[Any], *, tip: str = "", width: str = 
         tooltip=tip or label,
         style={"description_width": "initial"},
         layout=ipywidgets.Layout(width=width, min_width="8em"),
+    )
+
+
+def number(
+    label: str, value: float, *, least: float, most: float, step: float, tip: str, width: str
+) -> ipywidgets.BoundedFloatText:
+    """Return a box for a number within bounds."""
+    return ipywidgets.BoundedFloatText(
+        value=value,
+        min=least,
+        max=most,
+        step=step,
+        description=label,
+        tooltip=tip,
+        style={"description_width": "initial"},
+        layout={"width": width},
     )
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import ipywidgets
-
 from routelab.core.errors import DataError
 from routelab.lab.desk import Desk
 from routelab.lab.logged import outcomes_of_query
 from routelab.lab.outcomes import Outcomes
 from routelab.panels.later import handed_over
 from routelab.panels.panel import Panel
-from routelab.panels.parts import Guard, Line, Running, button, column, dropdown, row
+from routelab.panels.parts import MARGIN, Guard, Line, Running, button, column, dropdown, number, row
 from routelab.panels.tuner import tuner
 from routelab.present import bundle
 
@@ -42,26 +40,10 @@ class _Recorded:
         self.source = dropdown(
             "outcomes", [NOTHING], tip="what was recorded: a variable, or a data set in this log", width="28em"
         )
-        self.confirm = ipywidgets.BoundedFloatText(
-            value=0.4,
-            min=0.05,
-            max=0.9,
-            step=0.05,
-            description="held out",
-            tooltip="the share kept for Confirm",
-            style={"description_width": "initial"},
-            layout={"width": "9.5em"},
+        self.confirm = number(
+            "held out", 0.4, least=0.05, most=0.9, step=0.05, tip="the share kept for Confirm", width="9.5em"
         )
-        self.margin = ipywidgets.BoundedFloatText(
-            value=2.0,
-            min=0.1,
-            max=50.0,
-            step=0.5,
-            description="margin, points",
-            tooltip="the loss of quality that counts as none",
-            style={"description_width": "initial"},
-            layout={"width": "12em"},
-        )
+        self.margin = number("margin, points", 2.0, least=0.1, most=50.0, step=0.5, tip=MARGIN, width="12em")
         self.open = button(
             "Open", "split these outcomes and turn knobs over the tune part", icon="sliders", style="primary"
         )

@@ -13,7 +13,7 @@ from routelab.lab.compare import Comparison
 from routelab.lab.desk import Desk
 from routelab.lab.job import Job
 from routelab.panels.panel import Panel
-from routelab.panels.parts import Guard, Line, Running, button, column, dropdown, html, put, row
+from routelab.panels.parts import MARGIN, Guard, Line, Running, button, column, dropdown, html, number, put, row
 from routelab.panels.reopened import Played, experiments, reopened
 from routelab.panels.runsahead import SHIPPED, Ahead, ahead, arms_of, data_of, loaded
 from routelab.panels.runsplaying import Playing, Wish, budget_of
@@ -35,16 +35,7 @@ class _Runs:
         self._guard = Guard(self.line)
         self.data = dropdown("data", [], tip="the prompts to compare on: shipped sets, and data of this notebook")
         self.prompts = _count("prompts", 20, 1_000_000, "how many of them, drawn over the tasks in proportion")
-        self.margin = ipywidgets.BoundedFloatText(
-            value=2.0,
-            min=0.01,
-            max=50.0,
-            step=0.5,
-            description="margin, points",
-            tooltip="the largest loss of quality against the baseline that counts as none",
-            style={"description_width": "initial"},
-            layout={"width": "13em"},
-        )
+        self.margin = number("margin, points", 2.0, least=0.01, most=50.0, step=0.5, tip=MARGIN, width="13em")
         self.budget = ipywidgets.Text(
             description="budget, USD",
             placeholder="none",
