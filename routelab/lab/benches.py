@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, Protocol
 
 from routelab.core.errors import ConfigError, UnavailableError
+from routelab.present import Table
 from routelab.version import __version__
 
-PLANNED: Mapping[str, str] = MappingProxyType(
-    {"cache": "the bench for semantic caches", "chunks": "the bench for chunking and retrieval"}
-)
+PLANNED: Mapping[str, str] = MappingProxyType({"chunks": "the bench for chunking and retrieval"})
 """Benches of a later version."""
 
 
@@ -20,7 +21,8 @@ def refuse(name: str) -> None:
     """Raise UnavailableError for a bench of a later version."""
     if name in PLANNED:
         raise UnavailableError(
-            f"`routelab bench {name}` ({PLANNED[name]}) is not in version {__version__} yet", hint="benches: routes"
+            f"`routelab bench {name}` ({PLANNED[name]}) is not in version {__version__} yet",
+            hint="benches: routes, cache",
         )
 
 
@@ -35,19 +37,98 @@ def flags(bench: argparse.ArgumentParser) -> None:
     routes.add_argument(
         "--reject", type=float, default=0.05, metavar="X", help="share of prompts in scope that may be turned away"
     )
+    cache = benches.add_parser(
+        "cache", help="semantic caches: true hits at a bound on false ones, by threshold and guard"
+    )
+    cache.add_argument(
+        "--pairs", required=True, metavar="P.csv", help="text_a,text_b,label[,slice]; label 1: one answer serves both"
+    )
+    cache.add_argument("--out", metavar="r.json", help="write the figures as JSON")
+    cache.add_argument(
+        "--embedder", nargs="+", default=["minilm", "lexical"], metavar="E", help="minilm, lexical (default: both)"
+    )
+    cache.add_argument(
+        "--guard",
+        nargs="+",
+        default=["none", "lexical"],
+        metavar="G",
+        help="none, lexical, fitted: learned from the half that chooses (default: none lexical)",
+    )
+    cache.add_argument(
+        "--budget", type=float, default=0.01, metavar="X", help="share of hits that may be false (default: 0.01)"
+    )
+    cache.add_argument("--seed", type=int, default=0, help="decides the halves")
 
 
 def run(options: argparse.Namespace, heard: Callable[[str], None]) -> Iterator[str]:
     """Yield the lines that say what a bench found; `heard` takes what it is doing meanwhile."""
-    from routelab.lab.routes import bench
-    from routelab.strategies.examples import Examples
-
     if options.out and not Path(options.out).parent.is_dir():
         raise ConfigError(
             f"{options.out}: cannot be written (No such file or directory)", hint="check that the folder exists"
         )
-    train, test = Examples.read(options.train), Examples.read(options.test)
-    found = bench(train, test, embedder=options.embedder, reject=options.reject, heard=heard)
+    found = BENCHES[options.bench](options, heard)
     yield found.table().text(width=200)
     if options.out:
         yield f"wrote {found.write(options.out)}"
+
+
+def written(result: Mapping[str, Any], path: str | Path) -> Path:
+    """Write a bench's plain values as JSON and return the path; ConfigError when the place cannot be written."""
+    path = Path(path)
+    said = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
+    try:
+        path.write_text(said + "\n", encoding="utf-8")
+    except OSError as trouble:
+        raise ConfigError(
+            f"{path}: cannot be written ({trouble.strerror})", hint="check that the folder exists"
+        ) from None
+    return path
+
+
+class Found(Protocol):
+    """What a bench found: a table to print and values to write."""
+
+    def table(self) -> Table:
+        """Return one row an arm."""
+
+    def write(self, path: str | Path) -> Path:
+        """Write the result as JSON and return its path."""
+
+
+def _routes(options: argparse.Namespace, heard: Callable[[str], None]) -> Found:
+    from routelab.lab.routes import bench
+    from routelab.strategies.examples import Examples
+
+    train, test = Examples.read(options.train), Examples.read(options.test)
+    return bench(train, test, embedder=options.embedder, reject=options.reject, heard=heard)
+
+
+def _cache(options: argparse.Namespace, heard: Callable[[str], None]) -> Found:
+    from routelab.embedding import embedder_of
+    from routelab.lab.caches.arms import FITTED
+    from routelab.lab.caches.bench import bench
+    from routelab.lab.caches.pairs import Pairs
+
+    names = list(dict.fromkeys(options.guard))
+    embedders = list(dict.fromkeys(options.embedder))
+    for spec in embedders:
+        embedder_of(spec)
+    pairs = Pairs.read(options.pairs)
+    from routelab.caching.guard import guard_of
+
+    guards = {name: guard_of(name) for name in names if name != FITTED}
+    return bench(
+        pairs,
+        guards=guards,
+        embedders=embedders,
+        fitted=FITTED in names,
+        budget=options.budget,
+        seed=options.seed,
+        heard=heard,
+    )
+
+
+BENCHES: Mapping[str, Callable[[argparse.Namespace, Callable[[str], None]], Found]] = MappingProxyType(
+    {"routes": _routes, "cache": _cache}
+)
+"""What `routelab bench NAME` runs."""

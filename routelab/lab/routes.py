@@ -7,7 +7,6 @@ seen, and every figure is that of the test rows.
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from routelab.core.errors import ConfigError, DataError, suggest
 from routelab.core.ports import Floats
 from routelab.embedding import Cached, content_hash, embedder_of, remember, vectors
 from routelab.embedding.index import Vectors
+from routelab.lab.benches import written
 from routelab.lab.statistics import wilson
 from routelab.present import Table
 from routelab.store import Log
@@ -60,14 +60,7 @@ class RoutesBench:
 
     def write(self, path: str | Path) -> Path:
         """Write the result as JSON and return its path; ConfigError when the place cannot be written."""
-        path = Path(path)
-        try:
-            path.write_text(json.dumps(self.result(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
-        except OSError as trouble:
-            raise ConfigError(
-                f"{path}: cannot be written ({trouble.strerror})", hint="check that the folder exists"
-            ) from None
-        return path
+        return written(self.result(), path)
 
     def table(self) -> Table:
         """Return one row an arm."""

@@ -110,11 +110,6 @@ class Point:
         """The one-sided upper bound of the false-hit rate: what a budget is held against."""
         return upper_bound(self.false_hits / self.design_effect, self.hits / self.design_effect)
 
-    @property
-    def true_hit_ci(self) -> tuple[float, float] | None:
-        """The interval of the true-hit rate, with the same design effect."""
-        return interval(self.true_hits / self.design_effect, self.positives / self.design_effect)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Curve:

@@ -1,0 +1,230 @@
+"""The bench for semantic caches: embedders × guards × thresholds on labelled pairs, chosen on one half and told of the other.
+
+On the tune half every threshold of every arm is looked at, and one arm is nominated for the confirm half to decide on. That half
+is asked once, so its 95 % bound needs no correction for the many that were tried. All figures are those of the confirm half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routelab.core.errors import ConfigError, DataError
+from routelab.core.ports import Floats
+from routelab.embedding import vectors
+from routelab.lab.benches import written
+from routelab.lab.caches.acceptance import fit, rehearsed
+from routelab.lab.caches.arms import FITTED, Setting, arm
+from routelab.lab.caches.curve import BUDGET, LEVEL, curve, hits_needed, nominated, safest
+from routelab.lab.caches.pairs import Halves, Pairs, halves
+from routelab.lab.caches.verdict import verdict
+from routelab.present import Table
+from routelab.version import __version__
+
+if TYPE_CHECKING:
+    from routelab.caching.guard import Guard
+
+Bools = NDArray[np.bool_]
+
+FIXED = (0.80, 0.90, 0.95)
+"""Thresholds that people use without looking: arms beside those that were chosen."""
+BATCH = 1_000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CacheBench:
+    """The arms' figures on the confirm half, the one that may be used (None: the cache stays off), and why."""
+
+    arms: tuple[Mapping[str, Any], ...]
+    recommended: Mapping[str, Any] | None
+    why: str
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def result(self) -> dict[str, Any]:
+        """Return the plain values that `r.json` holds."""
+        return {**self.about, "arms": list(self.arms), "recommended": self.recommended, "why": self.why}
+
+    def write(self, path: str | Path) -> Path:
+        """Write the result as JSON and return its path; ConfigError when the place cannot be written."""
+        return written(self.result(), path)
+
+    def table(self) -> Table:
+        """Return one row an arm."""
+        rows = [
+            [
+                str(arm["name"]),
+                "–" if arm["threshold"] is None else f"{arm['threshold']:.4f}",
+                _rate(arm["true_hit_rate"], arm["true_hit_ci"]),
+                _rate(arm["false_hit_rate"], arm["false_hit_ci"]),
+                "–" if arm["false_hit_upper"] is None else f"{arm['false_hit_upper']:.4f}",
+                f"{arm['false_hits']:,} of {arm['hits']:,}",
+                "–" if arm["auc"] is None else f"{arm['auc']:.3f}",
+            ]
+            for arm in self.arms
+        ]
+        head = ("arm", "threshold", "true-hit rate", "false-hit rate", "bound", "false hits", "auc")
+        split, budget = self.about["split"], self.about["budget"]
+        caption = (
+            f"{split['confirm']:,} pairs that no threshold was chosen on ({split['tune']:,} chose); bound: one-sided "
+            f"{LEVEL:.0%}, budget {budget:.1%}"
+        )
+        notes = [*self.about["notes"], self.why]
+        return Table(head=head, rows=rows, numbers=frozenset(range(1, 7)), caption=caption, notes=notes)
+
+
+def _rate(value: float | None, ci: Sequence[float] | None) -> str:
+    return "–" if value is None else f"{value:.4f}" + ("" if ci is None else f" [{ci[0]:.4f}, {ci[1]:.4f}]")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Half:
+    """One half with what every arm needs of it: cosines by embedder, and the kinds of objection by guard (None: none)."""
+
+    pairs: Pairs
+    cosines: Mapping[str, Floats]
+    objections: Mapping[str, tuple[str | None, ...]]
+
+
+def bench(
+    pairs: Pairs,
+    *,
+    guards: Mapping[str, Guard],
+    embedders: Sequence[str] = ("minilm", "lexical"),
+    fitted: bool = False,
+    budget: float = BUDGET,
+    seed: int = 0,
+    heard: Callable[[str], None] | None = None,
+) -> CacheBench:
+    """Return what each embedder and guard does at the threshold that the tune half chose for it, and at fixed ones.
+
+    `guards` are objections by name; `fitted` adds an acceptance learned from the tune half (`acceptance`), whose threshold is
+    on its own score of 0 to 1. `budget` is the share of false hits that the one-sided 95 % upper bound must stay within.
+    Raises DataError for pairs of which no halves can be made, ConfigError for a budget that is no share.
+    """
+    if not 0 < budget < 1:
+        raise ConfigError(f"budget: must be more than 0 and less than 1, not {budget}")
+    tell = heard or (lambda _: None)
+    split = halves(pairs, seed=seed)
+    for name, half in (("tune", split.tune), ("confirm", split.confirm)):
+        if not half.positives or half.positives == len(half):
+            raise DataError(
+                f"pairs: the {name} half has {half.positives} pairs labelled 1 and {len(half) - half.positives} labelled 0",
+                hint="both kinds are needed in both halves; pairs of other texts must be added",
+            )
+    tell(f"embedding {len({*pairs.asked, *pairs.known}):,} texts with {' and '.join(embedders)}")
+    both = tuple(_half(part, embedders, guards) for part in (split.tune, split.confirm))
+    settings = [_setting(e, (name, guard.id), both[0], both[1]) for e in embedders for name, guard in guards.items()]
+    if fitted:
+        tell("fitting the acceptance")
+        settings.append(_fitted(both[0], both[1], "lexical" if "lexical" in guards else "none", seed))
+    arms, chances = [], []
+    for setting in settings:
+        found = nominated(setting.curves[0], budget)
+        point = safest(setting.curves[0]) if found is None else found[0]
+        arms.append(arm(setting, point, split.confirm, budget, chosen=True))
+        chances.append(0.0 if found is None else found[1])
+    fixed = [
+        arm(setting, setting.curves[0].at(t), split.confirm, budget, chosen=False)
+        for setting in settings
+        if setting.guard != FITTED
+        for t in FIXED
+    ]
+    recommended, why = verdict(arms, chances, budget)
+    about = {
+        **_about(pairs, split),
+        "seed": seed,
+        "budget": budget,
+        "tried": sum(len(s.curves[0]) for s in settings),
+        "hits_needed": hits_needed(0, budget),
+    }
+    return CacheBench(arms=tuple(arms + fixed), recommended=recommended, why=why, about=about)
+
+
+def cosines(spec: str, pairs: Pairs) -> Floats:
+    """Return the cosine of each pair's two texts, −1 to 1; every text is embedded once."""
+    found = np.empty(len(pairs))
+    for start in range(0, len(pairs), BATCH):
+        part = slice(start, start + BATCH)
+        one, two = vectors(spec, pairs.asked[part]), vectors(spec, pairs.known[part])
+        found[part] = np.einsum("ij,ij->i", one, two, dtype=float)
+    return np.clip(found, -1.0, 1.0)
+
+
+def objections(guard: Guard, pairs: Pairs) -> tuple[str | None, ...]:
+    """Return the kind of the guard's objection to each pair, None where it has none."""
+    raised = (guard(a, b) for a, b in zip(pairs.asked, pairs.known, strict=True))
+    return tuple(None if o is None else o.kind for o in raised)
+
+
+def _half(pairs: Pairs, embedders: Sequence[str], guards: Mapping[str, Guard]) -> _Half:
+    return _Half(
+        pairs=pairs,
+        cosines={spec: cosines(spec, pairs) for spec in embedders},
+        objections={name: objections(guard, pairs) for name, guard in guards.items()},
+    )
+
+
+def _setting(embedder: str, guard: tuple[str, str], tune: _Half, confirm: _Half) -> Setting:
+    parts = (tune, confirm)
+    passed = tuple(np.array([o is None for o in part.objections[guard[0]]], dtype=bool) for part in parts)
+    scores = tuple(part.cosines[embedder] for part in parts)
+    return _drawn(embedder, guard, (tune, confirm), (scores[0], scores[1]), (passed[0], passed[1]))
+
+
+def _drawn(
+    embedder: str,
+    guard: tuple[str, str],
+    parts: tuple[_Half, _Half],
+    scores: tuple[Floats, Floats],
+    passed: tuple[Bools, Bools],
+) -> Setting:
+    made = [curve(s, part.pairs.same, part.pairs.nodes, p) for part, s, p in zip(parts, scores, passed, strict=True)]
+    return Setting(
+        embedder=embedder,
+        guard=guard[0],
+        guard_id=guard[1],
+        scores=scores,
+        passed=passed,
+        curves=(made[0], made[1]),
+    )
+
+
+def _fitted(tune: _Half, confirm: _Half, objecting: str, seed: int) -> Setting:
+    """Return the learned acceptance: scores on tune come from heads that had not seen the pair's texts."""
+    raised = [part.objections.get(objecting, (None,) * len(part.pairs)) for part in (tune, confirm)]
+    scores = (
+        rehearsed(tune.pairs, tune.cosines, raised[0], seed=seed),
+        fit(tune.pairs, tune.cosines, raised[0])(confirm.pairs, confirm.cosines, raised[1]),
+    )
+    everybody = (np.ones(len(tune.pairs), dtype=bool), np.ones(len(confirm.pairs), dtype=bool))
+    return _drawn("+".join(tune.cosines), (FITTED, FITTED), (tune, confirm), scores, everybody)
+
+
+def _about(pairs: Pairs, split: Halves) -> dict[str, Any]:
+    return {
+        "routelab": __version__,
+        "bench": "cache",
+        "level": LEVEL,
+        "pairs": {
+            "n": len(pairs),
+            "positives": pairs.positives,
+            "components": pairs.components,
+            "rejected": [str(row) for row in pairs.rejected],
+            "repeated": pairs.repeated,
+            "disputed": [str(pair) for pair in pairs.disputed],
+        },
+        "split": {
+            "tune": len(split.tune),
+            "confirm": len(split.confirm),
+            "neither": split.bridges,
+            "tune_components": split.tune.components,
+            "confirm_components": split.confirm.components,
+        },
+        "threshold_chosen_on": "tune",
+        "notes": [*pairs.notes, *split.notes],
+    }
