@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from routelab.core.ports import Floats
 from routelab.lab.caches.sharing import effects, kinship
@@ -42,8 +42,8 @@ def interval(false: float, hits: float, level: float = LEVEL) -> tuple[float, fl
     """Return Clopper and Pearson's two-sided interval for the share of false hits; None without hits."""
     if hits <= 0:
         return None
-    low = 0.0 if false <= 0 else float(stats.beta.ppf((1 - level) / 2, false, hits - false + 1))
-    high = 1.0 if false >= hits else float(stats.beta.ppf((1 + level) / 2, false + 1, hits - false))
+    low = 0.0 if false <= 0 else float(special.betaincinv(false, hits - false + 1, (1 - level) / 2))
+    high = 1.0 if false >= hits else float(special.betaincinv(false + 1, hits - false, (1 + level) / 2))
     return low, high
 
 
@@ -234,7 +234,7 @@ def safest(found: Curve) -> Point | None:
 
 def _upper(false: NDArray[Any], hits: NDArray[Any], level: float) -> Floats:
     left = hits - false
-    found = stats.beta.ppf(level, false + 1, np.where(left > 0, left, 1.0))
+    found = special.betaincinv(false + 1, np.where(left > 0, left, 1.0), level)
     return np.where(left > 0, found, 1.0)
 
 

@@ -134,15 +134,22 @@ class Pairs:
         said = []
         if self.rejected:
             more = f" (and {len(self.rejected) - 1:,} more)" if len(self.rejected) > 1 else ""
-            said.append(f"{len(self.rejected):,} rows rejected: {self.rejected[0]}{more}")
+            said.append(f"{_counted(len(self.rejected), 'row')} rejected: {self.rejected[0]}{more}")
         if self.repeated:
-            said.append(f"{self.repeated:,} rows repeat a pair and count once")
+            one = self.repeated == 1
+            said.append(
+                f"{_counted(self.repeated, 'row')} {'repeats' if one else 'repeat'} a pair and {'counts' if one else 'count'} once"
+            )
         if self.disputed:
-            first = self.disputed[0]
-            said.append(f"{len(self.disputed):,} pairs are labelled 0 and 1, and are left out: {first}")
+            verb = "is" if len(self.disputed) == 1 else "are"
+            counted = _counted(len(self.disputed), "pair")
+            said.append(f"{counted} {verb} labelled 0 and 1, and {verb} left out: {self.disputed[0]}")
         equal = sum(folded(a) == folded(b) for a, b in zip(self.asked, self.known, strict=True))
         if equal:
-            said.append(f"{equal:,} pairs are of one text (but for case and space), which an exact cache may answer")
+            verb = "is" if equal == 1 else "are"
+            said.append(
+                f"{_counted(equal, 'pair')} {verb} of one text (but for case and space), which an exact cache may answer"
+            )
         return tuple(said)
 
 
@@ -196,6 +203,10 @@ def halves(pairs: Pairs, *, seed: int = 0) -> Halves:
     tune, confirm = pairs[np.flatnonzero(sides == 0)], pairs[np.flatnonzero(sides == 1)]
     bridges = int((sides == 2).sum())
     return Halves(tune=tune, confirm=confirm, bridges=bridges, notes=_weaknesses(tune, confirm, bridges))
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def folded(text: str) -> str:
