@@ -8,7 +8,7 @@ from typing import Any
 
 from routelab.core import errors
 from routelab.core.errors import BudgetExceeded, ProviderError, RoutelabError, RunFailed
-from routelab.core.events import Answered, Event, Recalled, Routed, Scored, Unanswered, payload
+from routelab.core.events import Answered, Event, Missed, Recalled, Remembered, Routed, Scored, Unanswered, payload
 from routelab.core.run import Run
 from routelab.core.values import Tokens
 from routelab.present import Table, framed, note, pre, safe, seconds, tokens, usd
@@ -85,7 +85,7 @@ class Answer:
     def why(self) -> str:
         """Why this model: the strategy's reason, then what happened on the way."""
         if self.run.recalled is not None:
-            return f"{self.run.recalled.cache} cache hit"
+            return self._recalled(self.run.recalled)
         routed = self.run.routed
         reason = routed.reason if routed is not None else "no decision was made"
         passed = [f"{e.model}: {e.error}" for e in self.run.attempts if isinstance(e, Unanswered)]
@@ -93,10 +93,17 @@ class Answer:
         ruled = [_ruled(e) for e in self.run.events if isinstance(e, Scored) and e.accepted is not None]
         return "; ".join([reason, *said, *ruled])
 
+    def _recalled(self, hit: Recalled) -> str:
+        like = f": {hit.similarity:.3f} like {_quoted(hit.like)}" if hit.like else ""
+        old = "" if hit.age_s is None else f", {_old(hit.age_s)}"
+        stale = ", stale: a fresh answer is being asked for" if hit.stale else ""
+        ruled = [_ruled(e) for e in self.run.events if isinstance(e, Scored) and e.accepted is not None]
+        return "; ".join([f"{hit.cache} cache hit{like}{old}{stale}", *ruled])
+
     @property
     def escalations(self) -> int:
         """How often a gate refused an answer and another model was asked."""
-        return sum(isinstance(e, Scored) and e.accepted is False for e in self.run.events)
+        return self.run.refusals
 
     @property
     def judging_usd(self) -> float | None:
@@ -201,6 +208,33 @@ def _revived(name: str, message: str) -> RoutelabError:
     return kind(text, hint=hint or None)
 
 
+def _missed(event: Missed) -> str:
+    """Return why a cache had no answer, and how near it came."""
+    near = "" if event.nearest is None else f"; the nearest is {event.nearest:.3f} like {_quoted(event.like)}"
+    objected = f", but the guard objects ({event.objection})" if event.objection else ""
+    return f"{event.cache}: {event.why or 'not known'}{near}{objected}"
+
+
+def _quoted(text: str, longest: int = 60) -> str:
+    line = " ".join(text.split())
+    return f"'{line if len(line) <= longest else line[: longest - 1] + '…'}'"
+
+
+def _old(age_s: float) -> str:
+    """Return an age in words.
+
+    >>> _old(0.4), _old(200), _old(5400), _old(200_000)
+    ('just now', '3 min old', '1.5 h old', '2.3 days old')
+    """
+    if age_s < 1:
+        return "just now"
+    if age_s < 60:
+        return f"{age_s:.0f} s old"
+    if age_s < 3600:
+        return f"{age_s / 60:.0f} min old"
+    return f"{age_s / 3600:.1f} h old" if age_s < 86_400 else f"{age_s / 86_400:.1f} days old"
+
+
 def _ruled(event: Scored, longest: int = 60) -> str:
     """Return what a gate made of an answer, and whose answer stands where that is an earlier one."""
     # A gate with settings is logged with their digest, which tells a reader nothing.
@@ -227,5 +261,14 @@ def _told(event: Event) -> str:
             return f"{event.scorer}: {quality} {event.reason[:100]}{by}"
         return f"{_ruled(event, 100)}{by}"
     if isinstance(event, Recalled):
-        return f"{event.cache}: answer of {event.model}, similarity {event.similarity:.3f}"
+        like = f", like {_quoted(event.like)}" if event.like else ""
+        old = "" if event.age_s is None else f", {_old(event.age_s)}"
+        stale = ", stale" if event.stale else ""
+        return f"{event.cache}: answer of {event.model}, similarity {event.similarity:.3f}{like}{old}{stale}"
+    if isinstance(event, Missed):
+        return _missed(event)
+    if isinstance(event, Remembered):
+        return (
+            f"{event.cache}: not kept: {event.refused}" if event.refused else f"{event.cache}: kept for the next time"
+        )
     return ", ".join(f"{k}={str(v)[:60]}" for k, v in payload(event).items())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from routelab.asker import Asker
+from routelab.caching import Admission, CacheConfig, scope_of
 from routelab.config import RouteConfig
 from routelab.core import flow
 from routelab.core.errors import ConfigError
@@ -14,15 +15,16 @@ from routelab.core.plan import Gate
 from routelab.core.ports import Cache, Judge, Purse, Scorer, TokenCounter
 from routelab.core.run import Run
 from routelab.core.values import Prompt, Roster
-from routelab.gates import judge_of, needs_logprobs
-from routelab.judging import Judging, Seat, is_judge, judging_of
+from routelab.gates import asked_by, judge_of, needs_logprobs
+from routelab.judging import Judging, Rubric, Seat, is_judge, judging_of
 from routelab.judging.measuring import named
 from routelab.scoring import scorer_of
-from routelab.stages import Admit, Call, Endpoint, Measure, Patience, Recall, Remember, Render, Route, Sampling
+from routelab.scoring.refusal import refused
+from routelab.stages import Admit, Call, Confirm, Endpoint, Measure, Patience, Recall, Remember, Render, Route, Sampling
 from routelab.stages.admit import unjudged
 from routelab.stages.desk import Desk
 from routelab.stages.measure import Ask, unscorable
-from routelab.stages.recall import unworthy
+from routelab.stages.recall import Queue, certain
 from routelab.strategies import Cascade, kind_of
 from routelab.strategies.cascade import by_price
 
@@ -31,6 +33,8 @@ from routelab.strategies.cascade import by_price
 class Parts:
     """What a flow needs besides its config: who answers, who counts, what is remembered, what may be spent, who scores.
 
+    `caches` are asked in their order; what they keep belongs to the config and its models, and to `apart` if that is given (an
+    experiment's arm). `queue` knows which requests are being answered right now; with `anew` nothing is looked up, only remembered.
     `logprobs` asks for the log-probabilities of tokens even when no gate needs them, from those who give them. A `scorer`
     may be a judge; it asks `judges`, as those prompts do that name a judge as their scorer, unless these are None: then
     the latter are not measured.
@@ -38,7 +42,10 @@ class Parts:
 
     endpoints: Mapping[str, Endpoint]
     counter: TokenCounter
-    cache: Cache | None = None
+    caches: Sequence[Cache] = ()
+    apart: Sequence[str] = ()
+    queue: Queue | None = None
+    anew: bool = False
     purse: Purse | None = None
     scorer: Scorer | Judging | None = None
     judges: Mapping[str, Endpoint] | None = None
@@ -87,11 +94,52 @@ def flow_of(config: RouteConfig, parts: Parts) -> Flow:
         else chain(call, Unless(unjudged, Admit(gate=gate, judge=judge_of(gate, Asker(call=call)))))
     )
     ask: tuple[Flow, ...] = (route_of(config, parts.endpoints, parts.desk), Repeat(turn, flow.settled, times))
-    if parts.cache is not None:
-        recall = Recall(cache=parts.cache, scope=config.fingerprint)
-        ask = (recall, Unless(flow.recalled, chain(*ask, Unless(unworthy, Remember(cache=parts.cache)))))
+    if parts.caches:
+        ask = _recalling(config, parts, ask, Asker(call=call))
     render: tuple[Flow, ...] = () if config.prompt.system is None else (Render(system=config.prompt.system),)
     return chain(*render, *ask, *_measure(config, parts))
+
+
+def _recalling(config: RouteConfig, parts: Parts, ask: tuple[Flow, ...], asker: Asker) -> tuple[Flow, ...]:
+    """Return the flow that looks in each cache before it asks, and remembers in all of them."""
+    scope = scope_for(config, parts.endpoints, parts.apart)
+    label = config.cache.namespace
+    remember = (Remember(cache=c, admission=Admission(refused=refused), label=label) for c in parts.caches)
+    found: tuple[Flow, ...] = (*ask, Unless(flow.unanswered, chain(*remember)))
+    for level, cache in reversed(list(enumerate(parts.caches))):
+        # Only the first look-up queues: whoever waited there need not wait again.
+        queue = parts.queue if level == 0 else None
+        recall = Recall(cache=cache, scope=scope, queue=queue, anew=parts.anew)
+        confirm = (Unless(certain, _confirming(config.cache, asker)),) if _judged(config.cache, cache) else ()
+        found = (recall, *confirm, Unless(flow.recalled, chain(*found)))
+    return found
+
+
+def scope_for(config: RouteConfig, endpoints: Mapping[str, Endpoint], apart: Sequence[str] = ()) -> str:
+    """Return what must be equal besides the messages for an answer to be given again: see `caching.scope_of`."""
+    asked = (*config.names, *asked_by(getattr(config.ranking, "accepts", None)))
+    models = [endpoints[name].model for name in dict.fromkeys(asked)]
+    return scope_of(config.decides, models, namespace=config.cache.namespace, apart=list(apart))
+
+
+def _judged(settings: CacheConfig, cache: Cache) -> bool:
+    return cache.kind == "semantic" and settings.semantic is not None and settings.semantic.judge is not None
+
+
+FITS = (
+    "The answer was given to another question that reads much like this one. It gets the highest score only if it is right and complete "
+    "for this very question: the same subject, the same numbers, units, dates and names, and asked the same way round. If anything in "
+    "it belongs to another question, it gets the lowest score, however good it is otherwise."
+)
+
+
+def _confirming(settings: CacheConfig, asker: Asker) -> Confirm:
+    """Return the stage that asks the guard's judge whether a remembered answer fits."""
+    assert settings.semantic is not None
+    assert isinstance(settings.semantic.guard, Mapping)
+    judge = Rubric(model=str(settings.semantic.guard["model"]), rubric=FITS)
+    seat = Seat(kind=judge, ask=asker, name=judge.model)
+    return Confirm(judge=seat, name="cache-guard", at_least=float(settings.semantic.guard.get("at_least", 0.5)))
 
 
 def _telling(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> None:

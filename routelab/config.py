@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from routelab import gates, strict
+from routelab.caching.settings import CacheConfig, SemanticConfig, plain
 from routelab.core.errors import ConfigError, UnavailableError, suggest
 from routelab.core.ports import Strategy
 from routelab.core.values import digest
@@ -23,19 +24,6 @@ from routelab.strategies import identity_of, spec_of, strategy_of
 from routelab.strategies.fitting.learned import MOST_BYTES, Learned, placed, told
 
 VERSION = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class CacheConfig:
-    """Which answers are remembered: `exact` for equal requests; `ttl_s` seconds, None for ever."""
-
-    exact: bool = False
-    ttl_s: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.ttl_s is not None and not self.ttl_s > 0:
-            raise ValueError(f"ttl_s: must be more than 0, not {self.ttl_s}")
-        _finite("ttl_s", self.ttl_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +80,6 @@ def _finite(name: str, value: float | None) -> None:
 
 # What the file format has and this version does not: said at load time, never ignored.
 _PLANNED: Mapping[str, Sequence[str]] = {
-    "cache": ("semantic",),
     "prompt": ("template", "few_shot", "compress"),
     "limits": ("rpm", "tpm"),
 }
@@ -147,6 +134,16 @@ class RouteConfig:
         values["strategy"] = _paired(values["strategy"])
         return digest({k: _whole(v) for k, v in values.items() if k not in ("name", "routelab", "fleet")})
 
+    @property
+    def decides(self) -> dict[str, Any]:
+        """Everything that decides an answer, as plain values: the models, the strategy, the prompt, the fallbacks.
+
+        Neither the name, the fleet, the cache nor the limits do: the same answer is right under all of them.
+        """
+        values = told({**self._sections(), "strategy": identity_of(self.ranking)})
+        values["strategy"] = _paired(values["strategy"])
+        return {k: _whole(v) for k, v in values.items() if k not in ("fleet", "cache", "limits")}
+
     def to_mapping(self) -> dict[str, Any]:
         """Return the plain values that the YAML file holds; sections at their defaults are left out.
 
@@ -164,13 +161,8 @@ class RouteConfig:
 
     def _sections(self) -> dict[str, Any]:
         values: dict[str, Any] = {"models": list(self.models)}
-        for section, cls in _SECTIONS.items():
-            changed = {
-                f.name: getattr(getattr(self, section), f.name)
-                for f in dataclasses.fields(cls)
-                if getattr(getattr(self, section), f.name) != f.default
-            }
-            if changed:
+        for section in _SECTIONS:
+            if changed := plain(getattr(self, section)):
                 values[section] = changed
         if self.fallbacks:
             values["fallbacks"] = {k: list(v) for k, v in self.fallbacks.items()}
@@ -342,13 +334,16 @@ def _checked(values: Mapping[str, Any], document: strict.Document) -> dict[str, 
     for section, cls in _SECTIONS.items():
         value = out.get(section)
         if isinstance(value, Mapping):
-            for key in _PLANNED[section]:
+            planned = _PLANNED.get(section, ())
+            for key in planned:
                 if value.get(key) is not None:
                     raise UnavailableError(
                         f"{document.where(section, key)}: is not in this version of routelab yet", hint="leave it out"
                     )
-            plain = {k: v for k, v in value.items() if k not in _PLANNED[section]}
-            out[section] = strict.build(cls, plain, (section,), document)
+            fields = {k: v for k, v in value.items() if k not in planned}
+            if section == "cache" and isinstance(fields.get("semantic"), Mapping):
+                fields["semantic"] = strict.build(SemanticConfig, fields["semantic"], ("cache", "semantic"), document)
+            out[section] = strict.build(cls, fields, (section,), document)
         elif value is not None and not isinstance(value, cls):
             raise ConfigError(f"{document.where(section)}: must be `key: value` lines")
     spec = out["strategy"]

@@ -16,12 +16,13 @@ from routelab import strict
 from routelab.answer import Answer
 from routelab.asker import worst_usd
 from routelab.build import Parts, flow_of, route_of
-from routelab.caching import Exact
+from routelab.caching import Memory
+from routelab.caching.memory import CLOSE_S
 from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError
 from routelab.core.flow import Flow, describe, play
 from routelab.core.plan import Plan
-from routelab.core.ports import Cache, Clock, Log, Purse, Scorer, World
+from routelab.core.ports import Clock, Log, Purse, Scorer, World
 from routelab.core.run import Run
 from routelab.core.values import Message, Prompt
 from routelab.engine import Engine, SystemClock, shared
@@ -29,6 +30,7 @@ from routelab.fleet import Fleet, fleet_of
 from routelab.gates import asked_by, planned
 from routelab.judging import Judging, is_judge, judging_of
 from routelab.scoring import scorer_of
+from routelab.scoring.matching import alike
 from routelab.stages import Budget
 from routelab.stages.desk import Desk
 
@@ -39,7 +41,8 @@ Content = str | Sequence[Message] | Sequence[Mapping[str, str]] | Prompt
 class Setting:
     """The circumstances of a router's runs: which experiment and arm they belong to, who scores, what may be spent.
 
-    `cache=False` asks even when the config caches; `memory` is a cache shared by several routers, which a config that caches uses.
+    `cache=False` asks even when the config caches; `memory` is what several routers remember together. Without one, a router
+    remembers in the log; but one of an experiment keeps to its experiment and arm, so that who asks first does not pay for others.
     `scorer` may be a judge (`routelab.judging`), or a mapping of either: what a judge costs is in `Run.measuring_usd`, in the
     purse and in the log, and not in what the run cost. `judges=False` leaves prompts unmeasured whose own scorer is a judge.
     `logprobs` asks for the log-probabilities of tokens where the provider gives them, so that gates on them can be replayed.
@@ -53,7 +56,7 @@ class Setting:
     purse: Purse | None = None
     seed: int = 0
     cache: bool = True
-    memory: Cache | None = None
+    memory: Memory | None = None
     logprobs: bool = False
 
 
@@ -82,8 +85,10 @@ class Router:
         self.setting = setting or Setting()
         self._engine = engine or shared()
         self._clock = clock or SystemClock(pace=fleet.pace)
-        # A gate's judges are asked too, but never ranked.
-        asked = (*config.names, *asked_by(getattr(config.ranking, "accepts", None)))
+        # A gate's judges are asked too, but never ranked; so is a cache's.
+        semantic = config.cache.semantic
+        judge = () if semantic is None or semantic.judge is None else (semantic.judge,)
+        asked = (*config.names, *asked_by(getattr(config.ranking, "accepts", None)), *judge)
         self._endpoints = {name: fleet.endpoint(name) for name in asked}
         self._scorer = scorer_in(self.setting.scorer)
         measuring = [fleet.endpoint(name) for name in getattr(self._scorer, "asks", ())]
@@ -94,18 +99,28 @@ class Router:
         self._purse = self.setting.purse or (
             None if config.limits.budget_usd is None else Budget(config.limits.budget_usd)
         )
-        self._cache: Cache | None = None
-        if config.cache.exact and self.setting.cache:
-            self._cache = self.setting.memory or Exact(clock=self._clock, ttl_s=config.cache.ttl_s)
+        self._memory = self.setting.memory or Memory(clock=self._clock, log=log, same=says_the_same)
+        # Where another one can remember and forget, this router's own memory is not its to close.
+        self._own_memory = self.setting.memory is None
+        remembers = config.cache.remembers and self.setting.cache
+        self._caches = self._memory.levels(config.cache) if remembers else ()
         self._flow = self._built(stream=False)
 
-    def _built(self, *, stream: bool) -> Flow:
+    @property
+    def _apart(self) -> tuple[str, ...]:
+        named = self.setting.experiment and self.setting.memory is None
+        return (self.setting.experiment, self.setting.arm or self.config.name) if named else ()
+
+    def _built(self, *, stream: bool, anew: bool = False) -> Flow:
         return flow_of(
             self.config,
             Parts(
                 endpoints=self._endpoints,
                 counter=self.fleet.counter,
-                cache=self._cache,
+                caches=self._caches,
+                apart=self._apart,
+                queue=self._memory.flights,
+                anew=anew,
                 purse=self._purse,
                 scorer=self._scorer,
                 judges=self.fleet.endpoints if self.setting.judges else None,
@@ -225,9 +240,17 @@ class Router:
         return await gathered([one(i, content) for i, content in enumerate(prompts)])
 
     async def play(
-        self, prompt: Prompt, *, emit: Callable[[str], None] | None = None, flow: Flow | None = None
+        self,
+        prompt: Prompt,
+        *,
+        emit: Callable[[str], None] | None = None,
+        flow: Flow | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Answer:
         """Play one prompt on the engine's loop, log the run whatever happens to it, and return the answer, good or failed.
+
+        A cached answer that is stale is asked for again in the background, once at a time; that is a run of its own, with the tag
+        `revalidates`, and is paid from the same budget.
 
         Raises ConfigError, before anything is asked, for a prompt whose scorer is a judge that the fleet does not have.
         """
@@ -243,7 +266,7 @@ class Router:
                 arm=self.setting.arm or self.config.name,
                 config=self.config.fingerprint,
                 experiment=self.setting.experiment,
-                tags={**self.setting.tags, **prompt.tags},
+                tags={**self.setting.tags, **prompt.tags, **(tags or {})},
                 seed=self.setting.seed,
             )
         ]
@@ -256,9 +279,29 @@ class Router:
             latest[0] = await play(flow or self._flow, latest[0], world)
         finally:
             # Also when cancelled or when a bug passes through: what was spent is in the log.
+            self._memory.flights.land(latest[0].id)
             if self.log is not None:
                 self.log.record(latest[0])
+        self._revalidate(latest[0])
         return Answer(latest[0])
+
+    def _revalidate(self, run: Run) -> None:
+        hit = run.recalled
+        if hit is None or not hit.stale:
+            return
+        source = hit.source_run or ""
+        flow = self._built(stream=False, anew=True)
+        self._memory.refresh(
+            f"{hit.cache} {hit.key} {source}", lambda: self.play(run.prompt, flow=flow, tags={"revalidates": source})
+        )
+
+    def close(self, wait_s: float = CLOSE_S) -> None:
+        """Wait for what is being asked again in the background, `wait_s` seconds at most, and cancel what takes longer.
+
+        The log and the engine are not the router's, and stay open; nor is a memory that was given to it.
+        """
+        if self._own_memory:
+            self._memory.close(wait_s)
 
     def refit(self, *, settle_s: float | None = None) -> Router:
         """Return a router whose bandit has also learned from the runs that this arm logged since it last learned.
@@ -294,6 +337,14 @@ class Router:
         return Router(
             self.config, fleet=self.fleet, log=self.log, setting=setting, engine=self._engine, clock=self._clock
         )
+
+
+def says_the_same(one: str, two: str, prompt: Prompt) -> bool:
+    """Say whether two answers to a prompt say the same, as far as their form tells: equal texts, numbers, choices, values."""
+    if one.split() == two.split():
+        return True
+    first, second = alike((one, two), prompt)
+    return first == second
 
 
 def prompt_of(content: Content, *, task: str | None = None, system: str | None = None) -> Prompt:

@@ -34,8 +34,9 @@ in order:
       route
       until settled, at most 9×:
         call
-      unless unworthy:
-        remember
+      unless unanswered:
+        in order:
+          remember
   measure"""
 
 
@@ -54,7 +55,7 @@ def test_the_least_flow_decides_and_asks() -> None:
 
 def test_the_whole_flow_is_in_the_documented_order() -> None:
     whole = config(models=["one", "two"], fallbacks={"one": ["three"]}, prompt={"system": "be brief"})
-    parts = {"cache": Exact(clock=VirtualClock()), "scorer": Function(lambda answer, prompt: 1.0)}
+    parts = {"caches": [Exact(clock=VirtualClock())], "scorer": Function(lambda answer, prompt: 1.0)}
     assert describe(built(whole, **parts)) == WHOLE
 
 
@@ -70,7 +71,7 @@ def test_flows_of_different_shape_have_different_fingerprints() -> None:
         built(config()),
         built(config(limits={"retries": 0})),
         built(config(prompt={"system": "x"})),
-        built(config(), cache=Exact(clock=VirtualClock())),
+        built(config(), caches=[Exact(clock=VirtualClock())]),
         built(config(), scorer=Function(lambda answer, prompt: 1.0)),
     ]
     assert len({fingerprint(f) for f in flows}) == len(flows)

@@ -53,7 +53,10 @@ class Retrieved:
 class Recalled:
     """A cache had the answer. `similarity` is 1.0 for an exact hit; `source_run` is where the answer was first given.
 
-    `simulated` says whether a practice model gave it there; None when the cache does not know.
+    `key` is what had to be equal: the whole request, or for a semantic cache its namespace; `like` is then the question that
+    the answer was given to. `simulated` says whether a practice model gave it there; None when the cache does not know.
+    `age_s` counts from when that run began; a `stale` answer is older than the config's `ttl_s` and is being asked for anew.
+    `latency_s` is what the look-up took.
     """
 
     cache: str
@@ -64,16 +67,27 @@ class Recalled:
     source_run: str | None = None
     simulated: bool | None = None
     latency_s: float | None = None
+    like: str = ""
+    age_s: float | None = None
+    stale: bool = False
     at_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Missed:
-    """The caches were asked and had no answer."""
+    """A cache was asked and had no answer; `why` says so in a few words where it is not simply unknown.
+
+    A semantic cache says how near the nearest question that it knows came, which one that was (`like`), and what a guard
+    objected to, if that is what decided.
+    """
 
     cache: str
     key: str
     nearest: float | None = None
+    like: str = ""
+    objection: str = ""
+    why: str = ""
+    latency_s: float | None = None
     at_s: float = 0.0
 
 
@@ -175,10 +189,13 @@ class Scored:
 
 @dataclass(frozen=True, kw_only=True)
 class Remembered:
-    """The answer went into a cache."""
+    """The answer went into a cache, or was refused by it: `refused` then says why."""
 
     cache: str
     key: str
+    label: str = ""
+    """The config's `cache.namespace`, by which what was remembered can be forgotten."""
+    refused: str = ""
     at_s: float = 0.0
 
 

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from routelab.core.events import Event
+from routelab.core.events import Event, Missed, Recalled
 from routelab.core.plan import Plan
 from routelab.core.run import Run
-from routelab.core.values import Judgement, Message, Model, Price, Prompt, Reply, Request, Roster, Score, Tokens
+from routelab.core.values import Judgement, Model, Price, Prompt, Reply, Request, Roster, Score, Tokens
 
 Floats = NDArray[np.float64]
 
@@ -150,13 +150,20 @@ class Purse(Protocol):
 
 
 class Cache(Protocol):
-    """Remembers answers."""
+    """Remembers answers; what it looks for is in the run, and `scope` is what else must be equal (config, models, tenant)."""
 
-    def look(self, messages: tuple[Message, ...], scope: str) -> Event:
-        """Return Recalled or Missed."""
+    @property
+    def kind(self) -> str:
+        """The cache's name in the log: "exact" or "semantic"."""
 
-    def keep(self, run: Run, key: str) -> None:
-        """Remember the run's answer."""
+    def key(self, run: Run, scope: str) -> str:
+        """Return what a remembered answer must have in common with the run: 64 hexadecimal digits."""
+
+    def look(self, run: Run, scope: str) -> Recalled | Missed:
+        """Return what was found; trouble of the cache's own is a miss, never an error."""
+
+    def keep(self, run: Run, key: str, label: str = "") -> None:
+        """Remember the run's answer under the key that its look-up gave, and under the label to forget it by."""
 
 
 class Log(Protocol):

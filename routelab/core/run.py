@@ -13,6 +13,7 @@ from routelab.core.events import (
     Compacted,
     Event,
     Failed,
+    Missed,
     Recalled,
     Retrieved,
     Routed,
@@ -55,8 +56,15 @@ class Run:
 
     @property
     def recalled(self) -> Recalled | None:
-        """The cache hit, if there was one."""
-        return next((e for e in self.events if isinstance(e, Recalled)), None)
+        """The cache hit, if there was one and no judge found that its answer does not fit."""
+        hit: Recalled | None = None
+        for event in self.events:
+            if isinstance(event, Recalled):
+                hit = event
+            elif isinstance(event, Scored) and event.accepted is False:
+                # Who was asked after a hit is asked because that was refused, so this can only be about the hit.
+                hit = None
+        return hit
 
     @property
     def failed(self) -> Failed | None:
@@ -78,8 +86,21 @@ class Run:
         """How many of the ranked models are done with: rejected by the gate, or without an answer and not to be retried."""
         return sum(
             (isinstance(e, Unanswered) and not e.retry) or (isinstance(e, Scored) and e.accepted is False)
-            for e in self.events
+            for e in self._asking
         )
+
+    @property
+    def _asking(self) -> tuple[Event, ...]:
+        """What happened since the models were ranked: a judge's word on a cache's answer comes before that."""
+        for i, event in enumerate(self.events):
+            if isinstance(event, Routed):
+                return self.events[i:]
+        return self.events
+
+    @property
+    def refusals(self) -> int:
+        """How many answers of models a gate refused."""
+        return sum(isinstance(e, Scored) and e.accepted is False for e in self._asking)
 
     @property
     def last_rung(self) -> bool:
@@ -96,6 +117,17 @@ class Run:
     @property
     def answered(self) -> Answered | None:
         """The answer that counts: the latest one that no gate rejected, or the one that the gate put in its place; else the latest."""
+        kept, last = self._answers()
+        return kept or last
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the answer that counts was rejected by the gate, and counts only because there is no other."""
+        kept, last = self._answers()
+        return kept is None and last is not None
+
+    def _answers(self) -> tuple[Answered | None, Answered | None]:
+        """Return the answer that no gate rejected, and the latest one."""
         said: dict[str, Answered] = {}
         last: Answered | None = None
         kept: Answered | None = None
@@ -106,7 +138,7 @@ class Run:
                 kept = None
             elif isinstance(event, Scored) and event.accepted and event.answered_by is not None:
                 kept = said.get(event.answered_by, kept)
-        return kept or last
+        return kept, last
 
     @property
     def settled(self) -> bool:
@@ -165,7 +197,7 @@ class Run:
                 if event.latency_s is None:
                     return None
                 total += event.latency_s + event.waited_s
-            elif isinstance(event, (Scored, Recalled)) and not (isinstance(event, Scored) and event.accepted is None):
+            elif isinstance(event, (Recalled, Missed)) or (isinstance(event, Scored) and event.accepted is not None):
                 total += event.latency_s or 0.0
         return total
 

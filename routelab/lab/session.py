@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from routelab.caching import Exact
+from routelab.caching import Memory
 from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError
 from routelab.core.plan import Gate
@@ -17,7 +17,7 @@ from routelab.engine import SystemClock, shared
 from routelab.fleet import Fleet
 from routelab.lab.datasets import Dataset
 from routelab.lab.naming import always, arm_of, named
-from routelab.router import Router, Setting
+from routelab.router import Router, Setting, says_the_same
 from routelab.store import Log
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Lab:
         self._desk: Desk | None = None
         # Experiments that a thread of this session collects right now: two of them would pay for the same answers.
         self.collecting: set[str] = set()
-        self._memories: dict[float | None, Exact] = {}
+        self.memory = Memory(clock=SystemClock(), log=self.log, same=says_the_same)
+        """What the session's routers remember together; in the log, so that the next session knows it too."""
 
     @property
     def embedder(self) -> Embedder:
@@ -89,17 +90,15 @@ class Lab:
     def router(self, arm: str | RouteConfig | Strategy, **setting: Any) -> Router:
         """Return a router for an arm, logging into this session's log; `setting` are fields of `router.Setting`."""
         config = self.config(arm)
-        return Router(
-            config, fleet=self.fleet, log=self.log, setting=Setting(**{"memory": self._memory(config), **setting})
-        )
+        return Router(config, fleet=self.fleet, log=self.log, setting=Setting(**{"memory": self.memory, **setting}))
 
-    def _memory(self, config: RouteConfig) -> Exact | None:
-        # One cache a lifetime for the whole session: every cell makes a router of its own, and they should remember together.
-        # Entries of different configs never meet, because the config's fingerprint is part of the key.
-        if not config.cache.exact:
-            return None
-        ttl_s = config.cache.ttl_s
-        return self._memories.setdefault(ttl_s, Exact(clock=SystemClock(), ttl_s=ttl_s))
+    def forget(self, namespace: str | None = None) -> None:
+        """Forget what caches remember, all of it or what configs with this `cache.namespace` remember, here and in the log.
+
+        The answers stay in the log; they are not given again, by no process. Experiments under way begin anew, too.
+        """
+        self.log.forget(namespace)
+        self.memory.forget(namespace)
 
     # Experiments
 
@@ -456,7 +455,8 @@ class Lab:
         return logview(self.desk)
 
     def close(self) -> None:
-        """Write what is pending and let go of the log."""
+        """Wait for cached answers that are being refreshed, write what is pending and let go of the log."""
+        self.memory.close()
         self.log.close()
 
     def __enter__(self) -> Lab:

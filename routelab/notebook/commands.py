@@ -232,9 +232,9 @@ def _cache(bench: Bench, line: Line) -> Any:
 
     action = _one_word(line, "cache", "`stats` or `clear`") if line.words else "stats"
     if action == "clear":
-        count = len(bench.routers)
         bench.routers.clear()
-        return sheet(f"forgot what {count} router{'' if count == 1 else 's'} remembered; the log stays as it is")
+        bench.lab.forget()
+        return sheet("forgot what the caches remembered, here and in the log; its answers stay, but are not given again")
     if action != "stats":
         near = suggest(str(action), ("stats", "clear"))
         raise ConfigError(

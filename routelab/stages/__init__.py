@@ -6,7 +6,7 @@ from routelab.stages.admit import Admit
 from routelab.stages.call import Call, Endpoint, Patience, Sampling
 from routelab.stages.measure import Measure
 from routelab.stages.purse import Budget
-from routelab.stages.recall import Recall, Remember
+from routelab.stages.recall import Confirm, Recall, Remember
 from routelab.stages.render import Render
 from routelab.stages.route import Route
 
@@ -14,6 +14,7 @@ __all__ = [
     "Admit",
     "Budget",
     "Call",
+    "Confirm",
     "Endpoint",
     "Measure",
     "Patience",

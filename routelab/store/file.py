@@ -68,6 +68,8 @@ class LogFile:
         self._closed = False
         self._known: str | None = None
         self._aside: str | None = None
+        self.own: tuple[object, object] = (None, None)
+        """The file as this process's latest write found it and left it."""
         self._reading_now: Connection | None = None
 
     def prepare(self, *, patience_s: float | None = None) -> None:
@@ -116,6 +118,10 @@ class LogFile:
         self._closed = True
         stop(self.turn, lambda: self._reading_now)
 
+    def stamp(self) -> object:
+        """Return what changes when anybody writes into the file."""
+        return (paths.identity(self.path), paths.identity(paths.wal_of(self.path)))
+
     def renew(self) -> None:
         """Forget the locks that threads of a parent process held at the fork."""
         self.turn = threading.Lock()
@@ -140,6 +146,7 @@ class LogFile:
         self._make()
         crashed = paths.wal_of(self.path).exists()
         con = self._connect(read_only=False)
+        found = self.stamp()
         with self._closing(con):
             self._validate(con, recount=crashed)
             if attach is not None:
@@ -151,7 +158,8 @@ class LogFile:
                 raise trouble.refused(error, self.path) from error
             con.commit()
             self._mark(con, written)
-            return result
+        self.own = (found, self.stamp())
+        return result
 
     def _reading(self, work: Callable[[Connection], T], pending: Sequence[Unit]) -> T:
         con = self._connect(read_only=True)

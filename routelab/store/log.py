@@ -29,8 +29,9 @@ from routelab.store.file import Connection, LogFile
 from routelab.store.health import Health
 from routelab.store.memory import MEMORY, MemoryFile
 from routelab.store.recall import Kept, Recorded
+from routelab.store.shelf import Shelf
 from routelab.store.spool import Spool
-from routelab.store.text import Content
+from routelab.store.text import Content, storable
 from routelab.store.writer import Writer
 
 T = TypeVar("T")
@@ -116,6 +117,8 @@ class Log:
             rows.of_prompt(run.prompt, added_at=run.started_at, content=self.content),
         )
         self._put(units)
+        if self.content == "full":
+            self._writer.shelf.took(run)
 
     def record_prompts(self, prompts: Iterable[Prompt]) -> None:
         """Take prompts; one that is there with the same facts is not stored twice."""
@@ -175,6 +178,21 @@ class Log:
     def remembered_many(self, keys: Sequence[str]) -> dict[str, Kept]:
         """Return the latest remembered answer of each key that has one; one look into the file for all of them."""
         return self._read(lambda con: recall.remembered(con, keys), QUERY_S)
+
+    def kept(self, run_ids: Sequence[str]) -> dict[str, Kept]:
+        """Return by run the answers that were remembered for questions like theirs."""
+        return self._read(lambda con: recall.kept(con, run_ids), QUERY_S)
+
+    @property
+    def shelf(self) -> Shelf:
+        """Which answers are remembered, for caches: looked up in memory, and up to date with other processes."""
+        return self._writer.shelf
+
+    def forget(self, label: str | None = None) -> None:
+        """Forget what caches remembered until now, all of it or what was kept under a label; the answers stay in the log."""
+        at = self._clock.now()
+        self._put([rows.of_forgetting(label, at=at, mark=uuid.uuid4().hex, session=self.session)])
+        self._writer.shelf.forgot(at, None if label is None else storable(label))
 
     def answers_for(
         self,

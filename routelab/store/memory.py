@@ -30,6 +30,7 @@ class MemoryFile:
         self.losses: tuple[Loss, ...] = ()
         self.turn = threading.Lock()
         self._clock = clock
+        self.own: tuple[object, object] = (None, None)
         self._inherited: tuple[Connection, ...] = ()
         self._reading_now: Connection | None = None
         self._con = self._made()
@@ -90,6 +91,10 @@ class MemoryFile:
         stop(self.turn, lambda: self._reading_now)
         with self.turn:
             self._con.close()
+
+    def stamp(self) -> object:
+        """Return nothing that changes: nobody else can write here."""
+        return None
 
     def renew(self) -> None:
         """Start empty: a fork's child cannot use the parent's connection, and the rows there are the parent's."""

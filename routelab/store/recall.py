@@ -21,9 +21,12 @@ from routelab.store.text import storable
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """An answer that was remembered under an exact cache's key, and the run that first got it."""
+    """An answer that was remembered, and the run that first got it: under an exact cache's key, a semantic one's namespace, or both.
 
-    key: str
+    `asked` is the question that a semantic cache compares with, `label` what it can be forgotten by.
+    """
+
+    key: str | None
     run_id: str
     text: str
     model: str
@@ -31,6 +34,9 @@ class Kept:
     cost_usd: float | None
     simulated: bool
     started_at: datetime
+    namespace: str | None = None
+    asked: str | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +100,11 @@ _RECORDED = """
     order by l.prompt_id, l.requested_model"""
 
 _KEPT = """
-    select cache_key, run_id, text, model, latency_s, cost_usd, simulated, started_at
-    from answers where cache_key in (select unnest(?::varchar[])) and text is not null
+    select cache_key, run_id, text, model, latency_s, cost_usd, simulated, started_at, cache_namespace, cache_text, cache_label
+    from answers where text is not null and """
+_BY_KEY = """cache_key in (select unnest(?::varchar[]))
     qualify row_number() over (partition by cache_key order by started_at desc, run_id desc) = 1"""
+_BY_RUN = "cache_namespace is not null and run_id in (select unnest(?::varchar[]))"
 
 _PROMPTS = """
     select prompt_id, task, content from prompts
@@ -108,8 +116,15 @@ _PROMPTS = """
 def remembered(con: Connection, keys: Sequence[str]) -> dict[str, Kept]:
     """Return the latest remembered answer by key."""
     names = [f.name for f in dataclasses.fields(Kept)]
-    found = con.execute(_KEPT, [[storable(key) for key in keys]]).fetchall()
+    found = con.execute(_KEPT + _BY_KEY, [[storable(key) for key in keys]]).fetchall()
     return {str(row[0]): Kept(**dict(zip(names, row, strict=True))) for row in found}
+
+
+def kept(con: Connection, run_ids: Sequence[str]) -> dict[str, Kept]:
+    """Return by run the answers that were remembered for questions like theirs."""
+    names = [f.name for f in dataclasses.fields(Kept)]
+    found = con.execute(_KEPT + _BY_RUN, [[storable(run_id) for run_id in run_ids]]).fetchall()
+    return {str(row[1]): Kept(**dict(zip(names, row, strict=True))) for row in found}
 
 
 def recorded(

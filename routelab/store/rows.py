@@ -25,7 +25,8 @@ Row: TypeAlias = tuple[Any, ...]
 _CONTENT: Mapping[str, frozenset[str]] = {
     "compacted": frozenset({"messages"}),
     "retrieved": frozenset({"messages", "chunks"}),
-    "recalled": frozenset({"text"}),
+    "recalled": frozenset({"text", "like"}),
+    "missed": frozenset({"like", "objection"}),
     "answered": frozenset({"text"}),
     "unanswered": frozenset({"text"}),
 }
@@ -134,6 +135,12 @@ def of_vector(embedder: str, text_sha256: str, vector: NDArray[np.float32], *, a
     return Unit(table="embeddings", key=(storable(embedder), text_sha256), rows={"embeddings": (row,)})
 
 
+def of_forgetting(label: str | None, *, at: datetime, mark: str, session: str) -> Unit:
+    """Return the row of `meta` that says that answers of runs that began by then are forgotten: all, or those under a label."""
+    row = _row("meta", key="forgotten", value=_name(label), session=session, noted_at=utc(at))
+    return Unit(table="meta", key=(mark,), rows={"meta": (row,)})
+
+
 def utc(moment: datetime) -> datetime:
     """Return the moment in UTC without a time zone attached, as DuckDB's TIMESTAMP wants it."""
     return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
@@ -195,7 +202,7 @@ def _calls(run: Run, content: Content) -> Iterator[Row]:
     for seq, event in enumerate(run.events):
         if isinstance(event, (Answered, Unanswered)):
             yield _call(run, seq, event, content)
-        elif isinstance(event, Recalled):
+        elif isinstance(event, Recalled) and event is run.recalled:
             yield _row(
                 "calls",
                 **_where(run),
@@ -273,16 +280,20 @@ def _scores(run: Run, content: Content) -> Iterator[Row]:
 
 def _answers(run: Run, content: Content) -> Iterator[Row]:
     kept = run.answered
-    keys = [e.key for e in run.events if isinstance(e, Remembered) and e.cache == "exact"]
+    remembered = {e.cache: e for e in run.events if isinstance(e, Remembered) and not e.refused}
     for seq, event in enumerate(run.events):
         if not isinstance(event, Answered):
             continue
-        key = keys[-1] if keys and event is kept else None
+        exact, semantic = (remembered.get(c) if event is kept else None for c in ("exact", "semantic"))
+        label = next((e.label for e in (exact, semantic) if e is not None), None)
         yield _row(
             "answers",
             run_id=storable(run.id),
             call_id=_call_id(run, seq),
-            cache_key=_name(key),
+            cache_key=None if exact is None else _name(exact.key),
+            cache_namespace=None if semantic is None else _name(semantic.key),
+            cache_text=None if semantic is None else veil(run.prompt.text, content),
+            cache_label=_name(label or None),
             text=veil(event.text, content),
             sha256=None if content == "none" else sha256(event.text),
             chars=None if content == "none" else len(event.text),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-VERSION = 3
+VERSION = 4
 """The schema's number, kept in `meta`; a file with a higher one is refused, one with a lower one is upgraded."""
 
 
@@ -72,7 +72,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             kept BOOLEAN, experiment VARCHAR, prompt_id VARCHAR, model VARCHAR, served_model VARCHAR, provider VARCHAR
             finish VARCHAR
             input_tokens BIGINT, output_tokens BIGINT, cost_usd DOUBLE, latency_s DOUBLE, simulated BOOLEAN
-            started_at TIMESTAMP""",
+            started_at TIMESTAMP, cache_namespace VARCHAR, cache_text VARCHAR, cache_label VARCHAR""",
         ),
         "embeddings": _table(
             "embedder VARCHAR, sha256 VARCHAR, dimensions INTEGER, vector BLOB, added_at TIMESTAMP",
@@ -118,11 +118,30 @@ VIEWS: Mapping[str, str] = MappingProxyType(
                    try(e.payload ->> '$.cache') as cache, try(e.payload ->> '$.key') as key,
                    try(cast(e.payload ->> '$.similarity' as double)) as similarity,
                    s.run_id as source_run, s.cost_usd as saved_usd, s.latency_s as source_latency_s,
-                   c.latency_s, s.simulated, c.started_at
+                   c.latency_s, s.simulated, c.started_at,
+                   try(cast(e.payload ->> '$.age_s' as double)) as age_s,
+                   coalesce(try(cast(e.payload ->> '$.stale' as boolean)), false) as stale,
+                   p.text as asked,
+                   case when try(e.payload ->> '$.cache') = 'exact' then p.text
+                        else try(e.payload ->> '$.like') end as known,
+                   try(e.payload ->> '$.text') as answer
             from calls c
             join events e on e.run_id = c.run_id and e.kind = 'recalled'
             left join runs s on s.run_id = try(e.payload ->> '$.source_run')
+            left join (select prompt_id, arg_max(text, added_at) as text from prompts group by prompt_id) p
+                on p.prompt_id = c.prompt_id
             where c.cached""",
+        "cache_misses": """
+            select r.run_id, r.experiment, r.arm, r.prompt_id, r.task,
+                   try(e.payload ->> '$.cache') as cache, try(e.payload ->> '$.key') as key,
+                   try(cast(e.payload ->> '$.nearest' as double)) as nearest,
+                   p.text as asked, try(e.payload ->> '$.like') as known,
+                   try(e.payload ->> '$.objection') as objection, try(e.payload ->> '$.why') as why,
+                   try(cast(e.payload ->> '$.latency_s' as double)) as latency_s, r.simulated, r.started_at
+            from runs r
+            join events e on e.run_id = r.run_id and e.kind = 'missed'
+            left join (select prompt_id, arg_max(text, added_at) as text from prompts group by prompt_id) p
+                on p.prompt_id = r.prompt_id""",
         "decisions": """
             select r.run_id, r.experiment, r.arm, r.prompt_id, r.task, p.text as prompt,
                    try(e.payload ->> '$.strategy') as strategy,

@@ -29,6 +29,13 @@ UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType(
             "alter table calls add column mean_logprob double",
             "alter table calls add column min_logprob double",
         ),
+        3: (
+            "alter table answers add column cache_namespace varchar",
+            "alter table answers add column cache_text varchar",
+            "alter table answers add column cache_label varchar",
+            f"create or replace view cache_hits as {VIEWS['cache_hits']}",
+            f"create or replace view cache_misses as {VIEWS['cache_misses']}",
+        ),
     }
 )
 """By schema version, the statements that lead to the next one. They name what that next version had, columns at the end."""
@@ -95,6 +102,8 @@ def fresh(con: duckdb.DuckDBPyConnection, units: Iterable[Unit]) -> list[Unit]:
     new = {(unit.table, unit.key): unit for unit in reversed(list(units))}
     for table in {table for table, _ in new}:
         columns = TABLES[table].key
+        if not columns:  # nothing tells such rows apart, and nothing is lost when one comes twice
+            continue
         keys = [key for name, key in new if name == table]
         sought = f"select {', '.join(columns)} from {table} where {columns[0]} in (select unnest(?::varchar[]))"
         for found in con.execute(sought, [list({key[0] for key in keys})]).fetchall():

@@ -23,6 +23,7 @@ from routelab.store import spool, trouble
 from routelab.store.file import Connection, Loss
 from routelab.store.health import Health
 from routelab.store.rows import Unit
+from routelab.store.shelf import Shelf
 from routelab.store.spool import Spool
 
 T = TypeVar("T")
@@ -48,6 +49,9 @@ class File(Protocol):
     def merge(self, other: Path) -> dict[str, int]: ...
     def release(self) -> None: ...
     def renew(self) -> None: ...
+    def stamp(self) -> object: ...
+    @property
+    def own(self) -> tuple[object, object]: ...
 
 
 class Ticket:
@@ -68,6 +72,7 @@ class Writer:
     def __init__(self, file: File, aside: Spool | None, *, flush_s: float, flush_rows: int) -> None:
         self.file = file
         self.owners: set[object] = set()
+        self.shelf = Shelf(file)
         self._flush_s = flush_s
         self._flush_rows = flush_rows
         self._begin(aside)
@@ -177,6 +182,7 @@ class Writer:
         """Start afresh in a fork's child: threads, locks and rows are the parent's."""
         self.file.renew()
         self.file.session = session
+        self.shelf = Shelf(self.file)
         self._begin(aside)
 
     def _wake(self, ticket: Ticket | None) -> None:

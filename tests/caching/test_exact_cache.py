@@ -3,83 +3,119 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from routelab.caching import Exact
-from routelab.caching.exact import key_of
+from routelab.caching import Exact, Lifetime
+from routelab.caching.request import asked
 from routelab.config import RouteConfig
+from routelab.core.errors import AuthFailed
 from routelab.core.events import Answered, Missed, Recalled
+from routelab.core.ports import Clock
 from routelab.core.run import Run
-from routelab.core.values import Message, Prompt
+from routelab.core.values import Prompt
 from routelab.router import Router
 from routelab.testing import Scripted, VirtualClock, fleet
 
-turns = st.lists(
-    st.builds(
-        Message,
-        role=st.sampled_from(["system", "user", "assistant"]),
-        content=st.text(alphabet='ab",[]\x1f\ud800é', max_size=4),
-    ),
-    max_size=3,
-).map(tuple)
-scopes = st.text(alphabet='ab",[]', max_size=3)
+START = datetime(2026, 1, 1)
 
 
-def messages(text: str) -> tuple[Message, ...]:
-    return (Message(role="user", content=text),)
+def a_run(text: str, *, run_id: str = "r", after_s: float = 0.0, said: str | None = None) -> Run:
+    answer = Answered(model="m", served_model="m", provider="p", text=said or f"answer to {text}")
+    began = START + timedelta(seconds=after_s)
+    return Run(id=run_id, prompt=Prompt.of(text), started_at=began, events=(answer,))
 
 
-def kept(cache: Exact, text: str, *, scope: str = "s", run_id: str = "r") -> str:
-    missed = cache.look(messages(text), scope)
+def kept(cache: Exact, text: str, *, scope: str = "s", **about: Any) -> str:
+    run = a_run(text, **about)
+    missed = cache.look(run, scope)
     assert isinstance(missed, Missed)
-    answer = Answered(model="m", served_model="m", provider="p", text=f"answer to {text}")
-    cache.keep(
-        Run(id=run_id, prompt=Prompt.of(text), started_at=datetime(2026, 1, 1), events=(missed, answer)), missed.key
-    )
+    cache.keep(run, missed.key)
     return missed.key
 
 
-@settings(max_examples=300)
-@given(one=turns, two=turns, here=scopes, there=scopes)
-def test_keys_are_equal_exactly_when_everything_is(one: Any, two: Any, here: str, there: str) -> None:
-    assert (key_of(one, here) == key_of(two, there)) == ((one, here) == (two, there))
-    assert len(key_of(one, here)) == 64
-
-
-def test_a_hit_carries_text_model_and_where_it_was_first_said() -> None:
-    cache = Exact(clock=VirtualClock())
+def test_a_hit_carries_text_model_age_and_where_it_was_first_said() -> None:
+    clock = VirtualClock()
+    cache = Exact(clock=clock)
     key = kept(cache, "a", run_id="first")
-    assert cache.look(messages("a"), "s") == Recalled(
-        cache="exact", key=key, text="answer to a", model="m", similarity=1.0, source_run="first", simulated=False
+    clock.elapsed = 3.0
+    assert cache.look(a_run("a"), "s") == Recalled(
+        cache="exact",
+        key=key,
+        text="answer to a",
+        model="m",
+        similarity=1.0,
+        source_run="first",
+        simulated=False,
+        age_s=3.0,
     )
-    assert cache.look(messages("a "), "s") == Missed(cache="exact", key=key_of(messages("a "), "s"))
-    assert isinstance(cache.look(messages("a"), "other"), Missed)
+    assert cache.look(a_run("a "), "s") == Missed(cache="exact", key=asked(a_run("a "), "s").key)
+    assert isinstance(cache.look(a_run("a"), "other"), Missed)
 
 
 def test_an_entry_lives_for_its_time_and_not_a_moment_longer() -> None:
     clock = VirtualClock()
-    cache = Exact(clock=clock, ttl_s=60)
+    cache = Exact(clock=clock, lifetime=Lifetime(ttl_s=60))
     kept(cache, "a")
     clock.elapsed = 59.9
-    assert isinstance(cache.look(messages("a"), "s"), Recalled)
+    assert isinstance(cache.look(a_run("a"), "s"), Recalled)
     clock.elapsed = 60.0
-    assert isinstance(cache.look(messages("a"), "s"), Missed)
+    expired = cache.look(a_run("a"), "s")
+    assert expired == Missed(cache="exact", key=expired.key, why="expired")
     clock.elapsed = 0.0
-    assert isinstance(cache.look(messages("a"), "s"), Missed)  # gone for good
+    assert isinstance(cache.look(a_run("a"), "s"), Missed)  # gone for good
+
+
+def test_a_stale_answer_says_so_until_its_second_time_is_over() -> None:
+    clock = VirtualClock()
+    cache = Exact(clock=clock, lifetime=Lifetime(ttl_s=60, stale_s=30))
+    kept(cache, "a")
+    seen = []
+    for clock.elapsed in (59.0, 60.0, 89.9, 90.0):
+        found = cache.look(a_run("a"), "s")
+        seen.append(found.stale if isinstance(found, Recalled) else None)
+    assert seen == [False, True, True, None]
+
+
+def test_a_clock_that_was_put_back_makes_no_answer_younger_than_new() -> None:
+    clock = VirtualClock(start=START - timedelta(hours=1))
+    cache = Exact(clock=clock, lifetime=Lifetime(ttl_s=60))
+    cache.keep(a_run("a"), cache.key(a_run("a"), "s"))
+    found = cache.look(a_run("a"), "s")
+    assert isinstance(found, Recalled)
+    assert found.age_s == 0.0
+
+
+def test_the_answer_to_the_later_question_stays_in_whatever_order_they_are_kept() -> None:
+    cache = Exact(clock=VirtualClock())
+    key = cache.key(a_run("a"), "s")
+    for after_s, said in ((5.0, "new"), (1.0, "old")):
+        cache.keep(a_run("a", after_s=after_s, said=said), key)
+    found = cache.look(a_run("a"), "s")
+    assert isinstance(found, Recalled)
+    assert found.text == "new"
 
 
 def test_what_was_not_used_for_longest_goes_first() -> None:
     cache = Exact(clock=VirtualClock(), size=2)
     kept(cache, "a")
     kept(cache, "b")
-    assert isinstance(cache.look(messages("a"), "s"), Recalled)
+    assert isinstance(cache.look(a_run("a"), "s"), Recalled)
     kept(cache, "c")
-    found = [isinstance(cache.look(messages(t), "s"), Recalled) for t in "abc"]
+    found = [isinstance(cache.look(a_run(t), "s"), Recalled) for t in "abc"]
     assert found == [True, False, True]
+    assert len(cache) == 2
+
+
+def test_what_is_forgotten_by_its_label_leaves_the_rest() -> None:
+    cache = Exact(clock=VirtualClock())
+    for text, label in (("a", "one"), ("b", "two")):
+        cache.keep(a_run(text), cache.key(a_run(text), "s"), label)
+    cache.forget("one")
+    assert [isinstance(cache.look(a_run(t), "s"), Recalled) for t in "ab"] == [False, True]
+    cache.forget()
+    assert len(cache) == 0
 
 
 def test_many_threads_may_look_and_keep_at_once() -> None:
@@ -89,12 +125,10 @@ def test_many_threads_may_look_and_keep_at_once() -> None:
     def work(offset: int) -> None:
         for i in range(200):
             text = str((i * 7 + offset) % 80)
-            event = cache.look(messages(text), "s")
+            event = cache.look(a_run(text), "s")
             if isinstance(event, Missed):
-                answer = Answered(model="m", served_model="m", provider="p", text=text)
-                run = Run(id="r", prompt=Prompt.of(text), started_at=datetime(2026, 1, 1), events=(answer,))
-                cache.keep(run, event.key)
-            elif not (isinstance(event, Recalled) and event.text == text):
+                cache.keep(a_run(text, said=text), event.key)
+            elif event.text != text:
                 wrong.append(event)
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
@@ -105,28 +139,32 @@ def test_many_threads_may_look_and_keep_at_once() -> None:
     assert wrong == []
 
 
-def test_configs_that_answer_differently_do_not_share_answers() -> None:
-    base: dict[str, Any] = {
-        "name": "a",
-        "models": ["m", "n"],
-        "strategy": {"kind": "fixed", "model": "m"},
-        "cache": {"exact": True},
-    }
-    others = [
-        {**base, "strategy": {"kind": "fixed", "model": "n"}},
-        {**base, "prompt": {"system": "be brief"}},
-        {**base, "prompt": {"temperature": 1.0}},
-        {**base, "prompt": {"max_output_tokens": 5}},
-    ]
-    scopes = {RouteConfig(**c).fingerprint for c in (base, *others)}
-    assert len(scopes) == 5
-    assert RouteConfig(**{**base, "name": "b"}).fingerprint in scopes
+def config(**changes: Any) -> RouteConfig:
+    return RouteConfig(
+        **{"name": "a", "strategy": {"kind": "fixed", "model": "m"}, "cache": {"exact": True}, **changes}
+    )
 
 
-def test_failures_and_cut_off_answers_are_asked_for_again() -> None:
-    from routelab.core.errors import AuthFailed
+def router(script: Scripted, clock: Clock | None = None, **cache: Any) -> Router:
+    return Router(config(cache={"exact": True, **cache}), fleet=fleet({"m": script}), clock=clock)
 
+
+def test_failures_are_asked_for_again() -> None:
     one = Scripted(AuthFailed("401"), "an answer", "another")
-    config = RouteConfig(name="a", strategy={"kind": "fixed", "model": "m"}, cache={"exact": True})  # type: ignore[arg-type]
-    answers = Router(config, fleet=fleet({"m": one})).many(["hi", "hi", "hi"], jobs=1)
+    answers = router(one).many(["hi", "hi", "hi"], jobs=1)
     assert [(a.text, a.cached) for a in answers] == [("", False), ("an answer", False), ("an answer", True)]
+
+
+def test_tenants_do_not_hear_each_others_answers() -> None:
+    one = Scripted("for a", "for b", "for nobody")
+    asking = router(one)
+    given = [_asked(asking, {"tenant": "a"}), _asked(asking, {"tenant": "b"}), _asked(asking, {"mood": "x"})]
+    assert given == ["for a", "for b", "for nobody"]
+    again = [_asked(asking, {"tenant": "a"}), _asked(asking, {"tenant": "b"}), _asked(asking, {"mood": "y"})]
+    assert again == given
+    assert len(one.requests) == 3
+
+
+def _asked(router: Router, tags: Mapping[str, str]) -> str:
+    prompt = Prompt.of("hi")
+    return router.route(Prompt(id=prompt.id, messages=prompt.messages, tags=tags)).text

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from routelab.answer import Answer
 from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError
-from routelab.core.events import Routed, payload
+from routelab.core.events import Remembered, Routed, payload
 from routelab.core.plan import NOBODY, Gate, Plan, plan_of
 from routelab.core.ports import Strategy, World
 from routelab.core.run import Run
@@ -28,7 +28,6 @@ from routelab.router import Router
 from routelab.stages import Route
 from routelab.stages.desk import MOST_LATE, Desk
 from routelab.stages.guard import guarded, joined, said, told
-from routelab.stages.recall import unworthy
 from routelab.strategies import KINDS, Fixed
 from routelab.testing import Notebook, Scripted, VirtualClock, fleet
 
@@ -376,7 +375,9 @@ def test_the_defaults_answer_is_not_remembered(monkeypatch: pytest.MonkeyPatch) 
     )
     assert [router.route("bad").cached for _ in range(2)] == [False, False]
     assert [router.route("good").cached for _ in range(2)] == [False, True]
-    assert unworthy(router.route("bad").run)
+    last = router.route("bad").events[-1]
+    assert isinstance(last, Remembered)
+    assert last.refused == "the strategy could not decide, and the default answered"
 
 
 def test_joined_plans_keep_their_predictions_and_reasons() -> None:

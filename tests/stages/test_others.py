@@ -27,11 +27,10 @@ from routelab.core.events import (
 from routelab.core.plan import NOBODY, Plan
 from routelab.core.ports import World
 from routelab.core.run import Run
-from routelab.core.values import Finish, Message, Model, Prompt, Roster, Score
+from routelab.core.values import Message, Model, Prompt, Roster, Score
 from routelab.router import Router, Setting
 from routelab.scoring import Function, scorer_of
 from routelab.stages import Measure, Recall, Remember, Render, Route
-from routelab.stages.recall import unworthy
 from routelab.strategies import Fixed
 from routelab.testing import Scripted, VirtualClock, fleet
 
@@ -63,18 +62,37 @@ def test_recall_finds_what_remember_kept_under_the_same_key() -> None:
     cache = Exact(clock=VirtualClock())
     missed = done(Recall(cache=cache, scope="s"), a_run())
     assert isinstance(missed, Missed)
-    assert done(Remember(cache=cache), a_run(missed, ANSWER)) == Remembered(cache="exact", key=missed.key)
+    remember = Remember(cache=cache, admission=lambda run: "", label="mine")
+    assert done(remember, a_run(missed, ANSWER)) == Remembered(cache="exact", key=missed.key, label="mine")
     found = done(Recall(cache=cache, scope="s"), a_run())
-    assert found == Recalled(cache="exact", key=missed.key, text="yes", model="m", source_run="r", simulated=False)
+    assert found == Recalled(
+        cache="exact",
+        key=missed.key,
+        text="yes",
+        model="m",
+        source_run="r",
+        simulated=False,
+        latency_s=0.0,
+        age_s=0.0,
+    )
     assert isinstance(done(Recall(cache=cache, scope="other"), a_run()), Missed)
 
 
-@pytest.mark.parametrize("finish", ["length", "refusal", "filter", "tool", "other"])
-def test_an_answer_that_did_not_end_well_is_not_remembered(finish: Finish) -> None:
-    assert unworthy(a_run(dataclasses.replace(ANSWER, finish=finish)))
-    assert unworthy(a_run())
-    assert unworthy(a_run(Unanswered(model="m", provider="p", error="E", message="m", retry=False)))
-    assert not unworthy(a_run(ANSWER))
+def test_an_answer_that_is_not_admitted_is_not_remembered_and_the_event_says_why() -> None:
+    cache = Exact(clock=VirtualClock())
+    missed = done(Recall(cache=cache, scope="s"), a_run())
+    remember = Remember(cache=cache, admission=lambda run: "it rhymes")
+    refused = Remembered(cache="exact", key=missed.key, refused="it rhymes")
+    assert done(remember, a_run(missed, ANSWER)) == refused
+    assert isinstance(done(Recall(cache=cache, scope="s"), a_run()), Missed)
+
+
+def test_what_is_to_be_replaced_is_not_looked_up() -> None:
+    cache = Exact(clock=VirtualClock())
+    missed = done(Recall(cache=cache, scope="s"), a_run())
+    done(Remember(cache=cache, admission=lambda run: ""), a_run(missed, ANSWER))
+    anew = done(Recall(cache=cache, scope="s", anew=True), a_run())
+    assert anew == Missed(cache="exact", key=missed.key, why="what is remembered is stale")
 
 
 def roster(*names: str) -> Roster:

@@ -112,6 +112,10 @@ def first_version(path: Path) -> None:
             con.execute(f"alter table scores drop column {column}")
         for column in ("mean_logprob", "min_logprob"):
             con.execute(f"alter table calls drop column {column}")
+        con.execute("drop view cache_hits")
+        con.execute("drop view cache_misses")
+        for column in ("cache_namespace", "cache_text", "cache_label"):
+            con.execute(f"alter table answers drop column {column}")
         con.execute("create or replace view spend_by_day as select 1 as day from calls")
         con.execute("delete from meta where key = 'schema'")
         con.execute("insert into meta values ('schema', '1', '', null)")
@@ -128,7 +132,8 @@ def test_a_log_of_the_first_version_is_read_as_it_is_and_upgraded_when_it_is_wri
         assert log.query("select sum(calls) > 0 from spend_by_day") == [(True,)]
     with duckdb.connect(str(path)) as con:
         assert tables.identify(con, path)[0] == VERSION
-        for table in ("scores", "calls"):
+        assert con.execute("select count(*) from cache_misses").fetchall() == [(2,)]
+        for table in ("scores", "calls", "answers"):
             assert set(con.execute(f"select * from {table}").fetchdf().columns) == set(TABLES[table].columns)
 
 

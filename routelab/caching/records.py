@@ -1,0 +1,152 @@
+"""What a cache reads of the log; trouble with it is said once, and then there is nothing to read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routelab.caching.entry import Entry, of_log
+from routelab.caching.trouble import CacheTrouble, Complaints
+from routelab.core.errors import RoutelabError
+
+if TYPE_CHECKING:
+    from routelab.store.recall import Kept
+    from routelab.store.shelf import Shelf
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A log that caches can be filled from; `routelab.store.Log` is one."""
+
+    content: Any
+
+    @property
+    def shelf(self) -> Shelf: ...
+    def remembered_many(self, keys: Sequence[str]) -> dict[str, Kept]: ...
+    def kept(self, run_ids: Sequence[str]) -> dict[str, Kept]: ...
+    def get_many(self, embedder_id: str, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]: ...
+    def put_many(self, embedder_id: str, items: Mapping[str, NDArray[np.float32]]) -> None: ...
+
+
+class Records(Protocol):
+    """What was remembered before, and elsewhere."""
+
+    def sync(self) -> None:
+        """Notice what others remembered or forgot."""
+
+    def answer(self, key: str, *, than: str | None = None) -> Entry | None:
+        """Return the latest answer under an exact cache's key, None when there is none, or none but that of the run `than`."""
+
+    def within(self, namespace: str, after: int) -> tuple[list[Entry], int]:
+        """Return the answers of a namespace without the first `after` that were noted, and how many were noted."""
+
+    def forgotten(self, entry: Entry) -> bool:
+        """Say whether an answer was forgotten since it was given."""
+
+    def vectors(self, embedder: str, hashes: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
+        """Return the vectors that are kept, by the hash of their text."""
+
+    def keep_vectors(self, embedder: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Keep vectors for the next process."""
+
+
+class Unkept:
+    """Records where nothing is kept."""
+
+    def sync(self) -> None:
+        """Notice nothing."""
+
+    def answer(self, key: str, *, than: str | None = None) -> Entry | None:
+        """Return None."""
+        return None
+
+    def within(self, namespace: str, after: int) -> tuple[list[Entry], int]:
+        """Return nothing."""
+        return [], 0
+
+    def forgotten(self, entry: Entry) -> bool:
+        """Return False."""
+        return False
+
+    def vectors(self, embedder: str, hashes: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
+        """Return nothing."""
+        return {}
+
+    def keep_vectors(self, embedder: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Keep nothing."""
+
+
+class Logged:
+    """Records in a log. What the log cannot give is a miss, with one warning; the next look-up tries again."""
+
+    def __init__(self, log: Remembering) -> None:
+        self._log = log
+        self._complaints = Complaints()
+
+    def sync(self) -> None:
+        """Notice what others remembered or forgot."""
+        shelf = self._log.shelf
+        shelf.sync()
+        if shelf.trouble is not None:
+            self._complaints.say("the log cannot be read", shelf.trouble)
+
+    def answer(self, key: str, *, than: str | None = None) -> Entry | None:
+        """Return the latest answer under the key, read from the file: a look-up of what nobody remembers reads nothing."""
+        place = self._log.shelf.newest(key)
+        if place is None or place.run_id == than:
+            return None
+        try:
+            kept = self._log.remembered_many([key]).get(key)
+        except RoutelabError as trouble:
+            self._complaints.say("the log cannot be read", trouble)
+            return None
+        return None if kept is None else of_log(kept, key)
+
+    def within(self, namespace: str, after: int) -> tuple[list[Entry], int]:
+        """Return the namespace's later answers; those that could not be read come with the next call."""
+        shelf = self._log.shelf
+        places = shelf.within(namespace, after)
+        wanted = [p.run_id for p in places if not shelf.forgotten(p.started_at, p.label)]
+        try:
+            kept = self._log.kept(wanted) if wanted else {}
+        except RoutelabError as trouble:
+            self._complaints.say("the log cannot be read", trouble)
+            return [], after
+        return [of_log(kept[run_id], namespace) for run_id in wanted if run_id in kept], after + len(places)
+
+    def forgotten(self, entry: Entry) -> bool:
+        """Say whether an answer was forgotten since it was given."""
+        return self._log.shelf.forgotten(entry.kept_at, entry.label)
+
+    def vectors(self, embedder: str, hashes: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
+        """Return the vectors in the log."""
+        try:
+            return self._log.get_many(embedder, hashes)
+        except RoutelabError as trouble:
+            self._complaints.say("the log cannot be read", trouble)
+            return {}
+
+    def keep_vectors(self, embedder: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Put vectors into the log."""
+        try:
+            self._log.put_many(embedder, vectors)
+        except RoutelabError as trouble:
+            self._complaints.say("vectors cannot be kept", trouble)
+
+
+def records_of(log: object) -> Records:
+    """Return what a cache can read of a log; nothing where it keeps no texts, which is said, or is none that remembers."""
+    if not isinstance(log, Remembering):
+        return Unkept()
+    if log.content != "full":
+        warnings.warn(
+            f"the log keeps no texts (content={log.content!r}), so what caches remember ends with this process",
+            CacheTrouble,
+            stacklevel=2,
+        )
+        return Unkept()
+    return Logged(log)

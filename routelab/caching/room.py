@@ -1,0 +1,161 @@
+"""One namespace of a semantic cache: its entries, their index, and what each has learned about its reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routelab.caching.entry import Entry
+from routelab.embedding.cached import content_hash
+
+if TYPE_CHECKING:
+    from routelab.caching.entrywise import Observations
+    from routelab.embedding.growing import Growing
+
+Vectors = NDArray[np.float32]
+Embed = Callable[[Sequence[str]], Vectors]
+FEW = 64
+"""Up to so many entries a room compares by itself: there may be many small rooms, and an index takes a megabyte."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Near:
+    """An entry with the cosine of its question and the one that is asked."""
+
+    entry: Entry
+    similarity: float
+
+    @property
+    def id(self) -> str:
+        """The entry's id in its room."""
+        return content_hash(self.entry.asked)
+
+
+class Room:
+    """Entries by the hash of their question: one question has one answer, the latest. Its user holds the lock.
+
+    `noted` counts the answers of the log that were looked at.
+    """
+
+    def __init__(self, *, namespace: str, index: str | Mapping[str, Any]) -> None:
+        self.namespace = namespace
+        self.noted = 0
+        self._spec = index
+        self._entries: dict[str, Entry] = {}
+        self._waiting: dict[str, Entry] = {}
+        self._few: dict[str, Vectors] = {}
+        self._index: Growing | None = None
+        self._seen: dict[str, Observations] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @staticmethod
+    def id_of(entry: Entry) -> str:
+        """Return the id of an entry: the hash of its question."""
+        return content_hash(entry.asked)
+
+    def entries(self) -> list[Entry]:
+        """Return all entries."""
+        return list(self._entries.values())
+
+    def entry(self, id_: str) -> Entry:
+        """Return the entry of an id."""
+        return self._entries[id_]
+
+    def told(self, text: str) -> Entry | None:
+        """Return the entry of this very question."""
+        return self._entries.get(content_hash(text))
+
+    def waiting(self) -> list[Entry]:
+        """Return the entries that are not in the index yet."""
+        return list(self._waiting.values())
+
+    def put(self, entry: Entry) -> str:
+        """Add or replace an entry and return its id; it comes into the index when somebody looks."""
+        id_ = self.id_of(entry)
+        known = self._entries.get(id_)
+        self._entries[id_] = entry
+        if known is None:
+            self._waiting[id_] = entry
+        elif known.text != entry.text:
+            # What it learned was about the answer that it had.
+            self._seen.pop(id_, None)
+        return id_
+
+    def drop(self, entry: Entry) -> None:
+        """Remove an entry, if it is there."""
+        id_ = self.id_of(entry)
+        self._entries.pop(id_, None)
+        self._waiting.pop(id_, None)
+        self._few.pop(id_, None)
+        self._seen.pop(id_, None)
+        if self._index is not None:
+            self._index.remove([id_])
+
+    def rebuild(self) -> None:
+        """Throw the index away: the next look makes it again."""
+        self._index = None
+        self._few = {}
+        self._waiting = dict(self._entries)
+
+    def vectors_of(self, entries: Iterable[Entry], embed: Embed) -> dict[str, Vectors]:
+        """Return the vectors of the entries' questions by id."""
+        listed = list(entries)
+        return dict(zip(map(self.id_of, listed), embed([e.asked for e in listed]), strict=True))
+
+    def index_them(self, entries: Sequence[Entry], known: Mapping[str, Vectors], embed: Embed) -> None:
+        """Put entries that wait into the index; those whose vector is not known are embedded."""
+        lacking = [e for e in entries if self.id_of(e) not in known]
+        made = {**known, **(self.vectors_of(lacking, embed) if lacking else {})}
+        fresh = {id_: made[id_] for id_ in map(self.id_of, entries)}
+        if self._index is None and len(self._few) + len(fresh) > FEW:
+            self._index = self._grown({**self._few, **fresh})
+            self._few = {}
+        elif self._index is None:
+            self._few.update(fresh)
+        else:
+            self._index.add(list(fresh), np.array(list(fresh.values()), dtype=np.float32))
+        for id_ in fresh:
+            self._waiting.pop(id_, None)
+
+    def nearest(self, vector: Vectors, k: int) -> list[Near]:
+        """Return the k nearest entries, nearest first."""
+        if self._index is not None:
+            found = self._index.nearest(vector, k)
+        else:
+            wide = np.asarray(vector, dtype=np.float64)
+            cosines = [(id_, float((row.astype(np.float64) * wide).sum())) for id_, row in self._few.items()]
+            found = sorted(cosines, key=lambda pair: -pair[1])[:k]
+        return [Near(entry=self._entries[id_], similarity=min(1.0, s)) for id_, s in found if id_ in self._entries]
+
+    def seen(self, near: Near) -> Observations:
+        """Return what an entry has seen."""
+        from routelab.caching.entrywise import Observations
+
+        return self._seen.get(near.id, Observations())
+
+    def learn(self, near: Near, right: bool) -> None:
+        """Let an entry know whether its answer was right for a question of that similarity."""
+        from routelab.caching.entrywise import learn
+
+        if near.id in self._entries:
+            self._seen[near.id] = learn(self.seen(near), near.similarity, right)
+
+    def _grown(self, vectors: Mapping[str, Vectors]) -> Growing:
+        from pathlib import Path
+
+        from routelab.embedding.growing import growing_of
+
+        spec: Any = self._spec
+        if not isinstance(spec, str) and "folder" in spec:
+            # One folder a namespace: nothing of another one can be found in it.
+            spec = {**spec, "folder": str(Path(str(spec["folder"])) / self.namespace)}
+        rows = np.array(list(vectors.values()), dtype=np.float32)
+        index = growing_of(spec, dimensions=rows.shape[1])
+        index.add(list(vectors), rows)
+        return index

@@ -1,0 +1,270 @@
+"""The semantic cache: a question that is like one that was answered gets its answer, unless a guard objects.
+
+Everything but the question's words must be equal first (`request.Asked.namespace`); likeness counts within that only. What is here is an
+index: the log is the truth, and it is read when a namespace is first asked for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from routelab.caching.entry import FOR_EVER, Entry, Lifetime, of_run
+from routelab.caching.records import Records, Unkept
+from routelab.caching.request import Asked, asked
+from routelab.caching.room import Near, Room
+from routelab.caching.settings import SIZE, SemanticConfig
+from routelab.caching.trouble import Complaints
+from routelab.core.errors import RoutelabError
+from routelab.core.events import Missed, Recalled
+from routelab.core.ports import Clock
+from routelab.core.run import Run
+from routelab.core.values import Prompt, draw
+
+if TYPE_CHECKING:
+    from routelab.caching.guard import Guard
+
+LOOK = 5
+"""How many of the nearest questions a guard may object to before the model is asked."""
+NEAR = 0.5
+"""The least cosine that counts as near where entries learn thresholds of their own."""
+READS_BYTES = {"minilm": 512}
+"""Texts of so many bytes an embedder is sure to read whole (MiniLM: 256 tokens). Beyond that, texts that differ only at their ends would
+have one vector, so they are not compared at all."""
+# An embedder is somebody's runtime, an index somebody's library: what they raise when they cannot.
+TROUBLE = (RoutelabError, OSError, RuntimeError, ValueError, KeyError, AttributeError)
+
+
+class Semantic:
+    """Answers to like questions, by namespace; at most `size` in memory, the longest unused leave first.
+
+    `same` says whether two answers to a prompt say the same: entries learn their own thresholds by it (`per_entry`). Trouble with the
+    embedder, the index or the log is a miss, with one warning, never an error. Safe among threads.
+    """
+
+    kind = "semantic"
+
+    def __init__(
+        self,
+        *,
+        settings: SemanticConfig,
+        clock: Clock,
+        lifetime: Lifetime = FOR_EVER,
+        size: int = SIZE,
+        records: Records | None = None,
+        same: Callable[[str, str, Prompt], bool] | None = None,
+    ) -> None:
+        from routelab.caching.guard import guard_of
+
+        self.settings = settings
+        self._clock = clock
+        self._lifetime = lifetime
+        self._size = size
+        self._records = records if records is not None else Unkept()
+        self._same = same or _equal
+        self._guard: Guard = guard_of(settings.lexical)
+        self._lock = threading.RLock()
+        self._rooms: dict[str, Room] = {}
+        self._used: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._explored: OrderedDict[str, tuple[str, Near]] = OrderedDict()
+        self._complaints = Complaints()
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    def key(self, run: Run, scope: str) -> str:
+        """Return the namespace: the digest of all but the question's words, the embedder included."""
+        return self._asked(run, scope).namespace
+
+    def look(self, run: Run, scope: str) -> Recalled | Missed:
+        """Return Recalled with the nearest answer that the guard does not object to, or Missed with the nearest question."""
+        request = self._asked(run, scope)
+        self._records.sync()
+        with self._lock:
+            room = self._filled(request.namespace)
+            entry = room.told(request.text)
+            if entry is not None and (found := self._recalled(request, Near(entry=entry, similarity=1.0))) is not None:
+                return found
+            if not request.text.strip() or len(room) == 0:
+                return Missed(cache=self.kind, key=request.namespace)
+        if not self._reads(request.text):
+            return Missed(cache=self.kind, key=request.namespace, why="longer than the embedder reads")
+        try:
+            vector = self._vectors([request.text])[0]
+            with self._lock:
+                return self._among(room, request, vector, run)
+        except TROUBLE as trouble:
+            self._complaints.say("like questions cannot be looked up", trouble)
+            with self._lock:
+                room.rebuild()
+            return Missed(cache=self.kind, key=request.namespace, why="the index or the embedder failed")
+
+    def keep(self, run: Run, key: str, label: str = "") -> None:
+        """Remember the run's answer, or what it taught: an explored question whose answer an entry has needs no entry of its own."""
+        entry = of_run(run, key, label)
+        with self._lock:
+            room = self._room(key)
+            namespace, near = self._explored.pop(run.id, ("", None))
+            if near is not None and namespace == key:
+                right = self._same(near.entry.text, entry.text, run.prompt)
+                room.learn(near, right)
+                if right:
+                    return
+            self._put(room, [entry])
+        if self._reads(entry.asked):
+            try:
+                self._records.keep_vectors(self._embedder_id(), room.vectors_of([entry], self._vectors))
+            except TROUBLE as trouble:
+                self._complaints.say("questions cannot be embedded", trouble)
+
+    def forget(self, label: str | None = None) -> None:
+        """Forget what is in memory, all or what was kept under a label."""
+        with self._lock:
+            for name, room in list(self._rooms.items()):
+                for entry in room.entries():
+                    if label is None or entry.label == label:
+                        self._drop(name, entry)
+
+    # With the lock held.
+
+    def _among(self, room: Room, request: Asked, vector: Any, run: Run) -> Recalled | Missed:
+        """Return the nearest that may answer, or why none does."""
+        self._index(room)
+        near = room.nearest(vector, LOOK)
+        while any(self._gone(n.entry) for n in near):
+            for each in near:
+                if self._gone(each.entry):
+                    self._drop(request.namespace, each.entry)
+            near = room.nearest(vector, LOOK)
+        first = near[0] if near else None
+        objection = ""
+        least = NEAR if self.settings.threshold is None else self.settings.threshold
+        for each in near:
+            if each.similarity < least:
+                break
+            objected = self._guard(request.text, each.entry.asked)
+            if objected is not None:
+                objection = objection or str(objected)
+                continue
+            why = self._explores(room, each, request.namespace, run)
+            if why:
+                return self._missed(request, each, why=why)
+            found = self._recalled(request, each)
+            if found is not None:
+                return found
+        return self._missed(request, first, objection=objection)
+
+    def _missed(self, request: Asked, near: Near | None, *, objection: str = "", why: str = "") -> Missed:
+        return Missed(
+            cache=self.kind,
+            key=request.namespace,
+            nearest=None if near is None else near.similarity,
+            like="" if near is None else near.entry.asked,
+            objection=objection,
+            why=why,
+        )
+
+    def _recalled(self, request: Asked, near: Near) -> Recalled | None:
+        age_s = near.entry.age_s(self._clock.now())
+        state = self._lifetime.state(age_s)
+        if state == "expired" or self._records.forgotten(near.entry):
+            self._drop(request.namespace, near.entry)
+            return None
+        self._used.move_to_end((request.namespace, near.id))
+        return Recalled(
+            cache=self.kind,
+            key=request.namespace,
+            text=near.entry.text,
+            model=near.entry.model,
+            similarity=near.similarity,
+            source_run=near.entry.run_id,
+            simulated=near.entry.simulated,
+            like=near.entry.asked,
+            age_s=age_s,
+            stale=state == "stale",
+        )
+
+    def _explores(self, room: Room, near: Near, namespace: str, run: Run) -> str:
+        """Return why the model is asked although an entry is near, or ""."""
+        if self.settings.per_entry is None:
+            return ""
+        from routelab.caching.entrywise import decide
+
+        error = float(self.settings.per_entry["error"])
+        decision = decide(near.similarity, room.seen(near), error=error, chance=draw(run.seed, "explore", run.id))
+        if not decision.explore:
+            return ""
+        self._explored[run.id] = (namespace, near)
+        while len(self._explored) > LOOK * 1000:  # runs that ended without an answer
+            self._explored.popitem(last=False)
+        return f"asked to learn how far the nearest answer reaches (chance {decision.explore_chance:.2f})"
+
+    def _filled(self, namespace: str) -> Room:
+        """Return the namespace's room with what the log has learned since the last look."""
+        room = self._room(namespace)
+        found, room.noted = self._records.within(namespace, room.noted)
+        self._put(room, [e for e in found if not self._gone(e)])
+        return room
+
+    def _room(self, namespace: str) -> Room:
+        return self._rooms.setdefault(namespace, Room(namespace=namespace, index=self.settings.index))
+
+    def _put(self, room: Room, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            known = room.told(entry.asked)
+            if known is None or known.kept_at <= entry.kept_at:
+                place = (room.namespace, room.put(entry))
+                self._used[place] = None
+                self._used.move_to_end(place)
+        while len(self._used) > self._size:
+            namespace, oldest = next(iter(self._used))
+            self._drop(namespace, self._rooms[namespace].entry(oldest))
+
+    def _index(self, room: Room) -> None:
+        """Bring the room's index up to date: vectors come from the log, and what it lacks is embedded."""
+        waiting = [e for e in room.waiting() if self._reads(e.asked)]
+        if not waiting:
+            return
+        hashes = {room.id_of(e): e for e in waiting}
+        known = self._records.vectors(self._embedder_id(), list(hashes)) if len(waiting) > 1 else {}
+        room.index_them(waiting, known, self._vectors)
+
+    def _drop(self, namespace: str, entry: Entry) -> None:
+        room = self._rooms[namespace]
+        self._used.pop((namespace, room.id_of(entry)), None)
+        room.drop(entry)
+
+    def _gone(self, entry: Entry) -> bool:
+        expired = self._lifetime.state(entry.age_s(self._clock.now())) == "expired"
+        return expired or self._records.forgotten(entry)
+
+    # Texts
+
+    def _asked(self, run: Run, scope: str) -> Asked:
+        try:
+            embedder = self._embedder_id()
+        except TROUBLE as trouble:
+            self._complaints.say("there is no embedder", trouble)
+            embedder = "none"
+        return asked(run, scope, embedder=embedder)
+
+    def _embedder_id(self) -> str:
+        from routelab.embedding.vectors import id_of
+
+        return id_of(self.settings.embedder)
+
+    def _vectors(self, texts: Sequence[str]) -> Any:
+        from routelab.embedding.vectors import vectors
+
+        return vectors(self.settings.embedder, texts)
+
+    def _reads(self, text: str) -> bool:
+        spec = self.settings.embedder
+        most = READS_BYTES.get(spec if isinstance(spec, str) else str(spec.get("kind")))
+        return most is None or len(text.encode("utf-8", "surrogatepass")) <= most
+
+
+def _equal(one: str, two: str, prompt: Prompt) -> bool:
+    return one.split() == two.split()

@@ -1,0 +1,167 @@
+"""What the log remembers for caches, by key: kept in memory, and up to date with other processes at the cost of two stats.
+
+Texts stay in the file; here is only which keys there are, when their answers were given and under which label. This process's
+own answers arrive through `took` as they are recorded. That somebody else wrote is seen from the file itself, and then
+the rows after the last ones that were read are read, without what is pending and without the views over it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from routelab.core.errors import LogError
+from routelab.core.events import Remembered
+from routelab.core.run import Run
+from routelab.store.file import Connection
+from routelab.store.rows import utc
+from routelab.store.text import storable
+
+MOST = 200_000
+"""How many remembered answers are looked up at most, the latest: a key takes some 400 bytes."""
+PATIENCE_S = 0.2
+AGAIN_S = 0.5
+"""After trouble with the file, how long nobody asks it again: a look-up must not wait for a log that is held."""
+LATEST_S = 5.0
+"""A change that looked like this process's own is looked into after so long: another one may have written in the same moment."""
+FORGOTTEN = "forgotten"
+"""The key of the rows in `meta` that say what must not be remembered any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a remembered answer stands: its run, when that began, and the label that it can be forgotten by."""
+
+    run_id: str
+    started_at: datetime
+    label: str
+
+
+class Source(Protocol):
+    """The file, as far as a shelf needs it."""
+
+    def read(self, work: Any, *, pending: Sequence[Any] = (), patience_s: float | None = None) -> Any: ...
+    def stamp(self) -> object: ...
+    @property
+    def own(self) -> tuple[object, object]: ...
+
+
+class Shelf:
+    """Keys and namespaces of the remembered answers of one log; safe among threads, one for a log and process.
+
+    `generation` changes whenever something was forgotten.
+    """
+
+    def __init__(self, file: Source) -> None:
+        self._file = file
+        self._lock = threading.RLock()
+        self._clear()
+        self._retry_at = self._synced_at = 0.0
+        self.generation = 0
+        self.trouble: LogError | None = None
+        """What the latest look into the file met; None when it went well."""
+
+    def _clear(self) -> None:
+        self._log: str | None = None
+        self._next = 0
+        self._seen: object = None
+        self._places: dict[str, Place] = {}
+        self._rooms: dict[str, list[Place]] = {}
+        self._here: set[tuple[str, str]] = set()
+        self._forgotten: dict[str | None, datetime] = {}
+
+    def took(self, run: Run) -> None:
+        """Note the answer of a run that is being recorded."""
+        kept = [e for e in run.events if isinstance(e, Remembered) and not e.refused]
+        if not kept or run.answered is None:
+            return
+        with self._lock:
+            for event in kept:
+                place = Place(run_id=storable(run.id), started_at=utc(run.started_at), label=storable(event.label))
+                self._note(
+                    event.key if event.cache == "exact" else None,
+                    event.key if event.cache == "semantic" else None,
+                    place,
+                )
+
+    def forgot(self, at: datetime, label: str | None) -> None:
+        """Note that answers of runs that began by then are forgotten, all or those under a label."""
+        with self._lock:
+            self._forget(label, at)
+
+    def forgotten(self, started_at: datetime, label: str) -> bool:
+        """Say whether an answer was forgotten since it was given."""
+        marks = [at for at in (self._forgotten.get(None), self._forgotten.get(label)) if at is not None]
+        return any(started_at <= at for at in marks)
+
+    def newest(self, key: str) -> Place | None:
+        """Return where the latest answer under an exact cache's key stands."""
+        with self._lock:
+            place = self._places.get(key)
+        return None if place is None or self.forgotten(place.started_at, place.label) else place
+
+    def within(self, namespace: str, after: int = 0) -> list[Place]:
+        """Return the answers of a semantic cache's namespace in the order in which they came, without the first `after`."""
+        with self._lock:
+            return self._rooms.get(namespace, [])[after:]
+
+    def sync(self) -> None:
+        """Notice what other processes remembered or forgot; two stats when they did nothing. Trouble is left for later."""
+        stamp = self._file.stamp()
+        if stamp == self._seen or time.monotonic() < self._retry_at:
+            return
+        with self._lock:
+            before, after = self._file.own
+            late = time.monotonic() - self._synced_at > LATEST_S
+            if self._seen is not None and self._seen == before and stamp == after and not late:
+                self._seen = after
+                return
+            try:
+                self._file.read(self._catch_up, patience_s=PATIENCE_S)
+            except LogError as trouble:
+                self.trouble = trouble
+                self._retry_at = time.monotonic() + AGAIN_S
+                return
+            self.trouble = None
+            self._synced_at = time.monotonic()
+            # As it was before the read: what was written since is read next time.
+            self._seen = stamp
+
+    def _catch_up(self, con: Connection) -> None:
+        [(log,)] = con.execute("select max(value) from meta where key = 'log'").fetchall()
+        [(rows,)] = con.execute("select coalesce(max(rowid), -1) + 1 from answers").fetchall()
+        if log != self._log or rows < self._next:
+            self._clear()
+            self._log = log
+        found = con.execute(_ADDED, [self._next, MOST]).fetchall()
+        for key, namespace, run_id, started_at, label in reversed(found):
+            self._note(key, namespace, Place(run_id=run_id, started_at=started_at, label=label or ""))
+        self._next = rows
+        for label, at in con.execute("select value, noted_at from meta where key = ?", [FORGOTTEN]).fetchall():
+            self._forget(label, at)
+
+    def _note(self, key: str | None, namespace: str | None, place: Place) -> None:
+        if key is not None:
+            known = self._places.get(key)
+            if known is None or known.started_at <= place.started_at:
+                self._places[key] = place
+        # This process's own rows come a second time, when they are read.
+        if namespace is not None and (namespace, place.run_id) not in self._here:
+            self._here.add((namespace, place.run_id))
+            self._rooms.setdefault(namespace, []).append(place)
+
+    def _forget(self, label: str | None, at: datetime) -> None:
+        known = self._forgotten.get(label)
+        if known is None or known < at:
+            self._forgotten[label] = at
+            self.generation += 1
+
+
+_ADDED = """
+    select cache_key, cache_namespace, run_id, started_at, cache_label from answers
+    where rowid >= ? and (cache_key is not null or cache_namespace is not null) and text is not null
+    order by rowid desc limit ?"""
