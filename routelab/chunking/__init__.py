@@ -1,0 +1,120 @@
+"""Chunkers cut a text into parts that are retrieved one by one: one file each, one line each in `KINDS`.
+
+To add one: write the file (a frozen value with `stream` and `__call__`, see `chunk.Chunker`), add its line to `KINDS`,
+subclass the contract in `tests/chunking/contract.py`. Chunkers that differ in where they cut need only a guide
+(`packing.Guide`): sizes, overlap and exact offsets are the packing's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from routelab import strict
+from routelab.chunking.characters import Characters
+from routelab.chunking.chonkie import Chonkie
+from routelab.chunking.chunk import Chunk, Chunker, identity, missing, restored
+from routelab.chunking.code import Code
+from routelab.chunking.corpus import document
+from routelab.chunking.langchain import LangChain
+from routelab.chunking.markdown import Markdown
+from routelab.chunking.recursive import Recursive
+from routelab.chunking.semantic import Semantic
+from routelab.chunking.sentences import Sentences
+from routelab.chunking.tokens import Tokens
+from routelab.core.errors import ConfigError, suggest
+
+__all__ = [
+    "ADAPTED",
+    "KINDS",
+    "Characters",
+    "Chonkie",
+    "Chunk",
+    "Chunker",
+    "Code",
+    "LangChain",
+    "Markdown",
+    "Recursive",
+    "Semantic",
+    "Sentences",
+    "Tokens",
+    "chunker_of",
+    "document",
+    "identity",
+    "missing",
+    "restored",
+    "spec_of",
+]
+
+KINDS: Mapping[str, type] = MappingProxyType(
+    {
+        "tokens": Tokens,
+        "characters": Characters,
+        "sentences": Sentences,
+        "recursive": Recursive,
+        "markdown": Markdown,
+        "code": Code,
+        "semantic": Semantic,
+        "langchain": LangChain,
+        "chonkie": Chonkie,
+    }
+)
+"""What a chunker's mapping may say for `kind`."""
+ADAPTED = frozenset({"langchain", "chonkie"})
+"""Kinds that need a package which routelab does not bring."""
+
+
+def chunker_of(
+    spec: Mapping[str, Any] | str, doc: strict.Document | None = None, key: tuple[str, ...] = ("chunker",)
+) -> Chunker:
+    """Return the chunker that a name or a mapping such as ``{"kind": "semantic", "size": 400, "overlap": 0.2}`` describes.
+
+    `doc` and `key` say where the mapping stands, for the ConfigError that names what cannot be used.
+
+    >>> chunker_of({"kind": "semantc", "size": 400})
+    Traceback (most recent call last):
+    routelab.core.errors.ConfigError: config: chunker.kind: unknown 'semantc'; did you mean 'semantic'?
+    >>> chunker_of({"kind": "tokens", "size": 100, "overlap": 100})
+    Traceback (most recent call last):
+    routelab.core.errors.ConfigError: config: chunker.overlap: must be from 0 and below the size (100), not 100
+    """
+    where = strict.Document(values={}, name="config") if doc is None else doc
+    kinds = f"kinds: {', '.join(KINDS)}"
+    if isinstance(spec, str):
+        spec = {"kind": spec}
+    if not isinstance(spec, Mapping):
+        raise ConfigError(f"{where.where(*key)}: a name or a mapping with a kind is wanted (got {spec!r})", hint=kinds)
+    values = dict(spec)
+    kind = values.pop("kind", None)
+    if kind is None:
+        raise ConfigError(f"{where.where(*key)}: `kind` is missing", hint=kinds)
+    if not isinstance(kind, str):
+        raise ConfigError(f"{where.where(*key, 'kind')}: must be a text (got {kind!r})", hint=kinds)
+    if kind not in KINDS:
+        near = suggest(kind, KINDS)
+        found = f"{where.where(*key, 'kind')}: unknown '{kind}'{'' if near is None else '; ' + near}"
+        raise ConfigError(found, hint=None if near else kinds)
+    made: Chunker = strict.build(KINDS[kind], values, key, where)
+    return made
+
+
+def spec_of(chunker: Chunker) -> dict[str, Any]:
+    """Return the mapping that `chunker_of` turns back into an equal chunker; fields at their default are left out.
+
+    >>> spec_of(Recursive(size=200, overlap=0.2))
+    {'kind': 'recursive', 'size': 200, 'overlap': 0.2}
+    """
+    kind = next((name for name, made in KINDS.items() if type(chunker) is made), None)
+    if kind is None or not dataclasses.is_dataclass(chunker):
+        raise ConfigError(
+            f"a chunker of type {type(chunker).__name__} cannot be written to YAML", hint=f"kinds: {', '.join(KINDS)}"
+        )
+    spec: dict[str, Any] = {"kind": kind}
+    for field in dataclasses.fields(chunker):
+        value = getattr(chunker, field.name)
+        default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        if value != default:
+            spec[field.name] = dict(value) if isinstance(value, Mapping) else value
+    return spec

@@ -1,0 +1,55 @@
+"""Pieces that another library cut, put back where they stand in the text: exactly, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from routelab.chunking.chunk import Chunk
+from routelab.chunking.ruler import Ruler
+from routelab.core.errors import DataError
+
+
+def placed(
+    pieces: Iterable[tuple[str, int | None]], text: str, source: str, ruler: Ruler, repeat: int, cutter: str
+) -> Iterator[Chunk]:
+    """Yield a chunk for each piece (its text, and where its library says it begins, if it does), in the text's order.
+
+    A place that is given is checked; else the piece is looked for from where `repeat` units before the last one's end are.
+    What the library dropped between two pieces is in no chunk (`missing` says what). Raises DataError for a piece that is
+    not in the text as it is: half a character, changed white space, an added heading.
+    """
+    last, reached, order = -1, 0, 0
+    for piece, given in pieces:
+        if not piece:
+            continue
+        start = (
+            given
+            if given is not None and text.startswith(piece, given)
+            else _find(piece, text, last, reached, ruler.back(reached, repeat))
+        )
+        if start < 0:
+            raise DataError(
+                f"{source or 'text'}: chunk {order} of {cutter} is not a part of the text after character {max(last, 0)}: {piece[:60]!r}",
+                hint="its offsets would be wrong; choose a splitter that leaves the text as it is, or one of routelab's own",
+            )
+        end = start + len(piece)
+        yield Chunk(
+            text=piece,
+            start=start,
+            end=end,
+            order=order,
+            source=source,
+            repeated=min(len(piece), max(0, reached - start)) if order else 0,
+            tokens=None,
+        )
+        last, reached, order = start, max(reached, end), order + 1
+
+
+def _find(piece: str, text: str, last: int, reached: int, likely: int) -> int:
+    """Return where the piece stands: at the first likely place, if only blanks are lost before it, else the first one."""
+    at = text.find(piece, max(likely, last + 1))
+    if 0 <= at <= reached or (at >= 0 and text[reached:at].isspace()):
+        return at
+    # A library that counts otherwise may repeat more than was asked.
+    nearer = text.find(piece, last + 1, reached + len(piece))
+    return nearer if nearer >= 0 else at
