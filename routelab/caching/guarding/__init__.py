@@ -1,0 +1,1 @@
+"""How the lexical guard reads a question and compares two."""
