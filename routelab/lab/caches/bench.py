@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Bools = NDArray[np.bool_]
 
+EMBEDDERS = ("minilm", "lexical")
 FIXED = (0.80, 0.90, 0.95)
 """Thresholds that people use without looking: arms beside those that were chosen."""
 BATCH = 1_000
@@ -94,7 +95,7 @@ def bench(
     pairs: Pairs,
     *,
     guards: Mapping[str, Guard],
-    embedders: Sequence[str] = ("minilm", "lexical"),
+    embedders: Sequence[str] = EMBEDDERS,
     fitted: bool = False,
     budget: float = BUDGET,
     seed: int = 0,
@@ -110,39 +111,62 @@ def bench(
         raise ConfigError(f"budget: must be more than 0 and less than 1, not {budget}")
     tell = heard or (lambda _: None)
     split = halves(pairs, seed=seed)
+    tell(f"embedding {len({*pairs.asked, *pairs.known}):,} texts with {' and '.join(embedders)}")
+    found = settled(split, guards=guards, embedders=embedders, fitted=fitted, seed=seed)
+    arms, recommended, why = concluded(found, split.confirm, budget)
+    fixed = [
+        arm(setting, setting.curves[0].at(t), split.confirm, budget, chosen=False)
+        for setting in found
+        if setting.guard != FITTED
+        for t in FIXED
+    ]
+    about = {
+        **_about(pairs, split),
+        "seed": seed,
+        "budget": budget,
+        "tried": sum(len(setting.curves[0]) for setting in found),
+        "hits_needed": hits_needed(0, budget),
+    }
+    return CacheBench(arms=(*arms, *fixed), recommended=recommended, why=why, about=about)
+
+
+def settled(
+    split: Halves,
+    *,
+    guards: Mapping[str, Guard],
+    embedders: Sequence[str] = EMBEDDERS,
+    fitted: bool = False,
+    seed: int = 0,
+) -> tuple[Setting, ...]:
+    """Return every embedder with every guard, and the fitted acceptance if wanted, with the curves on both halves.
+
+    Cosines are computed once an embedder, objections once a guard. Raises DataError for a half without both labels.
+    """
     for name, half in (("tune", split.tune), ("confirm", split.confirm)):
         if not half.positives or half.positives == len(half):
             raise DataError(
                 f"pairs: the {name} half has {half.positives} pairs labelled 1 and {len(half) - half.positives} labelled 0",
                 hint="both kinds are needed in both halves; pairs of other texts must be added",
             )
-    tell(f"embedding {len({*pairs.asked, *pairs.known}):,} texts with {' and '.join(embedders)}")
-    both = tuple(_half(part, embedders, guards) for part in (split.tune, split.confirm))
-    settings = [_setting(e, (name, guard.id), both[0], both[1]) for e in embedders for name, guard in guards.items()]
+    tune, confirm = (_half(part, embedders, guards) for part in (split.tune, split.confirm))
+    made = [_setting(spec, (name, guard.id), tune, confirm) for spec in embedders for name, guard in guards.items()]
     if fitted:
-        tell("fitting the acceptance")
-        settings.append(_fitted(both[0], both[1], "lexical" if "lexical" in guards else "none", seed))
+        made.append(_fitted(tune, confirm, "lexical" if "lexical" in guards else "none", seed))
+    return tuple(made)
+
+
+def concluded(
+    found: Sequence[Setting], confirm: Pairs, budget: float
+) -> tuple[tuple[Mapping[str, Any], ...], Mapping[str, Any] | None, str]:
+    """Return one arm a setting, at the threshold that the tune half chose, the arm that may be used, and why."""
     arms, chances = [], []
-    for setting in settings:
-        found = nominated(setting.curves[0], budget)
-        point = safest(setting.curves[0]) if found is None else found[0]
-        arms.append(arm(setting, point, split.confirm, budget, chosen=True))
-        chances.append(0.0 if found is None else found[1])
-    fixed = [
-        arm(setting, setting.curves[0].at(t), split.confirm, budget, chosen=False)
-        for setting in settings
-        if setting.guard != FITTED
-        for t in FIXED
-    ]
+    for setting in found:
+        named = nominated(setting.curves[0], budget)
+        point = safest(setting.curves[0]) if named is None else named[0]
+        arms.append(arm(setting, point, confirm, budget, chosen=True))
+        chances.append(0.0 if named is None else named[1])
     recommended, why = verdict(arms, chances, budget)
-    about = {
-        **_about(pairs, split),
-        "seed": seed,
-        "budget": budget,
-        "tried": sum(len(s.curves[0]) for s in settings),
-        "hits_needed": hits_needed(0, budget),
-    }
-    return CacheBench(arms=tuple(arms + fixed), recommended=recommended, why=why, about=about)
+    return tuple(arms), recommended, why
 
 
 def cosines(spec: str, pairs: Pairs) -> Floats:

@@ -17,29 +17,23 @@ def verdict(
     with the most true hits to expect is nominated, and the confirm half decides on it alone.
     """
     able = [
-        (c * (arm["tune"]["true_hit_rate"] or 0.0), -i) for i, (arm, c) in enumerate(zip(arms, chances, strict=True))
+        (chance * (arm["tune"]["true_hit_rate"] or 0.0), -i)
+        for i, (arm, chance) in enumerate(zip(arms, chances, strict=True))
     ]
-    best = max(able, default=(0.0, 0))
-    if best[0] <= 0.0:
+    best, place = max(able, default=(0.0, 0))
+    if best <= 0.0:
         return None, _none(arms, budget)
-    arm = arms[-best[1]]
-    at = f"{arm['name']} at {arm['threshold']:.4f}"
+    arm = arms[-place]
+    at, upper = f"{arm['name']} at {arm['threshold']:.4f}", arm["false_hit_upper"]
     counted = f"{arm['false_hits']:,} of {arm['hits']:,} hits"
-    if arm["false_hit_upper"] is not None and arm["false_hit_upper"] <= budget:
+    if upper is not None and upper <= budget:
         return arm, (
             f"{at} promised most on the half that chose it; on the other it answers {arm['true_hit_rate']:.1%} of the pairs "
-            f"labelled 1 with {counted} false, at most {arm['false_hit_upper']:.2%} with {LEVEL:.0%} confidence"
+            f"labelled 1 with {counted} false, at most {upper:.2%} with {LEVEL:.0%} confidence"
         )
-    bound = (
-        "no hit at all"
-        if arm["false_hit_upper"] is None
-        else f"a bound of {arm['false_hit_upper']:.1%} ({counted} false)"
-    )
-    more = _more(arm, budget)
-    return None, (
-        f"the cache stays off: {at} kept false hits under {budget:.2g} on the half that chose it, and the other half shows {bound}"
-        + more
-    )
+    seen = "nothing hits" if upper is None else f"the bound is {_percent(upper)} ({counted})"
+    kept = f"{at} kept false hits under {_percent(budget)} on the half that chose it"
+    return None, f"the cache stays off: {kept}, and on the other {seen}{_more(arm, budget)}"
 
 
 def _none(arms: Sequence[Mapping[str, Any]], budget: float) -> str:
