@@ -61,7 +61,7 @@ def paraphrases(data: Path) -> Pairs:
         [*origin, *origin],
         [*similar, *(similar[j] for j in other)],
         [1] * len(rows) + [0] * len(rows),
-        ["paraphrase"] * len(rows) + ["nearest other"] * len(rows),
+        ["reworded"] * len(rows) + ["nearest other"] * len(rows),
     )
 
 
@@ -108,10 +108,10 @@ def reached(setting: Setting, budget: float) -> float:
     return 0.0 if named is None else kept(setting.curves[1].at(named[0].threshold), budget)
 
 
-def hindsight(settings: Sequence[Setting], budget: float) -> float:
-    """Return the most that any threshold without a guard reaches on confirm, chosen there: more than anybody could know."""
-    found = [recommended(s.curves[1].points, budget) for s in settings if s.guard == "none"]
-    return max((kept(point, budget) for point in found if point is not None), default=0.0)
+def hindsight(setting: Setting, budget: float) -> float:
+    """Return the most that any threshold reaches on confirm, chosen there: more than anybody could know."""
+    point = recommended(setting.curves[1].points, budget)
+    return 0.0 if point is None else kept(point, budget)
 
 
 def kept(point: Point, budget: float) -> float:
@@ -173,21 +173,26 @@ def population(name: str, pairs: Pairs, found: Sequence[Turn]) -> str:
 
 def budgets(found: Sequence[Turn]) -> list[str]:
     """Return the table of what each arm reaches at a bound, and how many times the best plain threshold that is."""
-    plain = {b: float(np.mean([hindsight(turn.settings, b) for turn in found])) for b in BUDGETS}
+    settings = found[0].settings
+    known = {
+        b: [float(np.mean([hindsight(turn.settings[k], b) for turn in found])) for k in range(len(settings))]
+        for b in BUDGETS
+    }
+    plain = {b: max(v for v, s in zip(known[b], settings, strict=True) if s.guard == "none") for b in BUDGETS}
     lines = [
-        "True-hit rate % where the bound of false hits holds on both halves (0 where it does not), mean over the seeds, and how many times "
-        "that is the best plain threshold's, chosen in hindsight:",
+        "True-hit rate % with the bound held, mean over the seeds: at the threshold that tune chose and confirm confirmed (0 where it did "
+        "not); after the stroke in hindsight, at the best threshold of the confirm half itself, and how many times that is the best plain "
+        "threshold's:",
         "",
         "| arm | " + " | ".join(f"bound ≤ {100 * b:g} %" for b in BUDGETS) + " |",
         "|---|" + "---:|" * len(BUDGETS),
-        "| best plain threshold, in hindsight | " + " | ".join(share(plain[b]) for b in BUDGETS) + " |",
     ]
-    for k, setting in enumerate(found[0].settings):
+    for k, setting in enumerate(settings):
         cells = []
         for b in BUDGETS:
-            mean = float(np.mean([reached(turn.settings[k], b) for turn in found]))
-            times = "" if setting.guard == "none" else f" ({ratio(mean, plain[b])})"
-            cells.append(share(mean) + (times if mean else ""))
+            honest = float(np.mean([reached(turn.settings[k], b) for turn in found]))
+            times = "" if setting.guard == "none" or not known[b][k] else f" ({ratio(known[b][k], plain[b])})"
+            cells.append(f"{share(honest)} / {share(known[b][k])}{times}")
         lines.append(f"| {setting.name} | " + " | ".join(cells) + " |")
     return lines
 

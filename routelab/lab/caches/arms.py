@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +17,16 @@ from routelab.lab.caches.sharing import effects, kinship
 
 Bools = NDArray[np.bool_]
 
-DRAWN = 40
+DRAWN, SHOWN = 40, 10
 FITTED = "fitted"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Setting:
-    """An embedder with a guard: its scores on both halves, whom the guard lets through, and the curves."""
+    """An embedder with a guard: scores, whom the guard lets through and curves, each on the tune and the confirm half.
+
+    `raised` are the kinds of the guard's objections on the confirm half, None where it has none.
+    """
 
     embedder: str
     guard: str
@@ -30,6 +34,7 @@ class Setting:
     scores: tuple[Floats, Floats]
     passed: tuple[Bools, Bools]
     curves: tuple[Curve, Curve]
+    raised: tuple[str | None, ...] = ()
 
     @property
     def name(self) -> str:
@@ -60,7 +65,9 @@ def arm(setting: Setting, point: Point | None, confirm: Pairs, budget: float, *,
         "auc_let_through": auc(scores[passed], same[passed]),
         "auc_of": "score" if setting.guard == FITTED else "cosine",
         "objected": {"same": _share(~passed, same), "different": _share(~passed, ~same)},
+        "objections": _kinds(setting.raised, same),
         "slices": _slices(confirm, hit, passed),
+        "wrong": _wrong(confirm, np.where(hit & ~same, scores, -np.inf)) if chosen else [],
         "tune": figures(point or setting.curves[0].at(np.inf)),
         "points": _points(setting.curves[1]) if chosen else [],
     }
@@ -94,6 +101,24 @@ def _reach(pairs: Pairs, hit: Bools) -> list[float] | None:
 
 def _share(which: Bools, among: Bools) -> float | None:
     return float(which[among].mean()) if among.any() else None
+
+
+def _kinds(raised: Sequence[str | None], same: Bools) -> dict[str, dict[str, int]]:
+    """Return by kind to how many pairs of either label the guard objects: to those labelled 1 it should not."""
+    found: dict[str, dict[str, int]] = {}
+    for kind, one in zip(raised, same if raised else (), strict=True):
+        if kind is not None:
+            found.setdefault(kind, {"same": 0, "different": 0})["same" if one else "different"] += 1
+    return dict(sorted(found.items()))
+
+
+def _wrong(pairs: Pairs, scores: Floats) -> list[dict[str, Any]]:
+    """Return the false hits with the highest scores (−∞: no false hit)."""
+    order = [int(i) for i in np.argsort(-scores, kind="stable")[:SHOWN] if scores[i] > -np.inf]
+    return [
+        {"text_a": pairs.asked[i], "text_b": pairs.known[i], "score": float(scores[i]), "slice": pairs.slices[i]}
+        for i in order
+    ]
 
 
 def _slices(pairs: Pairs, hit: Bools, passed: Bools) -> dict[str, dict[str, Any]]:

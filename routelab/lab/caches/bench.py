@@ -7,7 +7,7 @@ is asked once, so its 95 % bound needs no correction for the many that were trie
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,7 +197,8 @@ def _setting(embedder: str, guard: tuple[str, str], tune: _Half, confirm: _Half)
     parts = (tune, confirm)
     passed = tuple(np.array([o is None for o in part.objections[guard[0]]], dtype=bool) for part in parts)
     scores = tuple(part.cosines[embedder] for part in parts)
-    return _drawn(embedder, guard, (tune, confirm), (scores[0], scores[1]), (passed[0], passed[1]))
+    made = _drawn(embedder, guard, (tune, confirm), (scores[0], scores[1]), (passed[0], passed[1]))
+    return replace(made, raised=confirm.objections[guard[0]])
 
 
 def _drawn(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ class Pairs:
             [named[i] or "" for i in kept],
             [table.line(i) for i in kept],
         )
-        return Pairs(**{**made.__dict__, "rejected": rejected})
+        return replace(made, rejected=rejected)
 
     def __len__(self) -> int:
         return len(self.asked)
@@ -105,7 +106,7 @@ class Pairs:
         """How many pairs one answer serves."""
         return int(self.same.sum())
 
-    @property
+    @cached_property
     def nodes(self) -> Ints:
         """n × 2: the number of each pair's two texts, equal where texts differ in case and white space only.
 
@@ -120,7 +121,7 @@ class Pairs:
             )
         return np.array(rows, dtype=np.intp).reshape(-1, 2)
 
-    @property
+    @cached_property
     def components(self) -> int:
         """How many groups of pairs there are that share no text with another group."""
         union = _Union()

@@ -230,6 +230,21 @@ def test_the_fitted_arm_learns_the_guard_it_is_given() -> None:
     assert not any(a["name"].startswith("lexical, fitted guard, fixed") for a in found.arms)
 
 
+def test_what_a_guard_objects_to_is_counted_by_kind_and_label_and_the_worst_false_hits_are_shown(
+    found: CacheBench,
+) -> None:
+    plain, guarded = found.arms[:2]
+    confirm = halves(made(900)).confirm
+    assert plain["objections"] == {}
+    assert guarded["objections"] == {"number": {"same": 0, "different": int((~confirm.same).sum())}}
+    assert guarded["wrong"] == []
+    assert len(plain["wrong"]) == min(10, plain["false_hits"])
+    scores = [row["score"] for row in plain["wrong"]]
+    assert scores == sorted(scores, reverse=True)
+    assert all(row["score"] >= plain["threshold"] and row["slice"] == "number" for row in plain["wrong"])
+    assert {(r["text_a"], r["text_b"]) for r in plain["wrong"]} <= set(zip(confirm.asked, confirm.known, strict=True))
+
+
 def test_what_was_set_aside_is_in_the_result(found: CacheBench) -> None:
     pairs = made(40)
     more = Pairs.of(
