@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -26,8 +26,7 @@ class Remembering(Protocol):
 
     @property
     def shelf(self) -> Shelf: ...
-    def remembered_many(self, keys: Sequence[str]) -> dict[str, Kept]: ...
-    def kept(self, run_ids: Sequence[str]) -> dict[str, Kept]: ...
+    def recall(self, *, keys: Sequence[str] = (), run_ids: Sequence[str] = ()) -> dict[str, Kept]: ...
     def get_many(self, embedder_id: str, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]: ...
     def put_many(self, embedder_id: str, items: Mapping[str, NDArray[np.float32]]) -> None: ...
 
@@ -41,8 +40,8 @@ class Records(Protocol):
     def answer(self, key: str, *, than: str | None = None) -> Entry | None:
         """Return the latest answer under an exact cache's key, None when there is none, or none but that of the run `than`."""
 
-    def within(self, namespace: str, after: int) -> tuple[list[Entry], int]:
-        """Return the answers of a namespace without the first `after` that were noted, and how many were noted."""
+    def within(self, namespace: str, after: int, known: Collection[str]) -> tuple[list[Entry], int]:
+        """Return the answers of a namespace without the first `after` that were noted and the runs that are known, and how many were noted."""
 
     def forgotten(self, entry: Entry) -> bool:
         """Say whether an answer was forgotten since it was given."""
@@ -64,7 +63,7 @@ class Unkept:
         """Return None."""
         return None
 
-    def within(self, namespace: str, after: int) -> tuple[list[Entry], int]:
+    def within(self, namespace: str, after: int, known: Collection[str]) -> tuple[list[Entry], int]:
         """Return nothing."""
         return [], 0
 
@@ -100,19 +99,19 @@ class Logged:
         if place is None or place.run_id == than:
             return None
         try:
-            kept = self._log.remembered_many([key]).get(key)
+            kept = self._log.recall(keys=[key]).get(key)
         except RoutelabError as trouble:
             self._complaints.say("the log cannot be read", trouble)
             return None
         return None if kept is None else of_log(kept, key)
 
-    def within(self, namespace: str, after: int) -> tuple[list[Entry], int]:
+    def within(self, namespace: str, after: int, known: Collection[str]) -> tuple[list[Entry], int]:
         """Return the namespace's later answers; those that could not be read come with the next call."""
         shelf = self._log.shelf
         places = shelf.within(namespace, after)
-        wanted = [p.run_id for p in places if not shelf.forgotten(p.started_at, p.label)]
+        wanted = [p.run_id for p in places if p.run_id not in known and not shelf.forgotten(p.started_at, p.label)]
         try:
-            kept = self._log.kept(wanted) if wanted else {}
+            kept = self._log.recall(run_ids=wanted) if wanted else {}
         except RoutelabError as trouble:
             self._complaints.say("the log cannot be read", trouble)
             return [], after

@@ -50,6 +50,8 @@ class Room:
         self._few: dict[str, Vectors] = {}
         self._index: Growing | None = None
         self._seen: dict[str, Observations] = {}
+        self.runs: set[str] = set()
+        """The runs whose answers came here, also those that others have replaced."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -80,6 +82,7 @@ class Room:
         id_ = self.id_of(entry)
         known = self._entries.get(id_)
         self._entries[id_] = entry
+        self.runs.add(entry.run_id)
         if known is None:
             self._waiting[id_] = entry
         elif known.text != entry.text:

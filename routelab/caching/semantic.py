@@ -204,7 +204,7 @@ class Semantic:
     def _filled(self, namespace: str) -> Room:
         """Return the namespace's room with what the log has learned since the last look."""
         room = self._room(namespace)
-        found, room.noted = self._records.within(namespace, room.noted)
+        found, room.noted = self._records.within(namespace, room.noted, room.runs)
         self._put(room, [e for e in found if not self._gone(e)])
         return room
 

@@ -179,9 +179,19 @@ class Log:
         """Return the latest remembered answer of each key that has one; one look into the file for all of them."""
         return self._read(lambda con: recall.remembered(con, keys), QUERY_S)
 
-    def kept(self, run_ids: Sequence[str]) -> dict[str, Kept]:
-        """Return by run the answers that were remembered for questions like theirs."""
-        return self._read(lambda con: recall.kept(con, run_ids), QUERY_S)
+    def recall(self, *, keys: Sequence[str] = (), run_ids: Sequence[str] = ()) -> dict[str, Kept]:
+        """Return remembered answers by exact key, or by run for questions that are like theirs.
+
+        Made for caches: rows that wait are written first only where the file does not have what is sought.
+        """
+
+        def work(con: Connection) -> dict[str, Kept]:
+            return {**recall.remembered(con, keys), **recall.kept(con, run_ids)}
+
+        found: dict[str, Kept] = self._writer.file.read(work, patience_s=self._patience_s)
+        if all(name in found for name in (*keys, *run_ids)):
+            return found
+        return self._read(work, QUERY_S)
 
     @property
     def shelf(self) -> Shelf:

@@ -1,0 +1,367 @@
+"""What caches remember is in the log: it survives the kernel, is shared by processes, and is forgotten for good (C1, C2)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import warnings
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from routelab import Lab, RouteConfig
+from routelab.caching import CacheTrouble
+from routelab.core.errors import LogBusy
+from routelab.core.events import Missed, Remembered
+from routelab.router import Router
+from routelab.store import Log
+from routelab.testing import Scripted, fleet
+
+LEXICAL = {"threshold": 0.6, "guard": "none", "embedder": {"kind": "lexical", "dimensions": 512}}
+BOTH = {"exact": True, "semantic": LEXICAL}
+
+
+def config(cache: Any = None, **about: Any) -> RouteConfig:
+    spec = {"name": "a", "strategy": {"kind": "fixed", "model": "m"}, "cache": BOTH if cache is None else cache}
+    return RouteConfig(**{**spec, **about})
+
+
+def ask(log: Log, *texts: str, said: str = "an answer", cache: Any = None, **about: Any) -> list[Any]:
+    """Return the answers of a router that has just been made over the log."""
+    router = Router(config(cache, **about), fleet=fleet({"m": Scripted(said)}), log=log)
+    return router.many(list(texts), jobs=1)
+
+
+@pytest.mark.parametrize("cache", [{"exact": True}, {"semantic": LEXICAL}, BOTH])
+def test_the_next_session_knows_what_the_last_one_remembered(tmp_path: Path, cache: Any) -> None:
+    path = tmp_path / "log.duckdb"
+    with Log(path) as log:
+        [first] = ask(log, "How do I reset my password?", cache=cache)
+    with Log(path) as log:
+        [again] = ask(log, "How do I reset my password?", said="no", cache=cache)
+        assert (again.text, again.cached, again.cost_usd) == ("an answer", True, 0.0)
+        assert again.run.recalled.source_run == first.id
+        assert again.run.recalled.age_s > 0
+
+
+def test_the_next_session_knows_like_questions_too_and_their_vectors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.duckdb"
+    texts = [f"How do I reset my password for account {i}?" for i in range(80)]
+    with Log(path) as log:
+        ask(log, *texts, cache={"semantic": {**LEXICAL, "threshold": 1.0}})
+        assert log.query("select count(*) from embeddings") == [(80,)]
+    with Log(path) as log:
+        [near] = ask(log, "How do I reset my password for account 7", said="no", cache={"semantic": LEXICAL})
+        assert (near.text, near.cached) == ("an answer", True)
+        assert near.run.recalled.like == texts[7]
+        assert log.query("select count(*) from embeddings") == [(80,)]
+
+
+def test_another_config_another_provider_and_another_tenant_find_nothing(tmp_path: Path) -> None:
+    with Log(tmp_path / "log.duckdb") as log:
+        ask(log, "hello there")
+        others = [
+            ask(log, "hello there", prompt={"system": "be brief"}),
+            ask(log, "hello there", cache={**BOTH, "namespace": "b"}),
+            Router(config(), fleet=fleet({"m": Scripted("x")}, usd_per_mtok=2.0), log=log).many(["hello there"]),
+        ]
+        # A price decides no answer, so the last one is the same to a cache.
+        assert [[a.cached for a in found] for found in others] == [[False], [False], [True]]
+
+
+def test_a_second_router_over_the_same_log_finds_what_the_first_one_keeps(tmp_path: Path) -> None:
+    for path in (tmp_path / "log.duckdb", ":memory:"):
+        with Log(path) as log:
+            one, two = (Router(config(), fleet=fleet({"m": Scripted(said)}), log=log) for said in ("1", "2"))
+            for i in range(5):
+                assert one.route(f"an unlike question {i} {'x' * 9 * i}").text == "1"
+                assert two.route(f"an unlike question {i} {'x' * 9 * i}").text == "1"
+
+
+def test_arms_of_an_experiment_remember_for_themselves(tmp_path: Path) -> None:
+    """C9: who asks first does not pay for the others, and nobody starts warm."""
+    with Lab(tmp_path / "log.duckdb", fleet=fleet({"m": Scripted("x")})) as lab:
+        lab.router(config()).route("hello there")
+        found = lab.compare(["hello there", "hello there "], arms={"a": config(), "b": config(name="b")}, jobs=1)
+        costs = {arm: sum(a.cost_usd for a in rows) for arm, rows in found.answers.items()}
+        assert costs == {"a": pytest.approx(15e-6), "b": pytest.approx(15e-6)}
+
+
+def test_what_is_forgotten_does_not_come_back_from_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "log.duckdb"
+    with Lab(path, fleet=fleet({"m": Scripted("one", "two", "three")})) as lab:
+        router = lab.router(config())
+        assert [router.route("hi there").text for _ in range(2)] == ["one", "one"]
+        lab.forget()
+        assert [router.route("hi there").text for _ in range(2)] == ["two", "two"]
+        assert router.route("hi  there").text == "two"  # and the like question finds the new one
+    with Lab(path, fleet=fleet({"m": Scripted("three")})) as lab:
+        assert lab.router(config()).route("hi there").text == "two"
+        lab.forget()
+    with Lab(path, fleet=fleet({"m": Scripted("three")})) as lab:
+        assert lab.router(config()).route("hi there").text == "three"
+        assert lab.sql("select count(*) as n from answers")["n"].tolist() == [3]
+
+
+def test_one_namespace_is_forgotten_and_the_others_stay(tmp_path: Path) -> None:
+    path = tmp_path / "log.duckdb"
+    caches = {name: {**BOTH, "namespace": name} for name in ("left", "right")}
+    with Lab(path, fleet=fleet({"m": Scripted("x")})) as lab:
+        for cache in caches.values():
+            lab.router(config(cache)).route("hi there")
+        lab.forget("left")
+        assert [lab.router(config(c)).route("hi there").cached for c in caches.values()] == [False, True]
+    with Lab(path, fleet=fleet({"m": Scripted("x")})) as lab:
+        lab.forget("right")
+    with Lab(path, fleet=fleet({"m": Scripted("x")})) as lab:
+        assert [lab.router(config(c)).route("hi there").cached for c in caches.values()] == [True, False]
+
+
+@pytest.mark.parametrize("content", ["hash", "none"])
+def test_a_log_without_texts_means_memory_and_is_said_once(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "log.duckdb"
+    with Log(path, content=content) as log:
+        with pytest.warns(CacheTrouble, match="keeps no texts") as said:
+            answers = ask(log, "my secret is 42", "my secret is 42", "my secret is 42!")
+        assert [a.cached for a in answers] == [False, True, True]
+        assert len(said) == 1
+    with Log(path, content=content) as log, pytest.warns(CacheTrouble):
+        assert [a.cached for a in ask(log, "my secret is 42")] == [False]
+    with duckdb.connect(str(path)) as con:
+        held = [con.execute(f"select * from {t}").fetchall() for t in ("events", "answers", "prompts", "runs")]
+        assert "secret" not in str(held)
+        assert con.execute("select count(*) from embeddings").fetchall() == [(0,)]
+
+
+def test_a_log_that_cannot_be_read_is_a_miss_and_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*args: Any, **kwargs: Any) -> Any:
+        raise LogBusy("held by PID 1")
+
+    with Log(tmp_path / "log.duckdb") as log:
+        ask(log, "hello there")
+        router = Router(config(), fleet=fleet({"m": Scripted("new")}), log=log)
+        monkeypatch.setattr(Log, "recall", busy)
+        with pytest.warns(CacheTrouble, match="held by PID 1") as said:
+            assert [router.route("hello there").cached for _ in range(2)] == [False, True]
+        assert len(said) == 1
+
+
+def test_hits_and_misses_are_told_apart_in_the_log_with_texts_ages_and_savings(tmp_path: Path) -> None:
+    with Log(tmp_path / "log.duckdb") as log:
+        first, same, like, other = ask(log, "the first question", "the first question", "the first question?", "zzz")
+        hits = log.query(
+            "select run_id, cache, asked, known, round(similarity, 6) = 1, age_s >= 0, stale, answer, source_run, saved_usd, "
+            "latency_s >= 0 from cache_hits order by cache"
+        )
+        saved = pytest.approx(15e-6)
+        assert hits == [
+            (
+                same.id,
+                "exact",
+                "the first question",
+                "the first question",
+                True,
+                True,
+                False,
+                "an answer",
+                first.id,
+                saved,
+                True,
+            ),
+            (
+                like.id,
+                "semantic",
+                "the first question?",
+                "the first question",
+                False,
+                True,
+                False,
+                "an answer",
+                first.id,
+                saved,
+                True,
+            ),
+        ]
+        misses = log.query(
+            "select run_id, cache, asked, known, nearest is null from cache_misses order by started_at, cache"
+        )
+        assert misses == [
+            (first.id, "exact", "the first question", None, True),
+            (first.id, "semantic", "the first question", None, True),
+            (like.id, "exact", "the first question?", None, True),
+            (other.id, "exact", "zzz", None, True),
+            (other.id, "semantic", "zzz", "the first question", False),
+        ]
+        assert log.query("select status, count(*), sum(cost_usd) from calls group by all order by all") == [
+            ("answered", 2, pytest.approx(30e-6)),
+            ("recalled", 2, 0.0),
+        ]
+
+
+def test_lookups_of_what_nobody_remembers_do_not_open_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Log(tmp_path / "log.duckdb") as log:
+        router = Router(config({"exact": True}), fleet=fleet({"m": Scripted("x")}), log=log)
+        router.route("first")
+        log.flush()
+        opened = []
+        real = duckdb.connect
+        monkeypatch.setattr(
+            duckdb, "connect", lambda *a, **k: opened.append(k.get("read_only", False)) or real(*a, **k)
+        )
+        for i in range(50):
+            router.route(f"unknown {i}")
+        log.flush()
+        assert opened.count(True) <= 1
+
+
+# Real processes
+
+SCRIPT = """
+import json, os, sys
+from routelab import Log, RouteConfig
+from routelab.router import Router
+from routelab.testing import Scripted, fleet
+
+name, path = sys.argv[1:3]
+cache = json.loads(sys.argv[3])
+log = Log(path, flush_s=0.02)
+config = RouteConfig(name="a", strategy={"kind": "fixed", "model": "m"}, cache=cache)
+router = Router(config, fleet=fleet({"m": Scripted("from " + name)}), log=log)
+for line in sys.stdin:
+    answer = router.route(json.loads(line))
+    if len(sys.argv) < 5:
+        log.flush()
+    print(json.dumps([answer.text, answer.cached]), flush=True)
+log.close()
+"""
+
+
+class Process:
+    """Another kernel over the same log."""
+
+    def __init__(self, name: str, path: Path, cache: Any = None, *more: str) -> None:
+        given = json.dumps(BOTH if cache is None else cache)
+        self.child = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(SCRIPT), name, str(path), given, *more],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, text: str) -> tuple[str, bool]:
+        assert self.child.stdin is not None
+        assert self.child.stdout is not None
+        self.child.stdin.write(json.dumps(text) + "\n")
+        self.child.stdin.flush()
+        said = self.child.stdout.readline()
+        text, cached = json.loads(said)
+        return text, cached
+
+    def end(self) -> int:
+        self.child.communicate(timeout=60)
+        return self.child.returncode
+
+    def kill(self) -> None:
+        if self.child.returncode is None:
+            os.kill(self.child.pid, signal.SIGKILL)
+            self.child.communicate(timeout=60)
+
+
+def test_two_processes_share_what_they_write_and_lose_nothing(tmp_path: Path) -> None:
+    """C1: each answer of one is found by the other, through both levels."""
+    path = tmp_path / "log.duckdb"
+    one, two = Process("one", path), Process("two", path)
+    try:
+        for i in range(6):
+            asker, hearer, name = (one, two, "one") if i % 2 == 0 else (two, one, "two")
+            text = f"{'abcdefgh'[i] * 12} question"
+            assert asker.ask(text) == (f"from {name}", False)
+            assert hearer.ask(text) == (f"from {name}", True)
+            assert hearer.ask(f"{text}?") == (f"from {name}", True)
+        assert (one.end(), two.end()) == (0, 0)
+    finally:
+        for process in (one, two):
+            process.kill()
+    with Log(path) as log:
+        assert log.health.missing == 0
+        assert log.query(
+            "select count(*) from answers where cache_key is not null and cache_namespace is not null"
+        ) == [(6,)]
+
+
+def test_a_killed_process_loses_no_answer_that_was_acknowledged(tmp_path: Path) -> None:
+    """C2: after kill -9 each acknowledged answer is found again, at most one more."""
+    path = tmp_path / "log.duckdb"
+    acknowledged: list[str] = []
+    for cycle in range(4):
+        process = Process(f"cycle {cycle}", path)
+        for i in range(3):
+            text = f"{'abcdefghijkl'[cycle * 3 + i] * 12} question"
+            process.ask(text)
+            acknowledged.append(text)
+        process.kill()
+    with Log(path) as log:
+        answers = ask(log, *acknowledged, *(f"{text}?" for text in acknowledged), said="no")
+        assert [a.text for a in answers] == [f"from cycle {i // 3}" for i in range(12)] * 2
+        assert all(a.cached for a in answers)
+        kept = log.query("select count(*) from answers where cache_key is not null")[0][0]
+        assert kept in (12, 13)
+
+
+def test_what_one_process_forgets_the_other_has_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "log.duckdb"
+    other = Process("other", path)
+    try:
+        assert other.ask("hello there")[1] is False
+        assert other.ask("hello there")[1] is True
+        with Lab(path, fleet=fleet({"m": Scripted("x")})) as lab:
+            lab.forget()
+        assert other.ask("hello there")[1] is False
+        assert other.end() == 0
+    finally:
+        other.kill()
+
+
+def test_a_damaged_index_folder_is_set_aside_and_made_again(tmp_path: Path) -> None:
+    """C3: the index is disposable; the log is the truth."""
+    pytest.importorskip("chromadb")
+    cache = {"semantic": {**LEXICAL, "index": {"kind": "chroma", "folder": str(tmp_path / "index")}}}
+    texts = [f"{'abcdefghijklmnopqrstuvwxyz'[i % 26] * (3 + i // 26)} question {i}" for i in range(200)]
+    script = Process("first", tmp_path / "log.duckdb", {"semantic": {**cache["semantic"], "threshold": 1.0}}, "late")
+    try:
+        for text in texts:
+            script.ask(text)
+        assert script.end() == 0
+    finally:
+        script.kill()
+    damaged = [p for p in (tmp_path / "index").rglob("*") if p.is_file() and p.suffix in (".sqlite3", ".bin")]
+    assert damaged
+    for path in damaged:
+        path.write_bytes(b"no index at all" * 100)
+    with Log(tmp_path / "log.duckdb") as log:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            answers = ask(log, *(f"{text}?" for text in texts[:5]), said="no", cache=cache)
+        assert [(a.text, a.cached) for a in answers] == [("from first", True)] * 5
+        assert len([w for w in said if not issubclass(w.category, (DeprecationWarning, ResourceWarning))]) <= 1
+
+
+def test_the_events_say_what_each_level_did(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with Log(tmp_path / "log.duckdb") as log:
+            [answer] = ask(log, "hello")
+            stored = log.run(answer.id)
+    assert stored is not None
+    assert [(e.cache, e.key) for e in stored.events if isinstance(e, Missed)] == [
+        (e.cache, e.key) for e in stored.events if isinstance(e, Remembered)
+    ]
+    assert stored.events == answer.run.events
