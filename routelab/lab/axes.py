@@ -19,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routelab import strict
-from routelab.config import KEYS, CacheConfig, Limits, PromptConfig, RouteConfig
+from routelab.caching.settings import CacheConfig, SemanticConfig, plain
+from routelab.config import KEYS, Limits, PromptConfig, RouteConfig
 from routelab.core.errors import ConfigError, UnavailableError, suggest
+from routelab.lab.caches import recalled
 from routelab.lab.outcomes import Outcomes
 from routelab.strategies import KINDS, kind_of, spec_of, strategy_of
 
@@ -32,14 +34,19 @@ MOST = 1_000_000
 
 # What a recorded answer was given under: to change it is to ask again.
 _LIVE: Mapping[str, tuple[str, ...]] = {
-    "cache": (*(f.name for f in dataclasses.fields(CacheConfig)), "semantic"),
     "prompt": (*(f.name for f in dataclasses.fields(PromptConfig)), "template", "few_shot", "compress"),
     "limits": (*(f.name for f in dataclasses.fields(Limits)), "rpm", "tpm"),
 }
 _NOTHING = object()
 _NUMBERLIKE = re.compile(r"[-+.\d].*|true|false|null|\[\]|.*>.*")
 _LATER = ("context", "retrieval", "guards")
-_SWEPT = ("strategy", "models", "fallbacks")
+_SWEPT = ("strategy", "models", "fallbacks", "cache")
+_CACHE = ("exact", "ttl_s", "stale_s", "size", "semantic")
+_SEMANTIC = ("threshold", "per_entry", "guard", "embedder")
+# One namespace is as good as another for one arm, and both indexes find the same neighbours.
+_ALIKE = ("cache.namespace", "cache.semantic.index")
+_NEARLY = 0.9
+"""Stands for a threshold while another key of a semantic cache is looked at that the base does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +136,14 @@ class Axes:
             return _changed(self.base, pairs, self.name(i), following=self.following)
         except (ConfigError, ValueError) as trouble:
             raise _refused(", ".join(f"{axis.key} = {value!r}" for axis, value in changes), trouble) from None
+
+    @cached_property
+    def caches(self) -> tuple[CacheConfig, ...]:
+        """Every cache that a config of the grid has in front, each once; those that remember nothing are left out."""
+        at = [i for i, axis in enumerate(self.axes) if axis.path[0] == "cache"]
+        which = np.unique(self.settings[:, at], axis=0, return_index=True)[1].tolist() if at else [self.home]
+        found = (recalled.cache_of(self.config(i)) for i in sorted(which))
+        return tuple({repr(cache): cache for cache in found if cache is not None}.values())
 
     @cached_property
     def knob(self) -> int | None:
@@ -234,6 +249,8 @@ def _path(key: str, base: RouteConfig, outcomes: Outcomes) -> Path:
         )
     if head in _LIVE:
         raise _unknown(key, rest, _LIVE[head], f"{head}.")
+    if head == "cache":
+        return _of_cache(key, rest)
     if head not in _SWEPT:
         if head in KEYS:
             raise ConfigError(f"grid: {key}: decides nothing", hint=f"sweep {', '.join(_SWEPT)}")
@@ -248,6 +265,21 @@ def _path(key: str, base: RouteConfig, outcomes: Outcomes) -> Path:
             raise _unknown(key, rest, tuple(dict.fromkeys((*base.models, *outcomes.models))), "fallbacks.")
         return (head, rest)
     return (head, *_within(base.ranking, rest, key, "strategy.", outcomes))
+
+
+def _of_cache(key: str, rest: str) -> Path:
+    if key in _ALIKE:
+        raise ConfigError(f"grid: {key}: decides nothing in a replay", hint=f"sweep {', '.join(_CACHE)}")
+    path = tuple(rest.split(".")) if rest else ()
+    if path and path[0] not in _CACHE:
+        raise _unknown(key, path[0], _CACHE, "cache.")
+    if path[1:] and path[0] != "semantic":
+        raise ConfigError(f"grid: {key}: cache.{path[0]} has no keys of its own")
+    if len(path) > 1 and path[1] not in _SEMANTIC:
+        raise _unknown(key, path[1], _SEMANTIC, "cache.semantic.")
+    if len(path) > 2:
+        raise ConfigError(f"grid: {key}: is swept as a whole", hint=f"grid: cache.semantic.{path[1]}")
+    return ("cache", *path)
 
 
 def _within(node: Any, rest: str, key: str, before: str, outcomes: Outcomes) -> Path:
@@ -293,6 +325,12 @@ def _checked(key: str, path: Path, value: Any, base: RouteConfig, outcomes: Outc
         elif path[0] == "fallbacks":
             changed = _changed(base, [(path, value)], base.name, following=False)
             held, named = _held(changed, path), (m for row in changed.fallbacks.values() for m in row)
+        elif path[0] == "cache":
+            lone = base.cache.semantic is None and len(path) == 3 and path[2] not in ("threshold", "per_entry")
+            stand_in: list[tuple[Path, Any]] = [(("cache", "semantic", "threshold"), _NEARLY)] if lone else []
+            changed = _changed(base, [*stand_in, (path, value)], base.name, following=False)
+            recalled.check("replay", changed.cache, outcomes)
+            held, named = _held(changed, path), ()
         else:
             strategy = _strategy(base.ranking, [(path[1:], value)], typed=typed)
             held = value if path == ("strategy", "kind") else _at(strategy, path[1:])
@@ -316,6 +354,9 @@ def _changed(base: RouteConfig, changes: Sequence[tuple[Path, Any]], name: str, 
         given["strategy"] = _strategy(base.ranking, within)
     if following:
         given["models"] = ()
+    cached = [(path[1:], value) for path, value in changes if path[0] == "cache"]
+    if cached:
+        given["cache"] = _cache(base.cache, cached)
     fallbacks = dict(base.fallbacks)
     for path, value in changes:
         if path == ("models",):
@@ -326,6 +367,21 @@ def _changed(base: RouteConfig, changes: Sequence[tuple[Path, Any]], name: str, 
             fallbacks[path[1]] = value
             given["fallbacks"] = {model: row for model, row in fallbacks.items() if row}
     return dataclasses.replace(base, **given)
+
+
+def _cache(cache: CacheConfig, changes: Sequence[tuple[Path, Any]]) -> Any:
+    """Return the mapping of a cache with the changes, for the config to check; a threshold and `per_entry` replace each other."""
+    whole = next((value for path, value in changes if path == ()), cache)
+    values = plain(whole) if isinstance(whole, CacheConfig) else dict(whole or {})
+    for path, value in sorted(changes, key=lambda change: len(change[0])):
+        if len(path) == 1:
+            values[path[0]] = plain(value) if isinstance(value, SemanticConfig) else value
+        elif len(path) == 2:
+            own = dict(values.get("semantic") or {})
+            if path[1] in ("threshold", "per_entry"):
+                own.pop("per_entry" if path[1] == "threshold" else "threshold", None)
+            values["semantic"] = {**own, path[1]: value}
+    return values
 
 
 def _strategy(strategy: Any, changes: Sequence[tuple[Path, Any]], *, typed: bool = False) -> Any:

@@ -17,6 +17,7 @@ from routelab.lab.outcomes import Ints
 from routelab.lab.sequential import anytime
 from routelab.lab.spread import quantile
 from routelab.lab.statistics import Estimate
+from routelab.lab.walk import dependent
 from routelab.present import Table
 from routelab.version import __version__
 
@@ -28,7 +29,7 @@ def block(comparison: Comparison, arm: Arm) -> dict[str, Any]:
     """Return the block of an arm as plain values, ready for YAML and JSON.
 
     `looks` counts how often the confirm split was used (None: not counted); `confidence_sequence` is the interval of the paired
-    difference that stays valid however often it is looked at; `cache_hits` is a share, of live arms only.
+    difference that stays valid however often it is looked at; `cache_hits` is a share of the prompts, `false_hits` (replays only) one of the hits.
     """
     f, terms = arm.figures, comparison.terms
     verdict, quality = f.against, f.quality
@@ -63,7 +64,7 @@ def block(comparison: Comparison, arm: Arm) -> dict[str, Any]:
         "prices_as_of": _prices(comparison),
         **_latencies(arm),
         "cache_hits": _hits(comparison, arm),
-        "false_hits": None,
+        "false_hits": None if arm.walked.hits is None else arm.walked.hits.false_rate,
         "judge_calibration": _judge(comparison, arm),
         "models": _models(comparison, arm),
         "simulated": terms.simulated,
@@ -129,7 +130,7 @@ def _sequence(comparison: Comparison, arm: Arm) -> Estimate | None:
     both = ~np.isnan(mine) & ~np.isnan(base)
     if both.sum() < 2:
         return None
-    groups = _clusters(comparison)
+    groups = dependent(_clusters(comparison), arm.walked, comparison.baseline.walked)
     return anytime(mine[both] - base[both], None if groups is None else groups[both])
 
 
@@ -156,6 +157,8 @@ def _latencies(arm: Arm) -> dict[str, Any]:
 
 
 def _hits(comparison: Comparison, arm: Arm) -> float | None:
+    if arm.walked.hits is not None:
+        return arm.walked.hits.rate
     answers = comparison.answers.get(arm.name)
     return None if not answers else sum(bool(a.cached) for a in answers) / len(answers)
 

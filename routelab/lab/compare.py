@@ -15,12 +15,13 @@ from routelab.core.errors import ConfigError, DataError, UnavailableError, sugge
 from routelab.core.plan import NOBODY
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt
+from routelab.lab.caches.recalled import unsettled
 from routelab.lab.outcomes import Ints, Outcomes
 from routelab.lab.sequential import anytime_cost_ratio, anytime_non_inferiority
 from routelab.lab.significance import holm
 from routelab.lab.spread import cost_ratio, quantile
 from routelab.lab.statistics import Estimate, NonInferiority, non_inferiority, p_below, paired_difference, quality_mean
-from routelab.lab.walk import Walked
+from routelab.lab.walk import Walked, dependent
 from routelab.stages.guard import told
 
 if TYPE_CHECKING:
@@ -191,9 +192,9 @@ class Comparison:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row an arm; NaN and None for what is not known."""
-        import pandas as pd
+        from routelab.lab.framed import frame
 
-        return pd.DataFrame([_row(arm, self.terms.simulated) for arm in self.arms], columns=list(COLUMNS))
+        return frame(self)
 
     def winner(self) -> Arm | None:
         """Return the arm to adopt, or None; `why` says why in either case."""
@@ -264,32 +265,6 @@ class Comparison:
         from routelab.lab.verdict import decide
 
         return decide(self)
-
-
-COLUMNS = (
-    "arm",
-    "n",
-    "failures",
-    "quality",
-    "quality_low",
-    "quality_high",
-    "cost_usd",
-    "cost_known",
-    "latency_p50_s",
-    "latency_p95_s",
-    "quality_delta",
-    "quality_delta_low",
-    "quality_delta_high",
-    "verdict",
-    "worse_within_margin",
-    "p_adjusted",
-    "cost_ratio",
-    "cost_ratio_low",
-    "cost_ratio_high",
-    "n_needed",
-    "tune_quality",
-    "simulated",
-)
 
 
 def figures_of(walked: Walked, clusters: Ints | None = None) -> Figures:
@@ -404,7 +379,7 @@ def same(one: Walked, other: Walked) -> bool:
 
 def _arm(entry: Entry, baseline: Entry, terms: Terms, clusters: Ints | None) -> Arm:
     walked, base = entry.walked, baseline.walked
-    own = figures_of(walked, clusters)
+    own = figures_of(walked, dependent(clusters, walked))
     if same(walked, base):
         figures = _unchanged(own, terms.margin)
     else:
@@ -413,9 +388,10 @@ def _arm(entry: Entry, baseline: Entry, terms: Terms, clusters: Ints | None) -> 
             (walked.quality, walked.cost_usd),
             (base.quality, base.cost_usd),
             margin=terms.margin,
-            clusters=clusters,
+            clusters=dependent(clusters, walked, base),
             anytime=terms.anytime,
         )
+        figures = dataclasses.replace(figures, against=unsettled(figures.against, walked, base))
     return Arm(
         name=entry.name,
         config=entry.config,
@@ -461,37 +437,6 @@ def _unchanged(figures: Figures, margin: float) -> Figures:
     one = Estimate(value=1.0, low=1.0, high=1.0, se=0.0, n=figures.n, method="the same answers")
     known = figures.cost_known == figures.n and (figures.cost_usd or 0.0) > 0
     return dataclasses.replace(figures, against=non_inferiority(nothing, margin), cost_ratio=one if known else None)
-
-
-def _row(arm: Arm, simulated: bool) -> tuple[Any, ...]:
-    f = arm.figures
-    verdict = f.against
-    delta = None if verdict is None else verdict.difference
-    return (
-        arm.name,
-        f.n,
-        f.failures,
-        *_three(f.quality),
-        np.nan if f.cost_usd is None else f.cost_usd,
-        f.cost_known,
-        np.nan if f.latency_p50 is None else f.latency_p50.value,
-        np.nan if f.latency_p95 is None else f.latency_p95.value,
-        *_three(delta),
-        None if verdict is None else verdict.verdict,
-        verdict is not None and verdict.worse_within_margin,
-        np.nan if f.p_adjusted is None else f.p_adjusted,
-        *_three(f.cost_ratio),
-        np.nan if verdict is None or verdict.n_needed is None else verdict.n_needed,
-        np.nan if arm.tune_quality is None else arm.tune_quality,
-        simulated,
-    )
-
-
-def _three(estimate: Estimate | None) -> tuple[float, float, float]:
-    if estimate is None:
-        return (np.nan, np.nan, np.nan)
-    low, high = estimate.interval or (np.nan, np.nan)
-    return (estimate.value, low, high)
 
 
 def _mean(values: Floats) -> float | None:

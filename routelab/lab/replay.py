@@ -14,6 +14,7 @@ from routelab.core.errors import ConfigError, DataError, RoutelabError, suggest
 from routelab.core.plan import NOBODY, Plan
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt, Roster, draw
+from routelab.lab.caches.recalled import recalled, told_hits
 from routelab.lab.compare import Arm, Comparison, Entry, Terms, assess, defaults
 from routelab.lab.controls import (
     Controls,
@@ -83,7 +84,8 @@ def replay(
 
     Prompts are split by a hash of their id (clusters by their group, so they stay whole); what can be fitted is
     fitted on tune; its figures there are those of versions fitted without the prompts they decide (five folds), so that
-    it is fitted six times. The baseline is the single model that is best on tune, or an arm's or a model's name.
+    it is fitted six times. A config's `cache` is played in front of it, over each split from empty (`caches.recalled`), and a
+    note says what it did. The baseline is the single model that is best on tune, or an arm's or a model's name.
     `confirm=0` reports on all prompts, and then nothing is called a winner. Where each prompt met one model (`single_choice`),
     arms are estimated from the logged choices; `Comparison.how` says which of the two it is. Raises DataError or ConfigError, one
     line, for an arm that cannot be replayed.
@@ -156,7 +158,8 @@ def entered(
 ) -> Entry:
     """Return an arm that is fitted already, walked over confirm, and over tune unless that walk is given."""
     plan = plan_for(ready, halves.confirm.prompts, halves.confirm.roster)
-    walk = walked(name, ready, halves.confirm, lambda *_: plan)
+    asked = uncached(name, plan, halves.confirm)
+    walk = recalled(name, ready, halves.confirm, asked, errors=plan.errors)
     own = tune or (walked(name, ready, halves.tune, plan_for) if halves.held_out else None)
     return Entry(
         name=name,
@@ -165,20 +168,25 @@ def entered(
         tune=own if halves.held_out else None,
         in_sample=in_sample,
         errors=plan.errors,
-        predicted=_predicted(plan, walk),
+        predicted=_predicted(plan, asked),
     )
 
 
 def crossed(name: str, versions: Iterable[tuple[Bools, Any]], tune: Outcomes, plan_for: Planner) -> Walked | None:
     """Return the walk over tune of versions of an arm, each over the rows of the fold that it was fitted without.
 
-    None where there is one fold only, or where the rest is too little to learn from.
+    None where there is one fold only, or where the rest is too little to learn from. A cache is in front of the whole of tune.
     """
+    parts, errors, arm = [], {}, None
     try:
-        parts = [(rows, walked(name, fitted, tune.take(rows), plan_for)) for rows, fitted in versions]
+        for rows, arm in versions:
+            part = tune.take(rows)
+            plan = plan_for(arm, part.prompts, part.roster)
+            parts.append((rows, uncached(name, plan, part)))
+            errors.update({int(np.flatnonzero(rows)[i]): why for i, why in plan.errors.items()})
     except RoutelabError:
         return None
-    return joined(parts) if len(parts) > 1 else None
+    return recalled(name, arm, tune, joined(parts), errors=errors) if len(parts) > 1 else None
 
 
 def taught(strategy: Any) -> bool:
@@ -229,8 +237,13 @@ def fit(arm: Any, tune: Outcomes) -> Any:
 
 
 def walked(name: str, arm: Any, outcomes: Outcomes, plan_for: Planner) -> Walked:
-    """Return the walk of an arm over outcomes."""
+    """Return the walk of an arm over outcomes, behind its cache if it has one."""
     plan = plan_for(arm, outcomes.prompts, outcomes.roster)
+    return recalled(name, arm, outcomes, uncached(name, plan, outcomes), errors=plan.errors)
+
+
+def uncached(name: str, plan: Plan, outcomes: Outcomes) -> Walked:
+    """Return the walk of a plan over outcomes, every prompt being asked."""
     columns = np.arange(len(outcomes.models), dtype=np.intp)
     return walk(plan, outcomes, columns, referee_of(name, plan.gate, outcomes))
 
@@ -324,7 +337,9 @@ def compare_entries(halves: Halves, entries: Sequence[Entry], baseline: Entry, t
             "each prompt met one model only, so other choices cannot be replayed",
             hint="replay named arms, which is off-policy then; or collect every model's answer",
         )
-    terms = dataclasses.replace(terms, notes=(*terms.notes, *defaults(entries)))
+    cached = (*entries, *([baseline] if all(baseline is not entry for entry in entries) else []))
+    recalls = tuple(told_hits(entry.name, entry.walked) for entry in cached if entry.walked.hits is not None)
+    terms = dataclasses.replace(terms, notes=(*terms.notes, *defaults(entries), *recalls))
     best, least = best_single(halves.tune), cheapest(halves.tune)
     assert best is not None  # `baseline_of` has refused outcomes without a quality
     controls = {BEST_SINGLE: _single_entry(BEST_SINGLE, best, halves), "oracle": _oracle_entry(halves)}

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from routelab.caching.settings import CacheConfig
 from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError
 from routelab.core.plan import NOBODY, Plan
 from routelab.core.ports import Floats
 from routelab.lab.axes import Axes, Between, Grid, axes_of
+from routelab.lab.caches.recalled import cache_of, every_recalled
 from routelab.lab.compare import Comparison, Entry, same
 from routelab.lab.family import Likeness, Tunable, likeness, rankings
 from routelab.lab.ladder import climbed
@@ -41,10 +43,11 @@ from routelab.lab.replay import (
     planned,
     taught,
     terms_of,
+    uncached,
     walked,
 )
 from routelab.lab.reuse import told
-from routelab.lab.walk import Walked
+from routelab.lab.walk import Walked, joined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,8 +157,9 @@ def scan(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Part:
-    """Some rows of tune, the baseline over them, and what a strategy may learn from to be judged there."""
+    """Some rows of tune (`mask`), the baseline over them, and what a strategy may learn from to be judged there."""
 
+    mask: Bools
     rows: Outcomes
     rest: Outcomes
     baseline: Walked
@@ -163,10 +167,15 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Field:
-    """Where configs are judged: all of tune for what does not learn, folds for what does; and what is known so far."""
+    """Where configs are judged: all of tune for what does not learn, folds for what does; and what is known so far.
+
+    `caches` are those of the grid: the first config of a routing that has one plays them all over that routing's walk.
+    """
 
     all: tuple[Part, ...]
     folds: tuple[Part, ...]
+    caches: tuple[CacheConfig, ...] = ()
+    walks: dict[Hashable, dict[str, Walked]] = field(default_factory=dict)
     sums: dict[Hashable, Floats] = field(default_factory=dict)
     labels: dict[Hashable, Ints] = field(default_factory=dict)
 
@@ -178,22 +187,23 @@ class Field:
 def _field(axes: Axes, halves: Halves, baseline: Entry) -> Field:
     kinds = any(axis.path in (("strategy",), ("strategy", "kind")) for axis in axes.axes)
     # Only a gate looks at what was answered; else the function that finds it need not travel to another process.
-    gated = kinds or hasattr(type(axes.base.ranking), "accepts")
+    caches = axes.caches
+    gated = bool(caches) or kinds or hasattr(type(axes.base.ranking), "accepts")
     tune = halves.tune if gated else dataclasses.replace(halves.tune, texts=None)
     walk = baseline.tune if baseline.tune is not None else baseline.walked
 
     def parts(rows: Sequence[tuple[Bools, Outcomes]]) -> tuple[Part, ...]:
-        return tuple(Part(rows=tune.take(mask), rest=rest, baseline=walk.take(mask)) for mask, rest in rows)
+        return tuple(Part(mask=mask, rows=tune.take(mask), rest=rest, baseline=walk.take(mask)) for mask, rest in rows)
 
     learns = kinds or learning(axes.base.ranking)
-    return Field(all=parts(whole(tune)), folds=parts(folds(tune, halves.seed)) if learns else ())
+    return Field(all=parts(whole(tune)), folds=parts(folds(tune, halves.seed)) if learns else (), caches=caches)
 
 
 def _scanned(axes: Axes, place: Field, jobs: int | None) -> Scan:
     count = len(axes)
     sums, marks = np.zeros((SUMS, count)), np.zeros(count, dtype=np.intp)
     rest, plans = np.arange(count), 0
-    if axes.knob is not None and isinstance(axes.base.ranking, Tunable):
+    if axes.knob is not None and isinstance(axes.base.ranking, Tunable) and not place.caches:
         for run in _runs(axes, axes.knob):
             sums[:, run], mark = _of_family(axes, run, axes.knob, place)
             _, alike = np.unique(mark, return_inverse=True)
@@ -274,6 +284,9 @@ def _of_config(config: RouteConfig, place: Field) -> tuple[Floats, Hashable]:
     known_models(config.name, config, place.all[0].rows)
     learns = learning(config.ranking)
     like = None if learns else likeness(config.ranking)
+    cache = cache_of(config)
+    if cache is not None:
+        return _of_cached(config, cache, place)
     if like is not None:
         return _of_classes(config, like, place)
     total, keys = np.zeros(SUMS), []
@@ -282,11 +295,31 @@ def _of_config(config: RouteConfig, place: Field) -> tuple[Floats, Hashable]:
         plan = planned(fitted, part.rows.prompts, part.rows.roster)
         key = (learns, number, fingerprint(plan))
         if key not in place.sums:
-            walk = walked(config.name, fitted, part.rows, lambda *_, plan=plan: plan)
+            walk = uncached(config.name, plan, part.rows)
             place.sums[key] = contributions(walk.quality, walk.cost_usd, part.baseline).sum(axis=1)
         total = total + place.sums[key]
         keys.append(key)
     return total, tuple(keys)
+
+
+def _of_cached(config: RouteConfig, cache: CacheConfig, place: Field) -> tuple[Floats, Hashable]:
+    """Return the sums of a config with a cache in front, over all of tune from empty; equal keys, equal quality and cost of every prompt."""
+    keys: list[Hashable] = []
+    walks: list[tuple[Bools, Walked]] = []
+    errors: dict[int, str] = {}
+    for part in place.parts(config):
+        plan = planned(fit(config, part.rest), part.rows.prompts, part.rows.roster)
+        errors.update({int(np.flatnonzero(part.mask)[i]): why for i, why in plan.errors.items()})
+        keys.append(fingerprint(plan))
+        walks.append((part.mask, uncached(config.name, plan, part.rows)))
+    key = ("cached", tuple(keys), tuple(errors))
+    if key not in place.walks:
+        every = {repr(c): c for c in (*place.caches, cache)}
+        found = every_recalled(config.name, list(every.values()), place.all[0].rows, joined(walks), errors=errors)
+        place.walks[key] = dict(zip(every, found, strict=True))
+    walk = place.walks[key][repr(cache)]
+    mark = hashlib.blake2b(walk.quality.tobytes() + walk.cost_usd.tobytes() + walk.model.tobytes(), digest_size=16)
+    return contributions(walk.quality, walk.cost_usd, place.all[0].baseline).sum(axis=1), ("cached", mark.digest())
 
 
 def _of_classes(config: RouteConfig, like: Likeness, place: Field) -> tuple[Floats, Hashable]:
@@ -315,7 +348,7 @@ def _by_class(ranking: tuple[int, ...], labels: Ints, count: int, part: Part) ->
     n = len(labels)
     order = np.tile(np.array(ranking or (NOBODY,), dtype=np.intp), (n, 1))
     plan = Plan(order=order, propensity=np.ones(n), reason=np.zeros(n, dtype=np.intp), reasons=("",))
-    walk = walked("", None, part.rows, lambda *_: plan)
+    walk = uncached("", plan, part.rows)
     each = contributions(walk.quality, walk.cost_usd, part.baseline)
     return np.stack([np.bincount(labels, weights=row, minlength=count) for row in each])
 

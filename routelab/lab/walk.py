@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,13 +15,52 @@ from routelab.lab.outcomes import Bools, Ints, Outcomes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Hits:
+    """What a cache in front of an arm did with n prompts, over some orders of arrival.
+
+    `exact`, `semantic` and `stale` (n,) are the shares of the orders in which a prompt was a hit of that kind, `false` in which it
+    got an answer that was worth less for it than where it came from, `unknown` in which nobody knows what it was worth.
+    `tied` (n,) numbers the prompts so that those have one number of which one answered the other, in any order, directly or by a third.
+    `quality` and `cost_usd` are the least and the largest mean over the orders.
+    """
+
+    exact: Floats
+    semantic: Floats
+    stale: Floats
+    false: Floats
+    unknown: Floats
+    tied: Ints
+    orders: int = 1
+    quality: tuple[float, float] | None = None
+    cost_usd: tuple[float, float] | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """The share of the prompts that were hits, on average over the orders; None without prompts."""
+        return float((self.exact + self.semantic).mean()) if len(self.exact) else None
+
+    @property
+    def false_rate(self) -> float | None:
+        """The share of false hits among all hits; None without hits, or where one of them could not be judged."""
+        hits = float((self.exact + self.semantic).sum())
+        return None if hits == 0 or self.unknown.any() else float(self.false.sum()) / hits
+
+    def take(self, rows: Bools | Ints) -> Hits:
+        """Return what it did with some of the prompts; means over orders are not kept."""
+        arrays = ("exact", "semantic", "stale", "false", "unknown", "tied")
+        part = {name: getattr(self, name)[rows] for name in arrays}
+        return dataclasses.replace(self, **part, quality=None, cost_usd=None)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Walked:
     """One arm over n prompts.
 
     `model` (n,) is the column that answered, NOBODY (-1) where nobody did; `quality` counts a missing answer as 0
     and is NaN where the score was not recorded; `cost_usd` sums every attempt and every judge, and `latency_s` adds
     them one after the other, NaN as soon as one is not known; `judging_usd` is the judges' part of the cost;
-    `attempts` counts the models asked; `escalations` counts how often a gate's refusal led on to another model.
+    `attempts` counts the models asked; `escalations` counts how often a gate's refusal led on to another model. With a
+    cache in front (`hits`) quality and costs are means over orders of arrival, a hit at no cost, and waits those of who was asked.
     """
 
     model: Ints
@@ -30,6 +70,7 @@ class Walked:
     attempts: Ints
     escalations: Ints
     judging_usd: Floats
+    hits: Hits | None = None
 
     def __len__(self) -> int:
         return len(self.model)
@@ -41,13 +82,44 @@ class Walked:
 
     def take(self, rows: Bools | Ints) -> Walked:
         """Return the walk of some prompts."""
-        return Walked(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+        part: dict[str, Any] = {name: getattr(self, name)[rows] for name in ARRAYS}
+        return Walked(**part, hits=None if self.hits is None else self.hits.take(rows))
+
+
+ARRAYS = ("model", "quality", "cost_usd", "latency_s", "attempts", "escalations", "judging_usd")
+"""The arrays of a walk, one value a prompt."""
 
 
 def joined(parts: Sequence[tuple[Bools, Walked]]) -> Walked:
-    """Return one walk of parts (their rows as a mask over all prompts, their walk) that have every prompt once."""
+    """Return one walk of parts (their rows as a mask over all prompts, their walk) that have every prompt once.
+
+    Parts have no caches in front: what one part remembers would not be known to the other.
+    """
     order = np.argsort(np.concatenate([np.flatnonzero(rows) for rows, _ in parts]))
-    return Walked(**{f.name: np.concatenate([getattr(w, f.name) for _, w in parts])[order] for f in fields(Walked)})
+    whole: dict[str, Any] = {name: np.concatenate([getattr(w, name) for _, w in parts])[order] for name in ARRAYS}
+    return Walked(**whole)
+
+
+def dependent(clusters: Ints | None, *walks: Walked) -> Ints | None:
+    """Return the clusters of prompts, in which also belong together those of which a cache answered one by another's answer."""
+    ties = [walk.hits.tied for walk in walks if walk.hits is not None]
+    ties = [tied for tied in ties if len(np.unique(tied)) < len(tied)]
+    return connected([*([] if clusters is None else [clusters]), *ties]) if ties else clusters
+
+
+def connected(groupings: Sequence[Ints]) -> Ints:
+    """Return one number for prompts that any of the groupings puts together, directly or by others; numbers by first prompt."""
+    n = len(groupings[0])
+    found = np.arange(n, dtype=np.intp)
+    while True:
+        before = found
+        for grouping in groupings:
+            _, member = np.unique(grouping, return_inverse=True)
+            least = np.full(int(member.max(initial=0)) + 1, n, dtype=np.intp)
+            np.minimum.at(least, member, found)
+            found = least[member]
+        if np.array_equal(before, found):
+            return found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -23,7 +23,7 @@ from routelab.lab.compare import against, figures_of
 from routelab.lab.controls import single
 from routelab.lab.outcomes import Judgements, Outcomes
 from routelab.lab.replay import planned, replay, walked
-from routelab.lab.walk import Walked
+from routelab.lab.walk import ARRAYS, Walked
 from routelab.strategies import Cascade, Fixed, Split
 from routelab.strategies.fitting.thresholds import Thresholds
 from routelab.strategies.fitting.thresholds import thresholds as family_of
@@ -92,8 +92,7 @@ def gated(at_least: Any = 0.7, order: tuple[str, ...] = ("s", "m", "l")) -> Rout
 
 def alike(one: Walked, other: Walked) -> bool:
     return all(
-        np.allclose(getattr(one, f.name), getattr(other, f.name), rtol=1e-12, atol=1e-15, equal_nan=True)
-        for f in dataclasses.fields(Walked)
+        np.allclose(getattr(one, name), getattr(other, name), rtol=1e-12, atol=1e-15, equal_nan=True) for name in ARRAYS
     )
 
 

@@ -143,7 +143,7 @@ def test_what_cannot_be_swept_is_said_in_one_line_that_names_key_and_value(cube:
 
 @pytest.mark.parametrize(
     "key",
-    ["cache.semantic.threshold", "cache.exact", "prompt.temperature", "limits.retries", "context.trigger", "guards"],
+    ["prompt.temperature", "limits.retries", "context.trigger", "guards"],
 )
 def test_a_key_that_recorded_answers_cannot_judge_is_not_here_rather_than_ignored(cube: Any, key: str) -> None:
     with pytest.raises(UnavailableError, match="a replay of recorded answers cannot tell what it changes"):

@@ -17,7 +17,7 @@ from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import replay
 from routelab.lab.sweep import scan
 from routelab.lab.tuning import Field, Tuned, confirmed, field_of, prepared, shares, standard, steps
-from routelab.lab.walk import Walked
+from routelab.lab.walk import ARRAYS, Walked
 from routelab.strategies import Arbitrage, Cascade, Fixed, Rules, Semantic, Split
 
 LEXICAL = {"kind": "lexical"}
@@ -133,9 +133,7 @@ def tuned(place: Field) -> Callable[[str], Tuned]:
 
 
 def same(one: Walked, other: Walked) -> bool:
-    return all(
-        np.array_equal(getattr(one, f.name), getattr(other, f.name), equal_nan=True) for f in dataclasses.fields(Walked)
-    )
+    return all(np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in ARRAYS)
 
 
 def some(arm: Tuned) -> list[dict[str, float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias
@@ -26,7 +26,7 @@ class Guard(Protocol):
     @property
     def id(self) -> str: ...
 
-    def __call__(self, asked: str, known: str) -> Any:
+    def __call__(self, asked: str, known: str, /) -> Any:
         """Return an objection, or None; the same both ways round."""
 
 
@@ -64,9 +64,12 @@ class Neighbours:
         return self.near[row], self.cosine[row], self.pair[row]
 
 
-def neighbours(keys: Sequence[tuple[str, str]], vectors: Vectors, *, at_least: float) -> Neighbours:
+def neighbours(
+    keys: Sequence[tuple[str, str]], vectors: Vectors, *, at_least: float, comparable: NDArray[np.bool_] | None = None
+) -> Neighbours:
     """Return the neighbours of keys (namespace, text) with a cosine of at least `at_least`; `vectors` are n × d unit rows.
 
+    Keys that are not `comparable` (default: all are) have no neighbours.
     Every cosine is summed anew from its two rows in one fixed way, as a live index does it: it depends on nothing else.
     """
     n = len(keys)
@@ -76,7 +79,8 @@ def neighbours(keys: Sequence[tuple[str, str]], vectors: Vectors, *, at_least: f
     space = np.array([spaces[s] for s, _ in keys], dtype=np.intp)
     rows: list[Ints] = []
     cols: list[Ints] = []
-    for which in (np.flatnonzero(space == k) for k in range(len(spaces))):
+    able = np.ones(n, dtype=np.bool_) if comparable is None else comparable
+    for which in (np.flatnonzero((space == k) & able) for k in range(len(spaces))):
         found = _near(np.ascontiguousarray(vectors[which]), at_least)
         rows.append(which[found[0]])
         cols.append(which[found[1]])
@@ -140,8 +144,3 @@ class Verdicts:
             if objection is not None:
                 self.words[number] = str(objection)
         return np.asarray(self.said[pair] == 1)
-
-
-def verdicts_of(guards: Mapping[str, Guard | None], held: Neighbours) -> dict[str, Verdicts]:
-    """Return the verdicts of guards by name; one that is None objects to nothing and needs none."""
-    return {name: Verdicts.of(guard, held) for name, guard in guards.items() if guard is not None}

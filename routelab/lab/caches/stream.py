@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routelab.caching.entrywise import Observations, decide, learn
+from routelab.caching.semantic import LOOK
 from routelab.core.errors import ConfigError, UnavailableError, suggest
 from routelab.core.ports import Floats
 from routelab.core.values import draw
@@ -31,8 +32,8 @@ Numbers: TypeAlias = NDArray[np.int32]
 
 ASKED, EXACT, SEMANTIC = 0, 1, 2
 """Who answered a request: the model, the exact cache, the semantic cache."""
-NEAREST = 4
-"""How many of the entries above the threshold are looked at before it is a miss."""
+NEAREST = LOOK
+"""How many of the entries above the threshold are looked at before it is a miss: as live."""
 NONE = "none"
 
 

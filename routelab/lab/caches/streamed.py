@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from routelab.caching.semantic import READS_BYTES
 from routelab.core.errors import ConfigError
 from routelab.core.values import draw
 from routelab.lab.caches.curve import BUDGET, hits_needed
-from routelab.lab.caches.neighbours import Guard, Neighbours, Verdicts, neighbours, verdicts_of
-from routelab.lab.caches.stream import ASKED, NEAREST, Pass, Setting, learned, played
+from routelab.lab.caches.neighbours import Guard, Neighbours, Verdicts, neighbours
+from routelab.lab.caches.stream import NEAREST, NONE, Pass, Setting, learned, played
 from routelab.lab.caches.tallies import COLUMNS, Tally, false_of, mean_and_range, row, tallies
 from routelab.lab.caches.traffic import Traffic
 from routelab.present import Table, usd
@@ -273,13 +274,13 @@ def stream(
         raise ConfigError(f"earlier: must lie between 0 and 1, not {earlier}")
     settings = tuple(dict.fromkeys(settings))
     least = min((s.threshold for s in settings if s.threshold is not None), default=None)
-    held = _neighbours(traffic, least, embedder, vectors)
-    verdicts = verdicts_of(_guards(settings, guards or {}), held)
+    held = near_keys(traffic, least, embedder, vectors)
+    verdicts = verdicts_for([s.guard for s in settings], guards or {}, held)
     early = _early(traffic, earlier, seed)
     static = [s for s in settings if s.per_entry is None]
     own = [s for s in settings if s.per_entry is not None]
     passes = []
-    for number, order in enumerate(_orders(traffic, early, orders, seed)):
+    for number, order in enumerate(orders_of(traffic, early, orders, seed)):
         parts = [played(traffic, static, held, verdicts, order=order, nearest=nearest)] if static else []
         parts += [learned(traffic, s, held, verdicts, order=order, seed=seed + number, nearest=nearest) for s in own]
         whole = parts[0]
@@ -290,9 +291,10 @@ def stream(
     return Streamed(traffic=traffic, passes=tuple(passes), early=early, held=held, verdicts=verdicts, embedder=name)
 
 
-def _neighbours(
+def near_keys(
     traffic: Traffic, least: float | None, embedder: Mapping[str, Any] | str, rows: Vectors | None
 ) -> Neighbours:
+    """Return the neighbours of a traffic's keys from a cosine on (None: no level needs any), embedded unless rows are given."""
     keys = traffic.keys[1]
     if least is None:
         return Neighbours(
@@ -300,24 +302,25 @@ def _neighbours(
             start=np.zeros(len(keys) + 1, dtype=np.intp),
             near=np.zeros(0, dtype=np.intp),
             cosine=np.zeros(0),
-            at_least=1.0,
+            at_least=np.inf,
         )
     if rows is None:
         from routelab.embedding import vectors
 
         rows = vectors(embedder, [text for _, text in keys])
-    return neighbours(keys, rows, at_least=least)
+    kind = embedder if isinstance(embedder, str) else str(embedder.get("kind"))
+    most = READS_BYTES.get(kind)
+    # As live: nothing is like an empty question, or like one of which the embedder reads the beginning only.
+    read = [bool(t.strip()) and (most is None or len(t.encode("utf-8", "surrogatepass")) <= most) for _, t in keys]
+    return neighbours(keys, rows, at_least=least, comparable=np.array(read, dtype=np.bool_))
 
 
-def _guards(settings: Sequence[Setting], given: Mapping[str, Guard]) -> dict[str, Guard | None]:
-    found: dict[str, Guard | None] = dict(given)
-    for name in dict.fromkeys(s.guard for s in settings):
-        if name not in found and name != "none":
-            from routelab.caching.guard import guard_of
+def verdicts_for(names: Sequence[str], given: Mapping[str, Guard], held: Neighbours) -> dict[str, Verdicts]:
+    """Return the verdicts of guards by name: those that are given, and those that `caching.guard.guard_of` makes."""
+    from routelab.caching.guard import guard_of
 
-            found[name] = guard_of(name)
-    found.pop("none", None)
-    return found
+    wanted = [name for name in dict.fromkeys((*given, *names)) if name != NONE]
+    return {name: Verdicts.of(given[name] if name in given else guard_of(name), held) for name in wanted}
 
 
 def _early(traffic: Traffic, share: float, seed: int) -> Bools:
@@ -331,7 +334,8 @@ def _early(traffic: Traffic, share: float, seed: int) -> Bools:
     return early
 
 
-def _orders(traffic: Traffic, early: Bools, orders: int | None, seed: int) -> list[Ints]:
+def orders_of(traffic: Traffic, early: Bools, orders: int | None, seed: int) -> list[Ints]:
+    """Return the orders to play: the one of arrival, or shuffles in which the earlier part stays before the later one."""
     n = len(traffic)
     if traffic.at_s is not None:
         if orders:
@@ -394,6 +398,3 @@ def _cells(tally: Tally) -> tuple[str, ...]:
 
 def _percent(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f} %"
-
-
-__all__ = ["ASKED", "Chosen", "Streamed", "stream"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,7 @@ from routelab.lab.outcomes import Bools, Ints, Outcomes
 from routelab.lab.replay import handed, walked
 from routelab.lab.spread import cost_ratio
 from routelab.lab.statistics import Estimate, paired_difference
-from routelab.lab.walk import Walked, joined
+from routelab.lab.walk import ARRAYS, Walked, joined
 from routelab.lab.ways import way_of
 
 POINTS = 101
@@ -261,7 +260,7 @@ class _Picking:
             walked(config.name, config, rows, lambda *_, plan=plan: handed(config, plan, rows.roster))
             for plan in family.alternatives()[:-1]
         ]
-        every = {f.name: np.stack([getattr(w, f.name) for w in walks]) for f in dataclasses.fields(Walked)}
+        every = {name: np.stack([getattr(w, name) for w in walks]) for name in ARRAYS}
         return _Picking(held=held, key=key, family=family, every=every)
 
     def __call__(self, setting: Any) -> Walked:

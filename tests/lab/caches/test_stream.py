@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routelab.core.errors import ConfigError, UnavailableError
-from routelab.lab.caches.neighbours import Neighbours, Verdicts, cosines, neighbours, verdicts_of
+from routelab.lab.caches.neighbours import Neighbours, Verdicts, cosines, neighbours
 from routelab.lab.caches.stream import ASKED, EXACT, SEMANTIC, Setting, grid, learned, played
+from routelab.lab.caches.streamed import verdicts_for
 from routelab.lab.caches.tallies import tallies
 from routelab.lab.caches.traffic import Demand, Traffic, zipf
 
@@ -109,7 +110,7 @@ def test_every_setting_at_once_is_each_setting_alone(
         kept=np.array([i not in lost for i in range(n)]),
     )
     held = near(traffic, 0.5)
-    found = played(traffic, EVERY, held, verdicts_of({"parity": Parity()}, held), nearest=nearest)
+    found = played(traffic, EVERY, held, verdicts_for([], {"parity": Parity()}, held), nearest=nearest)
     for k, setting in enumerate(EVERY):
         told = list(
             zip(found.level[:, k].tolist(), found.source[:, k].tolist(), found.stale[:, k].tolist(), strict=True)
@@ -182,7 +183,7 @@ def test_a_lower_threshold_never_asks_a_guard_twice() -> None:
 
     traffic = Traffic.of([f"{k}" for k in np.random.default_rng(0).integers(0, 30, 500)])
     held = near(traffic, 0.5)
-    verdicts = verdicts_of({"counting": Counting()}, held)
+    verdicts = verdicts_for([], {"counting": Counting()}, held)
     played(traffic, grid(thresholds=np.arange(0.5, 1.0, 0.05).tolist(), guards=["none", "counting"]), held, verdicts)
     assert len(asked) == len(set(asked)) > 0
 
@@ -199,7 +200,7 @@ def test_a_guard_that_is_not_there_is_named() -> None:
     traffic = Traffic.of(["a", "b"])
     held = near(traffic, 0.5)
     with pytest.raises(ConfigError, match=r"guard: unknown 'pariti'; did you mean 'parity'\?"):
-        played(traffic, [Setting(threshold=0.9, guard="pariti")], held, verdicts_of({"parity": Parity()}, held))
+        played(traffic, [Setting(threshold=0.9, guard="pariti")], held, verdicts_for([], {"parity": Parity()}, held))
 
 
 @pytest.mark.parametrize(
