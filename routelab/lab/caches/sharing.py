@@ -3,7 +3,9 @@
 Two pairs are taken to be related when they share a text, and only then: components of such pairs can hold most of a file
 (one text in sixteen pairs, each of which leads on), and would leave nothing to resample. The variance is the dyadic one
 (Fafchamps and Gubert 2007; Aronow, Samii and Assenova, Political Analysis 2015, 23:564–577): the sum of the products of the
-residuals of all related pairs. Divided by the variance of independent pairs it is Kish's design effect.
+residuals of all related pairs. Divided by the variance of independent pairs it is Kish's design effect. In simulations (2,000
+rounds a world; `tests/lab/caches`) one-sided 95 % bounds with it cover the true rate in 94.7 to 100 % of rounds, also where a
+shared text all but settles the label; bounds that take pairs as independent cover it there in 80 %.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from routelab.core.ports import Floats
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.intp]
+
+BANDS, BAND = 20, 50
+"""Pairs are compared with those of about the same score: in so many bands, each of so many pairs at least."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,23 +56,28 @@ def sums(nodes: Ints, false: Bools) -> Sums:
 
 
 def kinship(nodes: Ints, false: Bools) -> float:
-    """Return how alike the labels of pairs are that share a text: 0 not at all, 1 wholly.
+    """Return how alike the labels of pairs are that share a text: 0 not at all, 1 wholly; pairs come in the order of their scores.
 
-    It is the mean product of the residuals of related pairs over the variance; where all labels are alike nothing can be
-    learned about it, and it is taken to be 1. Without related pairs it is 0.
+    It is the sum of the products of the residuals of related pairs over that of their standard deviations, with the share of
+    false ones taken of pairs with about the same score. Where labels are all alike nothing can be learned about it, and it is
+    taken to be 1. Without related pairs it is 0.
     """
     n = len(nodes)
-    if n == 0:
+    if n == 0 or _related(nodes, np.ones(n)) <= 0:
         return 0.0
-    found = sums(nodes, false)
-    related = float(found.all[-1]) - 2 * n
-    if related <= 0:
-        return 0.0
-    p = float(false.mean())
-    if p in (0.0, 1.0):
+    band = np.arange(n) * max(1, min(BANDS, n // BAND)) // n
+    count = np.bincount(band)
+    share = (np.bincount(band, weights=false) / count)[band]
+    scale = _related(nodes, np.sqrt(share * (1 - share)))
+    if scale <= 0:
         return 1.0
-    crossed = found.false[-1] - 2 * p * found.both[-1] + p * p * found.all[-1] - 2 * n * p * (1 - p)
-    return float(min(1.0, max(0.0, crossed / (related * p * (1 - p)))))
+    return float(min(1.0, max(0.0, _related(nodes, false - share) / scale)))
+
+
+def _related(nodes: Ints, values: Floats) -> float:
+    """Return the sum of the products of the values of all related pairs, each of them taken both ways round."""
+    by_text = np.bincount(nodes.reshape(-1), weights=np.repeat(values, 2))
+    return float(by_text @ by_text - 2 * (values @ values))
 
 
 def effects(nodes: Ints, false: Bools, kin: float) -> Floats:

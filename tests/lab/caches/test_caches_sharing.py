@@ -129,5 +129,4 @@ def test_the_bound_covers_the_true_rate_in_many_worlds(kind: str, tie: float) ->
     for rate in (0.005, 0.01, 0.03, 0.1, 0.3):
         found = covered(rounds, kind, tie, rate, seed=7)[0]
         print(f"{kind}, tie {tie}, rate {rate}: coverage {found:.4f}")
-        # Estimating the design effect costs a little where much is tied and many are false.
-        assert found >= 0.935
+        assert found >= 0.94
