@@ -84,6 +84,14 @@ NEAR_MISSES = [
     ("How do I file a patent?", "Why do I file a patent?", "question"),
     ("When do I renew it?", "Where do I renew it?", "question"),
     ("Can I sublet it?", "How do I sublet it?", "question"),
+    ("Must I sign the form?", "Can I sign the form?", "question"),
+    ("Why should I sign the form?", "What should I use to sign the form?", "question"),
+    ("I can hear her but she can't hear me", "I can't hear her but she can hear me", "negation"),
+    ("Does it cover water damage?", "Does it cover anything but water damage?", "negation"),
+    ("Use run, not exec, then run", "Use run, not exec, then exec", "topic"),
+    ("Print the carpet", "Print the car", "topic"),
+    ("half a cup", "a quarter cup", "number"),
+    ("What is 1/2 of 90?", "What is 1/3 of 90?", "number"),
     ("How long is the bridge?", "How old is the bridge?", "question"),
     # roles
     ("Convert euros to pesos", "Convert pesos to euros", "role"),
@@ -131,6 +139,11 @@ HARMLESS = [
     ("How can I fix a leaking tap?", "How do I repair a leaking faucet?"),
     ("Is the shop far?", "IS THE SHOP FAR?!"),
     ("What does a kg of rice cost?", "what does a kilogram of rice cost"),
+    ("What is half of 90?", "What is 1/2 of 90?"),
+    ("Is there a cure for it?", "Can it be cured?"),
+    ("How fast is 100 km/h?", "How fast is 100 kilometers per hour?"),
+    ("Could you not restart it?", "Couldn't you restart it?"),
+    ("What is random access memory?", "What is RAM?"),
     ("", "?!"),
 ]
 
@@ -285,6 +298,15 @@ def test_decisions_do_not_depend_on_the_hash_seed(elsewhere) -> None:  # type: i
     assert said.splitlines() == [ascii(str(GUARD(a, b))) for a, b, *_ in NEAR_MISSES + FOREIGN + HARMLESS]
 
 
+def test_a_strict_guard_objects_to_what_one_side_adds() -> None:
+    pair = ("How do I order a virtual card?", "How do I order a disposable virtual card?")
+    assert GUARD(*pair) is None
+    assert Lexical(strict=True)(*pair) == Objection(kind="topic", asked="", known="disposable")
+    assert (
+        Lexical(strict=True)("How do I order a virtual card?", "Could you tell me how to order a virtual card?") is None
+    )
+
+
 def test_it_remembers_no_more_texts_than_it_was_told() -> None:
     guard = Lexical(remembered=10)
     for n in range(50):
@@ -298,6 +320,8 @@ def test_guards_are_made_by_name() -> None:
     assert guard_of("none") == Unguarded()
     assert guard_of() == Lexical()
     assert guard_of({"kind": "lexical", "remembered": 100}) == Lexical(remembered=100)
+    assert guard_of({"kind": "lexical", "strict": True}) == Lexical(strict=True)
+    assert Lexical(strict=True).id == "lexical-strict@1"
     assert [guard_of(name).id for name in GUARDS] == ["none", "lexical@1"]
     assert guard_of("none")("Yes?", "No!") is None
 
@@ -311,6 +335,7 @@ def test_guards_are_made_by_name() -> None:
         (7, "guard: a name or a mapping with a kind is wanted, not int"),
         ({"kind": "lexical", "rememberd": 5}, "guard (lexical): unknown 'rememberd'; did you mean 'remembered'?"),
         ({"kind": "lexical", "remembered": True}, "guard.remembered: a whole number from 2 is wanted, not True"),
+        ({"kind": "lexical", "strict": 1}, "guard.strict: true or false is wanted, not 1"),
         ({"kind": "none", "remembered": 5}, "guard (none): unknown 'remembered'"),
     ],
 )

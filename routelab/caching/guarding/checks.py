@@ -9,19 +9,32 @@ from typing import TypeAlias
 
 from routelab.caching.guarding.opposites import opposed
 from routelab.caching.guarding.reading import Signature
-from routelab.caching.guarding.stems import american
+from routelab.caching.guarding.stems import american, listed
 from routelab.caching.guarding.synonyms import groups
 
 Found: TypeAlias = tuple[str, str, str] | None
 """The kind, what the one text has, what the other has."""
 
 _SWAPS = (("on", "off"), ("in", "out"), ("up", "down"), ("before", "after"), ("above", "below"), ("over", "under"))
+_ENDINGS = frozenset(
+    listed(
+        "ment ion tion ation ition sion al ial ual ive able ible ity ty ness ful y ly ily ally i an ian n ese ish ance ence ist ism age ure ic ical ically ize iz ization en th ed d e s es ing tory ory is it"
+    )
+) | {""}
 _CLEAR = frozenset({"how", "why", "when", "where", "who", "how much", "how many", "how long", "how often", "how far", "how old", "how tall", "how fast", "how deep", "whether"})  # fmt: skip
-_AKIN = frozenset({frozenset({"how", "whether"}) - {"how"}, frozenset({"when", "how long"}), frozenset({"where", "how far"}), frozenset({"how much", "how many"}), frozenset({"how long", "how fast"})})  # fmt: skip
+_REASONS = frozenset(
+    listed(
+        "cause caus reason purpose motive make mak explain why come com matter wrong happen significance point sense lead lie behind"
+    )
+)
+_AKIN = frozenset({frozenset({"how", "whether"}) - {"how"}, frozenset({"when", "how long"}), frozenset({"how much", "how many"}), frozenset({"how long", "how fast"})})  # fmt: skip
 
 
-def compare(one: Signature, other: Signature) -> Found:
-    """Return the first difference that a wrong answer could hang on, in a fixed order of kinds."""
+def compare(one: Signature, other: Signature, *, strict: bool) -> Found:
+    """Return the first difference that a wrong answer could hang on, in a fixed order of kinds.
+
+    `strict` objects to a content word that one text adds, too.
+    """
     if one.key == other.key:
         return None
     if one.long or other.long:
@@ -32,7 +45,7 @@ def compare(one: Signature, other: Signature) -> Found:
         found = check(one, other)
         if found is not None:
             return found
-    return None
+    return content(one, other, strict=strict)
 
 
 def script(one: Signature, other: Signature) -> Found:
@@ -134,6 +147,9 @@ def negations(one: Signature, other: Signature) -> Found:
         return ("negation", _said(one.exceptions), _said(other.exceptions))
     if len(one.negations) % 2 != len(other.negations) % 2:
         return ("negation", _said(one.negations), _said(other.negations))
+    mine, yours = set(one.deniers), set(other.deniers)
+    if mine and yours and mine.isdisjoint(yours) and mine <= other.tokens and yours <= one.tokens:
+        return ("negation", f"not {_said(mine)}", f"not {_said(yours)}")
     return None
 
 
@@ -161,7 +177,11 @@ def _surplus(these: Sequence[str], those: Sequence[str]) -> Counter[str]:
 
 def _plain(one: Signature, other: Signature) -> set[str]:
     """Return the words, and their stems, that one has and the other does not, function words too: opposites hide among them."""
-    return {token for token in one.tokens - other.tokens if one.roots.get(token, token) not in other.tokens}
+    return {
+        token
+        for token in one.tokens - other.tokens
+        if (root := one.roots.get(token, token)) not in other.tokens and other.groups.isdisjoint(groups(token, root))
+    }
 
 
 def names(one: Signature, other: Signature) -> Found:
@@ -185,13 +205,19 @@ def _foreign(one: Signature, other: Signature) -> list[str]:
 def _initials(surface: str, other: Signature) -> bool:
     """Return whether the other text has the words that an acronym stands for, one after the other."""
     low = surface.casefold()
-    if not surface.isupper() or not 2 <= len(low) <= 6:
+    if not surface.isupper() or not 3 <= len(low) <= 6:
         return False
     return low in "".join(word[0] for word in other.order)
 
 
 def questions(one: Signature, other: Signature) -> Found:
     left, right = one.forms & _CLEAR, other.forms & _CLEAR
+    if _must(one, other) or _must(other, one):
+        return ("question", *(("must", "can") if _must(one, other) else ("can", "must")))
+    for asked, known in ((one, other), (other, one)):
+        # What has to be done is not why; what is the reason of it is.
+        if asked.forms == {"why"} and known.forms == {"what"} and _REASONS.isdisjoint(known.tokens):
+            return ("question", _said(one.forms), _said(other.forms))
     if not left or not right or left & right or "what" in one.forms | other.forms:
         return None
     if any(frozenset({a, b}) in _AKIN for a in left for b in right):
@@ -199,23 +225,46 @@ def questions(one: Signature, other: Signature) -> Found:
     return ("question", _said(left), _said(right))
 
 
-def content(one: Signature, other: Signature) -> Found:
+def _must(one: Signature, other: Signature) -> bool:
+    return one.modal == "must" and other.modal in ("can", "may", "could")
+
+
+def content(one: Signature, other: Signature, *, strict: bool) -> Found:
     """Weigh the words that are left over: one on each side that nothing relates is a change of subject."""
     if not (one.english and other.english):
         return None
     mine = [(r, s) for r, s in one.words.items() if r not in other.tokens]
     yours = [(r, s) for r, s in other.words.items() if r not in one.tokens]
     if not mine and not yours:
-        return None
+        return _repeated(one, other)
+    mine, yours = _unabridged(mine, yours)
+    yours, mine = _unabridged(yours, mine)
     mine = [p for p in mine if not _covered(*p, other, one)]
     yours = [p for p in yours if not _covered(*p, one, other)]
     if mine and yours:
         return ("topic", _said(s for _, s in mine), _said(s for _, s in yours))
     left = mine or yours
-    shared = min(len(one.words), len(other.words)) if not left else len(set(one.words) & other.tokens)
-    if len(left) > max(1, shared // 2):
+    shared = len(set(one.words) & other.tokens)
+    if len(left) > (0 if strict else max(1, shared // 2)):
         return ("topic", _said(s for _, s in mine), _said(s for _, s in yours))
     return None
+
+
+def _unabridged(
+    whole: list[tuple[str, str]], short: list[tuple[str, str]]
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return both without the words that one acronym stands for, and without the acronym."""
+    initials = "".join(root[0] for root, _ in whole)
+    if len(initials) >= 3 and any(root == initials for root, _ in short):
+        return [], [pair for pair in short if pair[0] != initials]
+    return whole, short
+
+
+def _repeated(one: Signature, other: Signature) -> Found:
+    """Object when both say the same words, but one says this word twice and the other that."""
+    left, right = Counter(one.order) - Counter(other.order), Counter(other.order) - Counter(one.order)
+    mine, yours = [t for t in left if t in one.words], [t for t in right if t in other.words]
+    return ("topic", _said(mine), _said(yours)) if mine and yours else None
 
 
 def _covered(root: str, surface: str, other: Signature, own: Signature) -> bool:
@@ -226,24 +275,29 @@ def _covered(root: str, surface: str, other: Signature, own: Signature) -> bool:
     both = own.joined & other.tokens
     if both and any(root in whole for whole in both):
         return True
-    if not other.groups.isdisjoint(groups(low, root)):
+    if not other.groups.isdisjoint(groups(low, root)) or _inflected(low, other.tokens):
         return True
     return any(_alike(root, word) for word in other.words)
 
 
+def _inflected(word: str, tokens: frozenset[str]) -> bool:
+    """Return whether short words with a silent e, which stems keep apart, are one: cure and cured, rate and rating."""
+    forms = (word + "d", word[:-1] + "ing") if word.endswith("e") else (word[:-1],) if word.endswith("ed") else ()
+    return any(form in tokens for form in forms) or (word.endswith("ing") and word[:-3] + "e" in tokens)
+
+
 def _alike(one: str, other: str) -> bool:
-    """Return whether two stems are one word derived or mistyped: payment and pay, India and Indian, recieve and receive."""
-    shorter, longer = sorted((one, other), key=len)
-    if (
-        len(shorter) >= 3
-        and longer.startswith(shorter)
-        and len(longer) - len(shorter) <= (5 if len(shorter) >= 4 else 4)
-    ):
+    """Return whether two stems are one word derived or mistyped: payment and pay, India and Indian, recieve and receive.
+
+    Only endings of derivation count: car and carpet, pass and password are two words each.
+    """
+    shared = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    ends = {one[shared:], other[shared:]}
+    if shared >= 4 and ends <= _ENDINGS and ("" in ends or shared >= 5):
         return True
-    shared = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(shorter))
-    if shared >= 5 and len(longer) - shared <= 5 and len(shorter) - shared <= 3:
+    if shared == 3 and ends <= {"", "ment"}:
         return True
-    return len(shorter) >= 6 and _slipped(one, other)
+    return min(len(one), len(other)) >= 6 and _slipped(one, other)
 
 
 def _slipped(one: str, other: str) -> bool:
@@ -324,6 +378,5 @@ CHECKS: tuple[Callable[[Signature, Signature], Found], ...] = (
     names,
     questions,
     roles,
-    content,
 )
 """In the order in which an objection is looked for; which of them objects does not matter to a hit, only to its reason."""

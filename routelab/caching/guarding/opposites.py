@@ -30,6 +30,7 @@ OPPOSITES = _opposites(
     increase raise grow rise gain lift boost climb expand maximize accelerate | decrease reduce lower shrink fall drop lose cut minimize decline diminish decelerate slow
     high higher highest tall | low lower lowest short
     more most | less least fewer fewest
+    much many lots plenty | little few
     max maximum upper most | min minimum lower least
     big bigger biggest large larger largest great greater greatest huge | small smaller smallest little tiny less
     long longer longest | short shorter shortest brief

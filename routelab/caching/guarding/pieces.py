@@ -11,12 +11,13 @@ from routelab.caching.guarding.quantities import AFTER_NUMBER, UNITS, number_of
 # NFKC sorts a run of combining marks in quadratic time; U+034F breaks long ones (UAX #15, stream-safe text format).
 _LONG_RUN = re.compile(r"[^\w\s\x00-\x7f]{30}")
 _MARKS = re.compile("[\u0300-\u036f]+")
-_TYPOGRAPHY = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-", "\u2212": "-", "\u2011": "-", "\u2010": "-", "\xb5": "\u03bc", "`": " "})  # fmt: skip
+_TYPOGRAPHY = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-", "\u2212": "-", "\u2011": "-", "\u2010": "-", "\xb5": "\u03bc", "\u2044": "/", "`": " "})  # fmt: skip
 _CODE = re.compile(
     r"://|^www\.|\w@\w|^--?[A-Za-z]|^[$%:][A-Za-z_]|_|\\|::|^(?:~|\.{0,2})/\w|\w\(|^@\w|[A-Za-z]\w+\.[a-z_]\w*|^\.[a-z]\w+|==?\d|^[a-z]{2,}[A-Z]\w|^[\w-]+(?:/[\w-]+){2,}"
 )
 _PIECE = re.compile(
     r"(?P<date>\d{4}-\d{1,2}-\d{1,2}(?!\d)|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}(?![\d.]))"
+    r"|(?P<fraction>(?<![\d/.])[1-9]\d?/[1-9]\d?(?![\d/.]))"
     r"|(?P<time>\d{1,2}:\d{2}(?::\d{2})?(?!\d))"
     r"|(?P<number>\d+(?:[.,]\d+)*)"
     r"|(?P<word>[^\W\d_]+(?:'[^\W\d_]+)*)"
@@ -34,6 +35,9 @@ _COURTESY = re.compile(
     re.IGNORECASE,
 )
 _TAG = re.compile(r",\s*(?:(?:is|are|was|do|does|did|should|would|could|can|will|have|has)n[o']?t|(?:is|are|was|do|does|did|should|would|could|can|will|have|has)) (?:i|we|you|he|she|it|they)\s*\?", re.IGNORECASE)  # fmt: skip
+_ASKED_POLITELY = re.compile(
+    r"(^|[.,!?;:]\s*)(do|does|did|could|would|should|can|will|are|is) (you|we) not\b", re.IGNORECASE
+)
 _ASKED_NEGATIVELY = re.compile(
     r"(^|[.,!?;:]\s*)(do|does|did|is|are|was|were|could|would|should|can|have|has|wo|ca)n'?t (i|you|we|he|she|it|they|there|this|that)\b",
     re.IGNORECASE,
@@ -70,7 +74,7 @@ def _bare(chunk: str) -> str:
     bare = chunk.strip(_EDGES)
     if bare.isalnum() or any(c.isalnum() for c in bare):
         return bare
-    return chunk if _PIECE.search(chunk) else bare
+    return "".join(match.group() for match in _PIECE.finditer(chunk))
 
 
 def cleaned(text: str) -> str:
@@ -80,6 +84,7 @@ def cleaned(text: str) -> str:
         clean = unicodedata.normalize("NFKC", _LONG_RUN.sub("\\g<0>\u034f", clean)).translate(_TYPOGRAPHY)
     if len(clean) < 2000:
         clean = _COURTESY.sub(" ", clean)
+    clean = _ASKED_POLITELY.sub(r"\1\2 \3", clean)
     return _ASKED_NEGATIVELY.sub(r"\1\2 \3", _TAG.sub("?", clean))
 
 
@@ -88,14 +93,9 @@ def pieces(text: str) -> list[Piece]:
     found: list[Piece] = []
     initial = True
     for chunk in text.split():
-        bare = chunk.strip(_EDGES)
-        if (
-            chunk.startswith((".", ":", "<"))
-            and len(chunk) > 1
-            and bare
-            and _CODE.search(chunk.rstrip(_EDGES))
-            and chunk[0] in ".:"
-        ):
+        bare = _bare(chunk)
+        # ":q" and ".env" begin with what would end a sentence.
+        if chunk[0] in ".:" and _CODE.search(chunk.rstrip(_EDGES)):
             bare = chunk.rstrip(_EDGES)
         if chunk.endswith(")") and "(" in bare and ")" not in bare:
             bare += ")"

@@ -100,6 +100,9 @@ UNITS = _units(
     tablespoon tablespoons tbsp
     teaspoon teaspoons tsp
     bit bits
+    kilobit kilobits
+    megabit megabits
+    gigabit gigabits
     byte bytes
     kb kilobyte kilobytes ki kib
     mb megabyte megabytes mi mib
@@ -191,6 +194,9 @@ AFTER_NUMBER = MappingProxyType(
 )
 """Short units that are words or letters elsewhere; these count right after a number only."""
 LOOSE = frozenset({"second", "minute", "hour", "day", "week", "month", "year", "bit", "bar", "foot", "yard", "cup", "won", "cent", "us", "ether", "knot", "pound", "mole"})  # fmt: skip
+
+PER = MappingProxyType({("kilometer", "hour"): "km/h", ("mile", "hour"): "mph", ("meter", "second"): "m/s", ("megabit", "second"): "mbps", ("gigabit", "second"): "gbps", ("kilobit", "second"): "kbps"})  # fmt: skip
+"""What two units with "per" between them are written as."""
 
 MONTHS = MappingProxyType(
     {

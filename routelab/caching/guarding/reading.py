@@ -18,6 +18,7 @@ from routelab.caching.guarding.quantities import (
     ONES,
     ORDINALS,
     PARTS,
+    PER,
     PERIODS,
     RELATIVE,
     ROMAN,
@@ -74,6 +75,7 @@ class Signature:
     names: dict[str, str] = field(default_factory=dict)
     negations: tuple[str, ...] = ()
     exceptions: tuple[str, ...] = ()
+    deniers: tuple[str, ...] = ()
     words: dict[str, str] = field(default_factory=dict)
     light: frozenset[str] = frozenset()
     tokens: frozenset[str] = frozenset()
@@ -84,6 +86,7 @@ class Signature:
     order: tuple[str, ...] = ()
     forms: frozenset[str] = frozenset()
     passive: bool = False
+    modal: str = ""
 
 
 def read(text: str) -> Signature:
@@ -123,7 +126,7 @@ class _Reader:
                 spelled.append(piece)
                 continue
             parts = CONTRACTED.get(piece.norm)
-            if parts is not None and not (piece.capital and piece.surface.isupper()):
+            if parts is not None:
                 spelled.extend(Piece("word", part, piece.surface) for part in parts)
                 continue
             bare, _, tail = piece.norm.partition("'")
@@ -178,6 +181,7 @@ class _Reader:
             names=self.names,
             negations=tuple(w for w in words if w in NEGATORS),
             exceptions=tuple(w for w in words if w in EXCEPTIONS),
+            deniers=_deniers(words),
             words=self.words,
             light=frozenset(self.light),
             tokens=tokens,
@@ -191,6 +195,7 @@ class _Reader:
             ),
             order=tuple(self.order),
             forms=_forms(self.pieces),
+            modal=words[0] if words and words[0] in ("must", "can", "may", "could") else "",
             passive="by" in words
             and any(w in ("is", "are", "was", "were", "be", "been", "being", "get", "got") for w in words),
         )
@@ -210,6 +215,9 @@ class _Reader:
             half = after.norm if after is not None and after.norm in ("am", "pm") else ""
             self.dates.append(clock(*piece.norm.split(":")[:2], half=half))
             return 2 if half else 1
+        elif piece.kind == "fraction":
+            above, below = piece.norm.split("/")
+            return self._number(i, f"{int(above) / int(below):.4g}", 1)
         elif piece.kind == "symbol":
             if piece.norm in UNITS:
                 self.units.append(UNITS[piece.norm])
@@ -262,15 +270,23 @@ class _Reader:
             AFTER_NUMBER.get(norm) if after.kind == "suffix" or norm not in ("in", "a", "x", "t", "d", "p") else None
         )
         if unit is not None:
-            self.units.append(unit)
-            self.order.append(number)
-            self.numbers.append(number)
-            self.order.append(unit)
-            return used + 1
+            self._counted(number, used)
+            return self._unit(i, unit, used + 1)
         if after.kind == "suffix":
             self.words.setdefault(norm, after.surface)
             return self._counted(number, used + 1)
         return self._counted(number, used)
+
+    def _unit(self, i: int, unit: str, used: int) -> int:
+        """Take a unit, and with it the one that it is counted per."""
+        link, below = self._near(i + used), self._near(i + used + 1)
+        if link is not None and below is not None and link.norm in ("per", "a", "an"):
+            whole = PER.get((unit, UNITS.get(below.norm, "")))
+            if whole is not None:
+                unit, used = whole, used + 2
+        self.units.append(unit)
+        self.order.append(unit)
+        return used
 
     def _counted(self, number: str, used: int) -> int:
         self.numbers.append(number)
@@ -291,10 +307,8 @@ class _Reader:
             return used
         unit = UNITS.get(norm)
         if unit is not None and not (norm in LOOSE and norm in FUNCTION) and norm != "us":
-            self.units.append(unit)
-            self.order.append(unit)
-            return 1
-        self._content(norm, piece)
+            return self._unit(i, unit, 1)
+        self._content(i, norm, piece)
         return 1
 
     def _numeral(self, i: int, norm: str, piece: Piece) -> int:
@@ -328,7 +342,7 @@ class _Reader:
             return self._number(i, str(TENS[norm]), 1)
         if norm in ONES:
             after = self._near(i + 1)
-            if norm == "one" and not (after is not None and (after.norm in SCALES or after.norm in UNITS)):
+            if norm == "one" and not (after is not None and after.norm in SCALES):
                 self.numbers.append("one")
                 return 1
             return self._number(i, str(ONES[norm]), 1)
@@ -369,13 +383,18 @@ class _Reader:
             return 0
         return 1
 
-    def _content(self, norm: str, piece: Piece) -> None:
+    def _inverted(self, i: int) -> bool:
+        """Return whether "i" stands behind "how do" and the like, where it is nobody's part."""
+        verb, form = self._near(i - 1), self._near(i - 2)
+        return verb is not None and form is not None and verb.norm in _ASKING and form.norm in _FORMS
+
+    def _content(self, i: int, norm: str, piece: Piece) -> None:
         root = stem(norm)
         named = self.capitals and piece.capital and norm not in FUNCTION
         if norm in FUNCTION or (root in FUNCTION and len(root) > 2 and not named):
             if norm in _LINKS:
                 self.order.append(norm)
-            elif norm in ("i", "me", "us", "we"):
+            elif norm in ("i", "me", "us", "we") and not self._inverted(i):
                 self.order.append("i")
             return
         if norm in NEGATORS or norm in EXCEPTIONS:
@@ -389,6 +408,17 @@ class _Reader:
             return
         self.words.setdefault(root, piece.surface)
         self.order.append(root)
+
+
+def _deniers(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the pronouns of whom something is denied: "i" in "I can't hear them"."""
+    return tuple(
+        "i" if words[j] == "we" else words[j]
+        for i, word in enumerate(words)
+        if word == "not"
+        for j in range(max(0, i - 2), i)
+        if words[j] in ("i", "we", "you", "he", "she", "it", "they")
+    )
 
 
 def _parts(codes: dict[str, str]) -> set[str]:

@@ -31,7 +31,7 @@ PREPOSITIONS = _set(
 )
 CONNECTIVES = _set(
     "a an the and or but so if then else because while whether though although when where why how however also too very really quite"
-    " just only even still already yet ever again both either neither each every all any some such same other another more most much"
+    " just only even still already yet ever again both either neither each every all any some such same other more most much"
     " many few less least several lot lots bit little own etc eg ie vs versus rather instead yes ok okay oh well now currently right"
     " exactly actually simply basically generally usually typically normally often sometimes maybe perhaps soon"
 )
@@ -83,7 +83,6 @@ CONTRACTED = MappingProxyType(
         "whos": ("who", "is"),
         "im": ("i", "am"),
         "ive": ("i", "have"),
-        "id": ("id",),
         "lets": ("let", "us"),
         "wanna": ("want", "to"),
         "gonna": ("going", "to"),
@@ -160,6 +159,9 @@ PHRASES: Mapping[tuple[str, str], str] = MappingProxyType(
         ("break", "down"): "breakdown",
         ("against", "law"): "illegal",
         ("heat", "up"): "heat",
+        ("anything", "but"): "except",
+        ("everything", "but"): "except",
+        ("all", "but"): "except",
         ("get", "hot"): "heat",
     }
 )
