@@ -164,7 +164,8 @@ def test_whatever_comes_and_goes_chroma_answers_like_a_list(steps: list[tuple[st
 def test_a_large_index_that_turns_over_answers_like_a_list() -> None:
     rng = np.random.default_rng(3)
     rows = rows_of(6000, WIDE, groups=40)
-    index, known = GrowingExact(dimensions=WIDE), {}
+    index = GrowingExact(dimensions=WIDE)
+    known: dict[str, np.ndarray] = {}
     for start in range(0, 6000, 500):
         index.add(names(500, start), rows[start : start + 500])
         known.update(zip(names(500, start), rows[start : start + 500], strict=True))
