@@ -1,0 +1,116 @@
+"""Context policies: how a conversation is made to fit a model's window, and how much of it is paid for. One file a policy.
+
+A policy is a frozen value: ``policy(messages, room)`` gives the steps of a fit, which yield what is to be summarised and return a
+`Fitted`; `fit` ends them with a summariser, `fit_live` with one that is awaited. To add one: a file here (see `fitted.Policy`), its
+line in `KINDS`, its line in `tests/context/test_policies.py`, whose laws it must keep.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from routelab import strict
+from routelab.context.among import Placed, among
+from routelab.context.extractive import Extractive
+from routelab.context.facts import Statement, statements
+from routelab.context.fitted import Fitted, Policy, Span, Steps, Summary
+from routelab.context.hybrid import Hybrid
+from routelab.context.none import Whole
+from routelab.context.note import asked, note
+from routelab.context.playing import Memory, fit, fit_live
+from routelab.context.room import Room, room_of
+from routelab.context.summarise import Summarise
+from routelab.context.window import Window
+from routelab.core.errors import ConfigError, suggest
+
+__all__ = [
+    "KINDS",
+    "Extractive",
+    "Fitted",
+    "Hybrid",
+    "Memory",
+    "Placed",
+    "Policy",
+    "Room",
+    "Span",
+    "Statement",
+    "Steps",
+    "Summarise",
+    "Summary",
+    "Whole",
+    "Window",
+    "among",
+    "asked",
+    "fit",
+    "fit_live",
+    "note",
+    "policy_of",
+    "room_of",
+    "spec_of",
+    "statements",
+]
+
+KINDS: Mapping[str, type] = MappingProxyType(
+    {"none": Whole, "window": Window, "summarise": Summarise, "hybrid": Hybrid},
+)
+"""What a policy's mapping may say for `kind`."""
+
+
+def policy_of(
+    spec: Mapping[str, Any] | str, doc: strict.Document | None = None, key: tuple[str, ...] = ("context",)
+) -> Policy:
+    """Return the policy that a name or a mapping such as ``{"kind": "window", "turns": 20}`` describes.
+
+    `doc` and `key` say where the mapping stands, for the ConfigError that names what cannot be used.
+
+    >>> policy_of({"kind": "sumarise", "model": "gemini-flash"})
+    Traceback (most recent call last):
+    routelab.core.errors.ConfigError: config: context.kind: unknown 'sumarise'; did you mean 'summarise'?
+    >>> policy_of({"kind": "summarise", "model": "gemini-flash", "triger": 0.5})
+    Traceback (most recent call last):
+    routelab.core.errors.ConfigError: config: context.triger: unknown key; did you mean 'trigger'?
+    >>> policy_of("window")
+    Traceback (most recent call last):
+    routelab.core.errors.ConfigError: config: context: a window needs `turns`, `tokens`, or both
+    """
+    where = strict.Document(values={}, name="config") if doc is None else doc
+    kinds = f"kinds: {', '.join(KINDS)}"
+    if isinstance(spec, str):
+        spec = {"kind": spec}
+    if not isinstance(spec, Mapping):
+        raise ConfigError(f"{where.where(*key)}: a name or a mapping with a kind is wanted (got {spec!r})", hint=kinds)
+    values = dict(spec)
+    kind = values.pop("kind", None)
+    if kind is None:
+        raise ConfigError(f"{where.where(*key)}: `kind` is missing", hint=kinds)
+    if not isinstance(kind, str):
+        raise ConfigError(f"{where.where(*key, 'kind')}: must be a text (got {kind!r})", hint=kinds)
+    if kind not in KINDS:
+        near = suggest(kind, KINDS)
+        found = f"{where.where(*key, 'kind')}: unknown '{kind}'{'' if near is None else '; ' + near}"
+        raise ConfigError(found, hint=None if near else kinds)
+    made: Policy = strict.build(KINDS[kind], values, key, where)
+    return made
+
+
+def spec_of(policy: Policy) -> dict[str, Any]:
+    """Return the mapping that `policy_of` turns back into an equal policy; fields at their default are left out.
+
+    >>> spec_of(Window(turns=20, pin=("tool",)))
+    {'kind': 'window', 'turns': 20, 'pin': ['tool']}
+    """
+    kind = next((name for name, made in KINDS.items() if type(policy) is made), None)
+    if kind is None or not dataclasses.is_dataclass(policy):
+        raise ConfigError(
+            f"a context policy of type {type(policy).__name__} cannot be written to YAML",
+            hint=f"kinds: {', '.join(KINDS)}",
+        )
+    spec: dict[str, Any] = {"kind": kind}
+    for field in dataclasses.fields(policy):
+        value = getattr(policy, field.name)
+        if value != field.default:
+            spec[field.name] = list(value) if isinstance(value, tuple) else value
+    return spec

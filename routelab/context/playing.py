@@ -1,0 +1,96 @@
+"""Ends a fit: gives a policy the summaries that it wants, each written once for equal contents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from routelab.context.fitted import Span, Steps, Summarise, Summary
+from routelab.core.errors import ConfigError
+
+T = TypeVar("T")
+
+
+@dataclass(kw_only=True)
+class Memory:
+    """Summaries by their span's key, the longest unused forgotten beyond `limit`; for one event loop, or one thread."""
+
+    limit: int = 10_000
+    _held: OrderedDict[str, Summary] = field(default_factory=OrderedDict, repr=False)
+    _coming: dict[str, asyncio.Future[Summary]] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def get(self, span: Span) -> Summary | None:
+        """Return the span's summary as recalled, or None."""
+        found = self._held.get(span.key)
+        if found is None:
+            return None
+        self._held.move_to_end(span.key)
+        return replace(found, recalled=True, latency_s=0.0)
+
+    def keep(self, span: Span, summary: Summary) -> None:
+        """Keep the span's summary."""
+        self._held[span.key] = summary
+        self._held.move_to_end(span.key)
+        while len(self._held) > self.limit:
+            self._held.popitem(last=False)
+
+    async def once(self, span: Span, write: Callable[[Span], Awaitable[Summary]]) -> Summary:
+        """Return the span's summary, written now only if it is neither kept nor being written; trouble is not kept."""
+        found = self.get(span)
+        if found is not None:
+            return found
+        under_way = self._coming.get(span.key)
+        if under_way is not None:
+            await asyncio.wait([under_way])
+            return await self.once(span, write)
+        mine: asyncio.Future[Summary] = asyncio.get_running_loop().create_future()
+        self._coming[span.key] = mine
+        try:
+            written = await write(span)
+            self.keep(span, written)
+            return written
+        finally:
+            # Whoever waited looks again: the summary is kept now, or they try themselves.
+            del self._coming[span.key]
+            mine.cancel()
+
+
+def refuse(span: Span) -> Summary:
+    """Raise ConfigError: nobody is there to write the summary."""
+    raise ConfigError(
+        f"context.model: '{span.model}' is to summarise, and nothing was given that reaches it",
+        hint="pass a summariser such as context.extractive.Extractive, or use kind: window",
+    )
+
+
+def fit(steps: Steps[T], summarise: Summarise = refuse, memory: Memory | None = None) -> T:
+    """Return what the steps come to, asking `summarise` for the summaries that the memory does not have."""
+    try:
+        span = next(steps)
+        while True:
+            told = None if memory is None else memory.get(span)
+            if told is None:
+                told = summarise(span)
+                if memory is not None:
+                    memory.keep(span, told)
+            span = steps.send(told)
+    except StopIteration as end:
+        fitted: T = end.value
+        return fitted
+
+
+async def fit_live(steps: Steps[T], summarise: Callable[[Span], Awaitable[Summary]], memory: Memory) -> T:
+    """Return what the steps come to, awaiting the summaries that the memory does not have; equal ones are written once."""
+    try:
+        span = next(steps)
+        while True:
+            span = steps.send(await memory.once(span, summarise))
+    except StopIteration as end:
+        fitted: T = end.value
+        return fitted

@@ -1,0 +1,133 @@
+"""How a conversation divides: the leading system messages, then turns that stay whole."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from routelab.context.room import Room
+from routelab.core.errors import ContextExceeded
+from routelab.core.values import Message
+
+Pin = Literal["system", "tool"]
+
+
+@dataclass(frozen=True)
+class Turns:
+    """A conversation's messages in turns: a turn is one message, with the tool results that follow it.
+
+    A tool result answers the call in the message before it, so that the two are kept or left out together; this holds for
+    parallel calls, whose results stand in a row. The system messages in front are the head and belong to no turn.
+    """
+
+    messages: tuple[Message, ...]
+    room: Room
+
+    @cached_property
+    def head(self) -> int:
+        """How many system messages stand in front."""
+        n = 0
+        while n < len(self.messages) and self.messages[n].role == "system":
+            n += 1
+        return n
+
+    @cached_property
+    def parts(self) -> tuple[range, ...]:
+        """The turns, as positions of their messages, in order."""
+        starts = [i for i in range(self.head, len(self.messages)) if i == self.head or self.messages[i].role != "tool"]
+        return tuple(range(a, b) for a, b in zip(starts, [*starts[1:], len(self.messages)], strict=False))
+
+    @cached_property
+    def weights(self) -> tuple[int, ...]:
+        """The tokens of each turn."""
+        return tuple(sum(self.room.weigh(self.messages[i]) for i in part) for part in self.parts)
+
+    @cached_property
+    def fixed(self) -> int:
+        """The tokens of the head and of the request around everything."""
+        return self.room.tokens(self.messages[: self.head])
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def user(self, turn: int) -> bool:
+        """Say whether a turn is a user's."""
+        return self.messages[self.parts[turn].start].role == "user"
+
+    def tool(self, turn: int) -> bool:
+        """Say whether a turn holds tool results."""
+        return self.messages[self.parts[turn].stop - 1].role == "tool"
+
+    def needed(self, end: int) -> frozenset[int]:
+        """Return the turns among the first `end` that a request cannot do without: the last user's, and the last."""
+        asked = self.asked(end)
+        return frozenset(({asked} if asked >= 0 else set()) | ({end - 1} if end else set()))
+
+    def asked(self, end: int) -> int:
+        """Return the last user's turn among the first `end`, or -1."""
+        return next((t for t in range(end - 1, -1, -1) if self.user(t)), -1)
+
+    def pinned(self, pin: Collection[Pin]) -> frozenset[int]:
+        """Return the turns of the pinned roles."""
+        return frozenset(
+            t
+            for t, part in enumerate(self.parts)
+            if ("tool" in pin and self.tool(t)) or ("system" in pin and self.messages[part.start].role == "system")
+        )
+
+    def with_asked(self, turn: int) -> frozenset[int]:
+        """Return a turn, and for a tool's turn the user's turn that the tool was called for, if there is one."""
+        asked = self.asked(turn) if self.tool(turn) else -1
+        return frozenset({turn} if asked < 0 else {asked, turn})
+
+    def opened(self, turns: frozenset[int]) -> frozenset[int]:
+        """Return the turns without those of the assistant in front, which no user's turn of theirs stands before.
+
+        A conversation that the assistant opens keeps its opening; some services refuse a request that begins with an answer.
+        """
+        if 0 in turns or not any(self.user(t) for t in turns):
+            return turns
+        first = min(t for t in turns if self.user(t))
+        return frozenset(t for t in turns if t >= first or self.messages[self.parts[t].start].role == "system")
+
+    def requests(self) -> Iterator[int]:
+        """Yield the numbers of turns after which a model was asked: after a user's turn, a tool's, and the last."""
+        for turn in range(len(self)):
+            if turn == len(self) - 1 or self.user(turn) or self.tool(turn):
+                yield turn + 1
+
+    def positions(self, turns: Collection[int]) -> tuple[int, ...]:
+        """Return the positions of the messages of these turns, in order."""
+        return tuple(i for t in sorted(turns) for i in self.parts[t])
+
+    def kept(self, turns: Collection[int]) -> tuple[int, ...]:
+        """Return the positions of the head and of these turns."""
+        return (*range(self.head), *self.positions(turns))
+
+    def check(self, end: int) -> None:
+        """Raise ContextExceeded when what a request cannot do without is more than the room."""
+        limit = self.room.limit
+        if limit is None or self.least(end) <= limit:
+            return
+        raise exceeded(self.room, self.least(end), "the system message, the last user message and the last turn alone")
+
+    def least(self, end: int) -> int:
+        """Return the tokens of what a request after `end` turns cannot do without."""
+        return self.fixed + sum(self.weights[t] for t in self.needed(end))
+
+
+def exceeded(room: Room, tokens: int, what: str, first: str = "") -> ContextExceeded:
+    """Return the error that says how many tokens do not fit where, and what can be done."""
+    where = f"{room.name} takes" if room.name else "there is room for"
+    return ContextExceeded(
+        f"{what} are {tokens:,} tokens, and {where} {room.limit:,}; nothing was sent",
+        hint=f"{first}shorten the message, set prompt.max_output_tokens lower, or add a model with a larger window to `models`",
+    )
+
+
+def limited(room: Room, own: int | None) -> int | None:
+    """Return the smaller of the room's limit and a policy's own, None when neither is known."""
+    known = [n for n in (room.limit, own) if n is not None]
+    return min(known) if known else None
