@@ -10,11 +10,11 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from routelab.core.errors import ConfigError, DataError, RoutelabError, suggest
+from routelab.core.errors import ConfigError, DataError, RoutelabError, UnavailableError, suggest
 from routelab.core.plan import NOBODY, Plan
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt, Roster, draw
-from routelab.lab.caches.recalled import recalled, told_hits
+from routelab.lab.caches.recalled import cache_of, recalled, told_hits
 from routelab.lab.compare import Arm, Comparison, Entry, Terms, assess, defaults
 from routelab.lab.controls import (
     Controls,
@@ -92,6 +92,13 @@ def replay(
     """
     if outcomes.single_choice:
         from routelab.lab.counterfactual import counterfactual
+
+        for name, arm in arms.items():
+            if (cache := cache_of(arm)) is not None and cache.semantic is not None:
+                raise UnavailableError(
+                    f"arm '{name}': logged choices cannot tell what a semantic cache would have answered",
+                    hint="leave `cache.semantic` out, or collect every model's answer",
+                )
 
         terms_ = {"confirm": confirm, "margin": margin, "seed": seed, "baseline": baseline}
         return counterfactual(outcomes, arms, plan_for=plan_for or planned, **terms_)  # type: ignore[arg-type]

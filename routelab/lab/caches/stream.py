@@ -357,7 +357,6 @@ class _Shelf:
 class _Entry:
     """An entry that learns its own threshold."""
 
-    at: float
     source: int
     seen: Observations = field(default_factory=Observations)
 
@@ -389,6 +388,7 @@ def learned(
     out = Pass.blank(len(traffic), [setting], order)
     exact: dict[int, tuple[float, int]] = {}
     entries: dict[int, _Entry] = {}
+    kept_at = np.full(len(held), -np.inf)
     keys, codes = traffic.keys[0].tolist(), traffic.codes.tolist()
     times = order.astype(float) if traffic.at_s is None else traffic.at_s[order]
     ttl = np.inf if setting.ttl_s is None else setting.ttl_s
@@ -399,7 +399,8 @@ def learned(
             out.level[request, 0] = EXACT if setting.exact else SEMANTIC
             out.source[request, 0], out.cosine[request, 0] = source, 1.0
             continue
-        found = _nearest(key, now, ttl, setting, held, verdicts, entries, nearest)
+        around = held.of(key)
+        found = _nearest(key, now - kept_at[around[0]] < ttl, setting, around, verdicts.get(setting.guard), nearest)
         same = False
         if found is not None:
             other, cosine = found
@@ -415,31 +416,17 @@ def learned(
         if traffic.kept[request]:
             exact[key] = (now, request)
             if not same:
-                entries[key] = _Entry(at=now, source=request)
+                entries[key], kept_at[key] = _Entry(source=request), now
     return out
 
 
 def _nearest(
-    key: int,
-    now: float,
-    ttl: float,
-    setting: Setting,
-    held: Neighbours,
-    verdicts: Mapping[str, Verdicts],
-    entries: Mapping[int, _Entry],
-    nearest: int,
+    key: int, alive: Bools, setting: Setting, found: tuple[Ints, Floats, Ints], verdicts: Verdicts | None, nearest: int
 ) -> tuple[int, float] | None:
-    """Return the nearest entry that is alive and meets no objection, and how near it is."""
-    near, cosine, pair = held.of(key)
+    """Return the nearest entry that is alive (by neighbour) and meets no objection, and how near it is."""
+    near, cosine, pair = found
     assert setting.threshold is not None
-    looked = 0
-    for place, (other, c) in enumerate(zip(near.tolist(), cosine.tolist(), strict=True)):
-        if c < setting.threshold or looked == nearest:
-            return None
-        if other not in entries or now - entries[other].at >= ttl:
-            continue
-        looked += 1
-        verdict = verdicts.get(setting.guard)
-        if verdict is None or not verdict.objects(key, near[place : place + 1], pair[place : place + 1])[0]:
-            return other, c
+    for place in np.flatnonzero(alive & (cosine >= setting.threshold))[:nearest].tolist():
+        if verdicts is None or not verdicts.objects(key, near[place : place + 1], pair[place : place + 1])[0]:
+            return int(near[place]), float(cosine[place])
     return None

@@ -373,3 +373,14 @@ def test_hits_go_along_with_some_prompts_and_are_lost_when_parts_are_joined() ->
     assert dependent(None, asked(outcomes)) is None
     mask = np.array([True, True, False, False])
     assert joined([(mask, found.take(mask)), (~mask, found.take(~mask))]).hits is None
+
+
+def test_a_semantic_cache_over_logged_choices_is_refused() -> None:
+    quality = np.full((40, 2), np.nan)
+    quality[np.arange(40), np.arange(40) % 2] = 1.0
+    outcomes = made([prompt(i, f"q{i}") for i in range(40)], quality)
+    cost = np.where(np.isnan(quality), np.nan, 1.0)
+    outcomes = dataclasses.replace(outcomes, cost_usd=cost, latency_s=cost)
+    assert outcomes.single_choice
+    with pytest.raises(UnavailableError, match="arm 'cached': logged choices cannot tell"):
+        replay(outcomes, {"cached": fixed(semantic=SEMANTIC)})
