@@ -283,7 +283,7 @@ def of_pairs(data: Path) -> str:
         "",
         "Made by `python benchmarks/cache.py ../shared/data --cache ../cache > docs/results/cache.md`; `routelab bench cache` gives the same "
         "figures for any labelled file. Banking77's pairs and GPTCache's sentences are not in the repository; our own pairs are "
-        "`datasets/cache_pairs`.",
+        "`datasets/cache_pairs`. These and the lexical guard's rules come from the same hands, so figures there flatter the guard.",
         "",
         "*True-hit rate*: hits over the pairs labelled 1. *False-hit rate*: false hits over all hits. Intervals are Clopper and Pearson's, 95 %, on "
         "counts divided by the design effect of texts that occur in several pairs; the *bound* is one-sided, 95 %. Thresholds are those that the "
