@@ -10,6 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from routelab.caching.guard import GUARDS, Lexical, Objection, Unguarded, guard_of
+from routelab.caching.guarding.opposites import opposed
+from routelab.caching.guarding.synonyms import SYNONYMS
 from routelab.core.errors import ConfigError
 
 GUARD = Lexical()
@@ -54,6 +56,7 @@ NEAR_MISSES = [
     ("What is $40 in yen?", "What is €40 in yen?", "unit"),
     ("Wait 10s", "Wait 10ms", "unit"),
     ("Is 30 °C warm?", "Is 30 °F warm?", "unit"),
+    ("a walk of 30 miles north", "a walk of 30 degrees north", "unit"),
     ("How many miles is it?", "How many kilometres is it?", "unit"),
     # dates and times
     ("Are you open on Monday?", "Are you open on Tuesday?", "date"),
@@ -84,6 +87,7 @@ NEAR_MISSES = [
     ("How do I file a patent?", "Why do I file a patent?", "question"),
     ("When do I renew it?", "Where do I renew it?", "question"),
     ("Can I sublet it?", "How do I sublet it?", "question"),
+    ("How many people signed it?", "Which people signed it?", "question"),
     ("Must I sign the form?", "Can I sign the form?", "question"),
     ("Why should I sign the form?", "What should I use to sign the form?", "question"),
     ("I can hear her but she can't hear me", "I can't hear her but she can hear me", "negation"),
@@ -98,6 +102,9 @@ NEAR_MISSES = [
     ("trains from Graz to Linz", "trains from Linz to Graz", "role"),
     ("Can a wolf outrun a deer?", "Can a deer outrun a wolf?", "role"),
     ("Is zinc denser than tin?", "Is tin denser than zinc?", "role"),
+    ("How can I contact the landlord?", "How can the landlord contact me?", "role"),
+    ("Do I tell my friend about my enemy?", "Do I tell my enemy about my friend?", "role"),
+    ("lock an unlocked door", "unlock a locked door", "role"),
     ("Give me 3 sets of 8", "Give me 8 sets of 3", "role"),
     ("Can an author sue a critic?", "Can an author be sued by a critic?", "role"),
     # what is left of the content
@@ -139,6 +146,8 @@ HARMLESS = [
     ("How can I fix a leaking tap?", "How do I repair a leaking faucet?"),
     ("Is the shop far?", "IS THE SHOP FAR?!"),
     ("What does a kg of rice cost?", "what does a kilogram of rice cost"),
+    ("Is 30 degrees Celsius warm?", "Is 30 °C warm?"),
+    ("How many people live in Oslo?", "What is the population of Oslo?"),
     ("What is half of 90?", "What is 1/2 of 90?"),
     ("Is there a cure for it?", "Can it be cured?"),
     ("How fast is 100 km/h?", "How fast is 100 kilometers per hour?"),
@@ -343,6 +352,15 @@ def test_a_guard_that_cannot_be_made_says_why(spec: object, complaint: str) -> N
     with pytest.raises(ConfigError) as caught:
         guard_of(spec)  # type: ignore[arg-type]
     assert str(caught.value).splitlines()[0] == complaint
+
+
+def test_no_group_of_synonyms_holds_two_opposites() -> None:
+    members: dict[int, set[str]] = {}
+    for word, numbers in SYNONYMS.items():
+        for number in numbers:
+            members.setdefault(number, set()).add(word)
+    torn = {(w, o) for words in members.values() for w in words if (o := opposed(w, words - {w})) is not None}
+    assert torn == set()
 
 
 PAIRS = Path(__file__).resolve().parents[2] / "datasets" / "cache_pairs" / "pairs.csv"

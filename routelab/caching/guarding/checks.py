@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
-from routelab.caching.guarding.opposites import opposed
+from routelab.caching.guarding.opposites import OPPOSITES, opposed
 from routelab.caching.guarding.reading import Signature
 from routelab.caching.guarding.stems import american, listed
 from routelab.caching.guarding.synonyms import groups
@@ -22,6 +22,9 @@ _ENDINGS = frozenset(
     )
 ) | {""}
 _CLEAR = frozenset({"how", "why", "when", "where", "who", "how much", "how many", "how long", "how often", "how far", "how old", "how tall", "how fast", "how deep", "whether"})  # fmt: skip
+_COUNTS = frozenset(
+    listed("number count amount quantity population total size many much percentage share length age height")
+)
 _REASONS = frozenset(
     listed(
         "cause caus reason purpose motive make mak explain why come com matter wrong happen significance point sense lead lie behind"
@@ -123,6 +126,10 @@ def units(one: Signature, other: Signature) -> Found:
     if one.units == other.units:
         return None
     left, right = set(one.units) - set(other.units), set(other.units) - set(one.units)
+    for these, those in ((left, right), (right, left)):
+        # Degrees are of the scale that the other names.
+        if "degree" in these and not those.isdisjoint(("celsius", "fahrenheit")):
+            these.discard("degree")
     if left and right:
         return ("unit", _said(left), _said(right))
     return None
@@ -215,6 +222,8 @@ def questions(one: Signature, other: Signature) -> Found:
     if _must(one, other) or _must(other, one):
         return ("question", *(("must", "can") if _must(one, other) else ("can", "must")))
     for asked, known in ((one, other), (other, one)):
+        if "how many" in asked.forms and known.forms == {"what"} and _COUNTS.isdisjoint(known.tokens):
+            return ("question", _said(one.forms), _said(other.forms))
         # What has to be done is not why; what is the reason of it is.
         if asked.forms == {"why"} and known.forms == {"what"} and _REASONS.isdisjoint(known.tokens):
             return ("question", _said(one.forms), _said(other.forms))
@@ -322,6 +331,11 @@ def roles(one: Signature, other: Signature) -> Found:
     mine, yours = _numbered(one.order), _numbered(other.order)
     place = {token: i for i, token in enumerate(yours)}
     both = [token for token in mine if token in place]
+    if one.acted_on != other.acted_on and one.words.keys() == other.words.keys() and one.acting != other.acting:
+        return ("role", "me" if one.acted_on else "i", "me" if other.acted_on else "i")
+    for a, b in pairwise(both):
+        if place[a] > place[b] and b[0] in OPPOSITES.get(a[0], ()):
+            return ("role", f"{a[0]} {b[0]}", f"{b[0]} {a[0]}")
     size = max(len(mine), len(yours))
     # In a long sentence that was turned round, order says nothing; a swap is all but a repetition.
     if len(both) < 3 or size > 14 or len(both) < 0.7 * size:

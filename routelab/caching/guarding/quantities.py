@@ -131,6 +131,7 @@ UNITS = _units(
     celsius °c centigrade
     fahrenheit °f
     kelvin
+    degree degrees
     percent % pct percentage
     bar
     psi

@@ -55,7 +55,9 @@ _AMOUNTS = {
 _ASKING = frozenset(
     listed("am is are was were do does did can could will would shall should may might must has have had")
 )
-_LINKS = frozenset(listed("to from than before after into by as over of with for in on under"))
+_LINKS = frozenset(
+    listed("to from than before after into by as over of with for in on under about against without behind above below")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,8 @@ class Signature:
     forms: frozenset[str] = frozenset()
     passive: bool = False
     modal: str = ""
+    acting: bool = False
+    acted_on: bool = False
 
 
 def read(text: str) -> Signature:
@@ -195,6 +199,8 @@ class _Reader:
             ),
             order=tuple(self.order),
             forms=_forms(self.pieces),
+            acting="i" in words or "we" in words,
+            acted_on=any(b in ("me", "us") and stem(a) in self.words for a, b in pairwise(words)),
             modal=words[0] if words and words[0] in ("must", "can", "may", "could") else "",
             passive="by" in words
             and any(w in ("is", "are", "was", "were", "be", "been", "being", "get", "got") for w in words),
