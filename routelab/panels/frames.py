@@ -9,7 +9,7 @@ from typing import Any
 from routelab.lab.desk import Desk
 from routelab.panels.panel import Panel
 from routelab.panels.parts import Guard, Line, button, column, html, put, row
-from routelab.present import Table, bundle, escape, percent, seconds, usd
+from routelab.present import Table, bundle, escape
 
 Query = Callable[[str], list[tuple[Any, ...]]]
 ROWS = 20
@@ -51,52 +51,6 @@ def frame(which: Frame) -> Callable[[Desk], Panel]:
         return panel
 
     return make
-
-
-def _cache(query: Query) -> tuple[Table, ...]:
-    by_arm = query(
-        """select coalesce(r.arm, ''), count(*), count(*) filter (r.cached), sum(h.saved_usd), count(*) filter (h.run_id is not null and h.saved_usd is null),
-                  quantile_cont(r.latency_s, 0.5) filter (r.cached), quantile_cont(r.latency_s, 0.5) filter (not r.cached), bool_or(r.simulated)
-           from runs r left join cache_hits h using (run_id)
-           where r.run_id in (select run_id from events where kind in ('recalled', 'missed')) group by 1 order by 3 desc, 1"""
-    )
-    arms = Table(
-        head=("arm", "asked the cache", "hits", "hit rate", "saved", "median wait of a hit", "of a miss"),
-        rows=[
-            (
-                (arm or "–") + (" (simulated)" if simulated else ""),
-                f"{asked:,}",
-                f"{hits:,}",
-                percent(hits / asked),
-                usd(saved if hits else 0.0) + (f" ({unknown:,} unpriced)" if unknown else ""),
-                seconds(hit),
-                seconds(miss),
-            )
-            for arm, asked, hits, saved, unknown, hit, miss, simulated in by_arm
-        ],
-        numbers=frozenset(range(1, 7)),
-        caption="what caches did, by arm",
-    )
-    latest = Table(
-        head=("cache", "similarity", "answer of", "saved", "prompt"),
-        rows=[
-            (
-                cache or "?",
-                "?" if like is None else f"{like:.3f}",
-                model or "?",
-                usd(saved),
-                " ".join((text or "").split())[:160],
-            )
-            for cache, like, model, saved, text in query(
-                f"""select h.cache, h.similarity, h.model, h.saved_usd, p.text from cache_hits h
-                    left join (select prompt_id, any_value(text) as text from prompts group by 1) p using (prompt_id)
-                    order by h.started_at desc limit {ROWS}"""
-            )
-        ],
-        numbers=frozenset((1, 3)),
-        caption="the latest hits",
-    )
-    return (arms, latest)
 
 
 def _prompts(query: Query) -> tuple[Table, ...]:
@@ -147,12 +101,6 @@ def _mean(value: float | None) -> str:
     return "?" if value is None else f"{value:,.0f}"
 
 
-CACHE = Frame(
-    name="cache",
-    says="Answers that were remembered: how often a cache was asked, how often it answered, what that saved.",
-    read=_cache,
-    empty="No run has asked a cache yet: `cache: {exact: true}` in an arm's config turns the exact cache on.",
-)
 CHUNKING = Frame(
     name="chunking",
     says="Passages that were put in front of prompts.",

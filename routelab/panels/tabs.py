@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from routelab.lab.desk import Desk
 from routelab.panels import frames
+from routelab.panels.cache import cache
 from routelab.panels.jobs import jobs
 from routelab.panels.logview import logview
 from routelab.panels.panel import Panel
@@ -33,7 +34,11 @@ TABS: tuple[Tab, ...] = (
         make=tune,
     ),
     Tab(title="Log", says="Every run and every call of this lab; lab.sql(...) has the rest.", make=logview),
-    Tab(title="Cache", says="What caches remember, hit and save.", make=frames.frame(frames.CACHE)),
+    Tab(
+        title="Cache",
+        says="How alike is alike enough: a threshold under a budget of false hits, and what caches did.",
+        make=cache,
+    ),
     Tab(title="Chunking", says="What is retrieved, and how it was cut.", make=frames.frame(frames.CHUNKING)),
     Tab(title="Prompts", says="What prompts are made of, and what they cost.", make=frames.frame(frames.PROMPTS)),
     Tab(title="Context", says="How conversations are fitted to a model's window.", make=frames.frame(frames.CONTEXT)),
