@@ -90,7 +90,7 @@ class Confirm:
 
 @dataclass(frozen=True, kw_only=True)
 class Remember:
-    """Put the run's answer into the cache, under the key that its look-up missed, unless `admission` has a reason against it.
+    """Put the run's answer into the cache, under the key of its look-up, unless `admission` has a reason against it.
 
     `label` is what it can be forgotten by.
     """
@@ -102,12 +102,13 @@ class Remember:
     async def __call__(self, run: Run, world: World) -> Remembered:
         """Return Remembered, with the reason where the answer was refused."""
         kind = self.cache.kind
-        missed = next(e for e in run.events if isinstance(e, Missed) and e.cache == kind)
+        # A hit that its judge refused was looked up under the same key.
+        looked = next(e for e in run.events if isinstance(e, (Missed, Recalled)) and e.cache == kind)
         refused = self.admission(run)
         if not refused:
             # On a thread: a semantic cache embeds.
-            await asyncio.to_thread(self.cache.keep, run, missed.key, self.label)
-        return Remembered(cache=kind, key=missed.key, label=self.label, refused=refused)
+            await asyncio.to_thread(self.cache.keep, run, looked.key, self.label)
+        return Remembered(cache=kind, key=looked.key, label=self.label, refused=refused)
 
 
 def certain(run: Run) -> bool:

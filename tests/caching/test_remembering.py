@@ -211,11 +211,14 @@ def test_lookups_of_what_nobody_remembers_do_not_open_the_file(tmp_path: Path, m
         router = Router(config({"exact": True}), fleet=fleet({"m": Scripted("x")}), log=log)
         router.route("first")
         log.flush()
-        opened = []
+        opened: list[bool] = []
         real = duckdb.connect
-        monkeypatch.setattr(
-            duckdb, "connect", lambda *a, **k: opened.append(k.get("read_only", False)) or real(*a, **k)
-        )
+
+        def counted(*args: Any, **options: Any) -> Any:
+            opened.append(options.get("read_only", False))
+            return real(*args, **options)
+
+        monkeypatch.setattr(duckdb, "connect", counted)
         for i in range(50):
             router.route(f"unknown {i}")
         log.flush()

@@ -37,7 +37,8 @@ def a_run(text: str, *, run_id: str = "", said: str | None = None, after_s: floa
 
 def cache_of(threshold: float = 0.6, *, clock: VirtualClock | None = None, **about: Any) -> Semantic:
     spec = {"guard": "none", "embedder": LEXICAL, **about.pop("spec", {})}
-    settings = SemanticConfig(**({"threshold": threshold} if "per_entry" not in spec else {}), **spec)
+    near: dict[str, Any] = {} if "per_entry" in spec else {"threshold": threshold}
+    settings = SemanticConfig(**near, **spec)
     return Semantic(settings=settings, clock=clock or VirtualClock(), **about)
 
 
@@ -197,7 +198,8 @@ def test_a_room_finds_the_same_before_and_after_it_has_an_index() -> None:
         one, two = look(few, text + "?"), look(many, text + "?")
         assert isinstance(one, Recalled)
         assert isinstance(two, Recalled)
-        assert (one.like, one.similarity) == (two.like, pytest.approx(two.similarity, abs=1e-6))
+        assert one.like == two.like
+        assert one.similarity == pytest.approx(two.similarity, abs=1e-6)
 
 
 def test_texts_that_the_embedder_does_not_read_whole_are_not_alike() -> None:

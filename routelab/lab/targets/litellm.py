@@ -14,6 +14,7 @@ from typing import Any
 from routelab import strict
 from routelab.config import RouteConfig
 from routelab.lab.targets.address import address_of
+from routelab.lab.targets.caching import litellm_cache
 from routelab.lab.targets.entries import ENTRY, Entries, Entry, entries_of
 from routelab.lab.targets.lossy import Exported, Lossy, everywhere, heading
 from routelab.lab.targets.recogniser import MAX_TIERS, recogniser_file, tiers_of
@@ -23,8 +24,6 @@ from routelab.strategies import Bandit
 
 VERSION = "1.106.2"
 """The release that the rules were measured on."""
-FOR_EVER_S = 10 * 365 * 86_400
-"""LiteLLM forgets after 600 s when no time is given, so "for ever" has to be a number."""
 _PREFIX: Mapping[str, str] = {
     "openai": "openai",
     "anthropic": "anthropic",
@@ -69,10 +68,10 @@ def litellm(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Exported:
     groups, files = _groups(config, entries, models)
     values: dict[str, Any] = {"model_list": groups, "router_settings": settings}
     more: dict[str, Any] = {}
-    if config.cache.exact:
-        cache, lost = _cache(config, entries)
-        more |= cache
-        lossy += lost
+    cache, embedding, lost = litellm_cache(config, entries)
+    more |= cache
+    groups += embedding
+    lossy += lost
     if config.prompt.system is not None:
         module = f"routelab_system_{config.fingerprint[:8]}"
         files[f"{module}.py"] = system_file(config.prompt.system, front=ENTRY, name=config.name)
@@ -243,35 +242,6 @@ def _drawn_chain(entry: Entry) -> tuple[tuple[str, ...], bool, list[Lossy]]:
             )
         ],
     )
-
-
-def _cache(config: RouteConfig, entries: Entries) -> tuple[dict[str, Any], list[Lossy]]:
-    ttl = FOR_EVER_S if config.cache.ttl_s is None else config.cache.ttl_s
-    lossy = [
-        Lossy(
-            field="cache.exact",
-            touches="answers",
-            why="LiteLLM's memory keeps 200 answers and each worker its own; routelab keeps 10,000",
-            written="type: local (set MAX_SIZE_IN_MEMORY in the proxy's environment, or type: redis, for more)",
-        )
-    ]
-    if entries.tasks:
-        lossy.append(
-            Lossy(
-                field="cache.exact",
-                touches="answers",
-                why=f"LiteLLM remembers by group: the same text under {ENTRY} and {ENTRY}/TASK is asked twice",
-                written="one entry a group",
-            )
-        )
-    params = {
-        "type": "local",
-        "mode": "default_on",
-        "ttl": ttl,
-        "namespace": f"routelab:{config.fingerprint}",
-        "supported_call_types": ["acompletion", "completion"],
-    }
-    return {"cache": True, "cache_params": params}, lossy
 
 
 def _unsaid(config: RouteConfig, entries: Entries, endpoints: Mapping[str, Endpoint]) -> list[Lossy]:

@@ -19,6 +19,7 @@ from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError
 from routelab.core.values import digest
 from routelab.lab.targets.address import LOCAL_URL, Address, address_of
+from routelab.lab.targets.caching import vllmsr_cache
 from routelab.lab.targets.entries import Entries, Entry, entries_of, ladder_of
 from routelab.lab.targets.lossy import Exported, Lossy, everywhere, heading
 from routelab.stages import Endpoint
@@ -33,7 +34,6 @@ LEAST_LOGPROB = 3.0
 """The router counts a mean log-probability of minus this, and less, as no confidence at all."""
 MAX_RULES = 300
 """More keyword rules than this and a file is no longer something that a person reads."""
-FOR_EVER_S = 10 * 365 * 86_400
 STATUS_CODES = (400, 401, 403, 404, 408, 409, 413, 422, 425, 429, 500, 502, 503, 504, 529)
 """After any of these routelab asks the next model."""
 _PROVIDERS: Mapping[str, str] = {
@@ -80,7 +80,7 @@ def vllmsr(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Exported:
     ]
     metadata = _metadata(entries)
     rules = [*_rules(entries)]
-    plugins, lost = _plugins(config)
+    plugins, store, lost = _plugins(config)
     lossy += lost
     values: dict[str, Any] = {
         "version": "v0.3",
@@ -104,6 +104,8 @@ def vllmsr(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> Exported:
     if signals:
         routing["signals"] = signals
     routing["decisions"] = [{**_decision(rule, len(rules) - i, plugins), **algorithm} for i, rule in enumerate(rules)]
+    if store:
+        values["global"] = {"stores": {"response_cache": store}}
     calls = _calls(entries)
     title = f"{config.name} ({config.fingerprint}): vLLM Semantic Router configuration, exported by routelab for vllm-sr {VERSION}."
     notes = [
@@ -281,7 +283,7 @@ def _decision(rule: _Rule, priority: int, plugins: Sequence[Mapping[str, Any]]) 
     return decision
 
 
-def _plugins(config: RouteConfig) -> tuple[list[dict[str, Any]], list[Lossy]]:
+def _plugins(config: RouteConfig) -> tuple[list[dict[str, Any]], dict[str, Any], list[Lossy]]:
     plugins: list[dict[str, Any]] = []
     lossy: list[Lossy] = []
     if config.prompt.system is not None:
@@ -299,19 +301,9 @@ def _plugins(config: RouteConfig) -> tuple[list[dict[str, Any]], list[Lossy]]:
                 written="nothing: callers send it",
             )
         )
-    if config.cache.exact:
-        ttl = FOR_EVER_S if config.cache.ttl_s is None else max(1, round(config.cache.ttl_s))
-        settings = {"enabled": True, "mode": "exact", "scope": "global", "ttl_seconds": ttl}
-        plugins.append({"type": "response_cache", "configuration": settings})
-        lossy.append(
-            Lossy(
-                field="cache.exact",
-                touches="answers",
-                why="where answers are kept, and how many, is set under global.stores; seconds are whole",
-                written=f"mode: exact, ttl_seconds: {ttl}",
-            )
-        )
-    return plugins, lossy
+    remembering, store, lost = vllmsr_cache(config)
+    plugins += remembering
+    return plugins, store, [*lossy, *lost]
 
 
 def _unsaid(config: RouteConfig, entries: Entries) -> list[Lossy]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from routelab import CacheConfig, Dataset, Fleet, Limits, Prompt, PromptConfig, RouteConfig
+from routelab.caching import SemanticConfig
 from routelab.core.values import draw
 from routelab.lab.targets import Exported, export
 
@@ -105,6 +106,18 @@ def configs() -> Mapping[str, RouteConfig]:
             cache=CacheConfig(exact=True),
             prompt=PromptConfig(system="Answer in one word."),
             limits=Limits(budget_usd=5.0),
+        ),
+        RouteConfig(
+            name="alike",
+            models=["near"],
+            strategy={"kind": "fixed", "model": "near"},
+            cache=CacheConfig(
+                exact=True,
+                ttl_s=600,
+                stale_s=60,
+                namespace="support",
+                semantic=SemanticConfig(threshold=0.93),
+            ),
         ),
     ]
     return {config.name: config for config in given}

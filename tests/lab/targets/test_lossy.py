@@ -61,9 +61,9 @@ def test_a_key_that_exports_do_not_know_is_named_as_lost(monkeypatch: pytest.Mon
     monkeypatch.setattr(
         RouteConfig,
         "to_mapping",
-        lambda self: {"routelab": 1, "name": "a", "context": {"keep": 3}, "cache": {"semantic": 1}},
+        lambda self: {"routelab": 1, "name": "a", "context": {"keep": 3}, "cache": {"elsewhere": 1}},
     )
     assert [i.field for i in everywhere(config, []) if i.why.startswith("exports do not know")] == [
         "context",
-        "cache.semantic",
+        "cache.elsewhere",
     ]

@@ -113,7 +113,7 @@ def test_wrong_shares_are_found_out(fleet: Fleet, real: Callable[[str], Path], t
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("name", ["fixed", "given", "auto", "detect", "remembered"])
+@pytest.mark.parametrize("name", ["fixed", "given", "auto", "detect", "remembered", "alike"])
 def test_vllm_sr_takes_the_file(name: str, fleet: Fleet, real: Callable[[str], Path], tmp_path: Path) -> None:
     config = configs()[name]
     exported, path = written(config, "vllm-sr", fleet, tmp_path)

@@ -20,7 +20,7 @@ from routelab.strategies import Rules
 from routelab.strategies.rules import recognise
 
 GOLDEN = Path(__file__).parent / "golden"
-TABLES = ("fixed", "given", "auto", "detect", "remembered")
+TABLES = ("fixed", "given", "auto", "detect", "remembered", "alike")
 WORDS = [
     "translate",
     "in French",
