@@ -52,12 +52,14 @@ def compare(one: Signature, other: Signature, *, strict: bool) -> Found:
 
 
 def script(one: Signature, other: Signature) -> Found:
+    """Object when the texts are in different scripts."""
     if one.script and other.script and one.script != other.script:
         return ("language", one.script.lower(), other.script.lower())
     return None
 
 
 def codes(one: Signature, other: Signature) -> Found:
+    """Object when code, an address, a flag or an operator is in one text alone."""
     mine, yours = _unmatched_codes(one, other), _unmatched_codes(other, one)
     if mine or yours:
         return ("code", _said(mine), _said(yours))
@@ -93,6 +95,7 @@ def _split_code(norm: str) -> list[str]:
 
 
 def numbers(one: Signature, other: Signature) -> Found:
+    """Object when the numbers differ."""
     if one.numbers == other.numbers:
         return None
     left, right = Counter(one.numbers) - Counter(other.numbers), Counter(other.numbers) - Counter(one.numbers)
@@ -123,6 +126,7 @@ def _pair_ones(left: Counter[str], right: Counter[str]) -> None:
 
 
 def units(one: Signature, other: Signature) -> Found:
+    """Object when both texts name a unit or a currency that the other does not."""
     if one.units == other.units:
         return None
     left, right = set(one.units) - set(other.units), set(other.units) - set(one.units)
@@ -136,6 +140,7 @@ def units(one: Signature, other: Signature) -> Found:
 
 
 def dates(one: Signature, other: Signature) -> Found:
+    """Object when a day, month, hour or "last" is in one text alone."""
     if one.dates == other.dates:
         return None
     left, right = set(one.dates) - set(other.dates), set(other.dates) - set(one.dates)
@@ -148,6 +153,7 @@ def dates(one: Signature, other: Signature) -> Found:
 
 
 def negations(one: Signature, other: Signature) -> Found:
+    """Object when one text denies, or excepts, and the other does not."""
     if bool(one.negations) != bool(other.negations):
         return ("negation", _said(one.negations), _said(other.negations))
     if bool(one.exceptions) != bool(other.exceptions) and not (one.negations and other.negations):
@@ -161,6 +167,7 @@ def negations(one: Signature, other: Signature) -> Found:
 
 
 def polarity(one: Signature, other: Signature) -> Found:
+    """Object when one text has a word and the other its opposite."""
     if one.particles != other.particles:
         left, right = _surplus(one.particles, other.particles), _surplus(other.particles, one.particles)
         for a, b in _SWAPS if left and right else ():
@@ -192,6 +199,7 @@ def _plain(one: Signature, other: Signature) -> set[str]:
 
 
 def names(one: Signature, other: Signature) -> Found:
+    """Object when a name is in one text alone, or, in other languages than English, when each has its own."""
     mine, yours = _foreign(one, other), _foreign(other, one)
     if not mine and not yours:
         return None
@@ -218,6 +226,7 @@ def _initials(surface: str, other: Signature) -> bool:
 
 
 def questions(one: Signature, other: Signature) -> Found:
+    """Object when the texts clearly ask for different things: how and why, must and can."""
     left, right = one.forms & _CLEAR, other.forms & _CLEAR
     if _must(one, other) or _must(other, one):
         return ("question", *(("must", "can") if _must(one, other) else ("can", "must")))
@@ -248,14 +257,13 @@ def content(one: Signature, other: Signature, *, strict: bool) -> Found:
         return _repeated(one, other)
     mine, yours = _unabridged(mine, yours)
     yours, mine = _unabridged(yours, mine)
-    mine = [p for p in mine if not _covered(*p, other, one)]
-    yours = [p for p in yours if not _covered(*p, one, other)]
-    if mine and yours:
-        return ("topic", _said(s for _, s in mine), _said(s for _, s in yours))
-    left = mine or yours
-    shared = len(set(one.words) & other.tokens)
-    if len(left) > (0 if strict else max(1, shared // 2)):
-        return ("topic", _said(s for _, s in mine), _said(s for _, s in yours))
+    said = [surface for root, surface in mine if not _covered(root, surface, other, one)]
+    known = [surface for root, surface in yours if not _covered(root, surface, one, other)]
+    if said and known:
+        return ("topic", _said(said), _said(known))
+    shared = len(one.words.keys() & other.tokens)
+    if len(said or known) > (0 if strict else max(1, shared // 2)):
+        return ("topic", _said(said), _said(known))
     return None
 
 
@@ -286,7 +294,8 @@ def _covered(root: str, surface: str, other: Signature, own: Signature) -> bool:
         return True
     if not other.groups.isdisjoint(groups(low, root)) or _inflected(low, other.tokens):
         return True
-    return any(_alike(root, word) for word in other.words)
+    start = root[:3]
+    return any(word.startswith(start) and _alike(root, word) for word in other.words)
 
 
 def _inflected(word: str, tokens: frozenset[str]) -> bool:
