@@ -16,6 +16,7 @@ from routelab.lab.compare import ALPHA, Arm, Comparison, Figures, same
 from routelab.lab.controls import Shuffle
 from routelab.lab.statistics import Estimate
 from routelab.lab.verdict import cheaper
+from routelab.lab.walk import Hits
 from routelab.present import Table, escape, framed, safe, seconds, signed, usd
 
 DASH = "–"
@@ -95,6 +96,7 @@ def summary(comparison: Comparison, *, limit: int = ARMS) -> Table:
             words=_words(s, comparison),
             figures=s.arm.figures,
             base=s.arm.name == base or same(s.arm.walked, comparison.baseline.walked),
+            hits=s.arm.walked.hits,
         )
         for s in shown
     ]
@@ -121,6 +123,7 @@ class Row:
     words: str
     figures: Figures
     base: bool = False
+    hits: Hits | None = None
 
 
 def _cells(row: Row, columns: Mapping[str, Callable[[Row, str], str]], about: str) -> tuple[str, ...]:
@@ -128,6 +131,8 @@ def _cells(row: Row, columns: Mapping[str, Callable[[Row, str], str]], about: st
 
 
 def _needed(column: str, shown: Sequence[Shown]) -> bool:
+    if column == HITS:
+        return any(s.arm.walked.hits is not None for s in shown)
     if column == FAILED:
         return any(s.arm.figures.failures for s in shown)
     return column != WAITS or any(not np.isnan(s.arm.walked.latency_s).all() for s in shown)
@@ -169,7 +174,15 @@ def _stacked(text: str) -> str:
     return text.replace(" [", "\n[")
 
 
-WAITS, FAILED = "p50 / p95", "failed"
+def _hits(row: Row, _: str) -> str:
+    if row.hits is None or row.hits.rate is None:
+        return DASH
+    false = row.hits.false_rate
+    known = "" if not row.hits.rate else "\n(? false)" if false is None else f"\n({100 * false:.1f} % false)"
+    return f"{100 * row.hits.rate:.1f} %{known}"
+
+
+WAITS, FAILED, HITS = "p50 / p95", "failed", "cache hits"
 COLUMNS: Mapping[str, Callable[[Row, str], str]] = MappingProxyType(
     {
         "quality": _quality,
@@ -177,6 +190,7 @@ COLUMNS: Mapping[str, Callable[[Row, str], str]] = MappingProxyType(
         "cost / 1,000": _cost,
         "× baseline": _ratio,
         WAITS: _waits,
+        HITS: _hits,
         FAILED: _failed,
     }
 )

@@ -15,6 +15,7 @@ from routelab.core.values import Message, Prompt, digest
 from routelab.lab.axes import axes_of
 from routelab.lab.block import block
 from routelab.lab.caches.recalled import ORDERS, every_recalled, recalled, told_hits
+from routelab.lab.grid import summary
 from routelab.lab.outcomes import Outcomes
 from routelab.lab.replay import replay
 from routelab.lab.sweep import scan, sweep
@@ -228,6 +229,8 @@ def test_a_comparison_tells_hits_and_counts_tied_prompts_as_clusters() -> None:
     assert frame.loc["cached", "cache_hits"] > 0.5
     assert frame.loc["cached", "false_hits"] == 0.0
     assert np.isnan(frame.loc["plain", "cache_hits"])
+    assert "cache hits" in summary(cmp).head
+    assert "% false)" in summary(cmp).text()
     said = block(cmp, arm)
     assert (said["cache_hits"], said["false_hits"]) == (frame.loc["cached", "cache_hits"], 0.0)
     assert block(cmp, cmp["plain"])["cache_hits"] is None

@@ -17,7 +17,6 @@ from routelab.lab.caches.stream import Setting, grid
 from routelab.lab.caches.streamed import Streamed, stream
 from routelab.lab.caches.traffic import Demand, Traffic, label_of, space_of, zipf
 
-
 USUAL = Demand(requests=3000, verbatim=0.2)
 
 
@@ -170,7 +169,7 @@ def test_a_stricter_bound_never_saves_more() -> None:
 
 
 def test_where_no_time_is_known_several_orders_give_a_range() -> None:
-    traffic, rows = reworded(demand=Demand(requests=400, verbatim=0.2))
+    traffic, rows = reworded(noise=0.6, demand=Demand(requests=400, verbatim=0.2))
     timeless = Traffic(texts=traffic.texts, labels=traffic.labels, cost_usd=traffic.cost_usd, quality=traffic.quality)
     found = stream(timeless, grid(thresholds=[None, 0.5]), vectors=rows, orders=6)
     assert len(found.passes) == 6
