@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 import regex
 
-_PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*|\r[^\S\r\n]*\r\s*|[\f\u2029]\s*")
-_LINE = re.compile(r"\r\n?|[\n\x0b\f\x85\u2028\u2029]")
+# Each begins with one class of characters: the search for that is several times as fast as for a choice.
+_PARAGRAPH = re.compile(r"[\n\r\f\u2029](?:(?<=\n)[^\S\n]*\n\s*|(?<=\r)[^\S\r\n]*\r\s*|(?<=[\f\u2029])\s*)")
+_LINE = re.compile(r"[\r\n\x0b\f\x85\u2028\u2029](?:(?<=\r)\n)?")
 # Blanks, but for those that forbid a break; and CJK's clause marks, since there are no blanks between its words.
 _WORD = re.compile("[^\\S\xa0\u2007\u202f]+|[\u200b、，；：。！？｡､・]")
 _CLUSTER = regex.compile(r"\X")
@@ -25,7 +26,6 @@ _MARKS = ".!?…‽։؟۔।॥።‼⁇⁈⁉"
 _WIDE = "。！？｡"
 _WIDE_CLOSING = "」』”’）】》〉〕"
 _NOT_YET = frozenset(f"{_MARKS}{_WIDE}{_WIDE_CLOSING}{_CLOSING}".replace("\\", ""))
-# One class first: the search for it is several times as fast as that for a choice.
 _SENTENCE = re.compile(
     rf"[{_MARKS}{_WIDE}\n](?:"
     # Latin and its neighbours: a mark, closing quotes, then white space.
@@ -177,12 +177,10 @@ def whole(text: str, at: int, low: int) -> int:
         return at
     first = max(low, at - _FAR)
     found = at
-    for cluster in _CLUSTER.finditer(text, first, min(len(text), at + _FAR)):
-        if cluster.end() == at:
-            return at
-        if cluster.end() > at:
-            break
-        found = int(cluster.end())
+    for end in _clusters(text, first, at):
+        if end >= at:
+            return at if end == at else found
+        found = end
     return found if low < found <= at else at
 
 
@@ -190,7 +188,11 @@ def whole_after(text: str, at: int, high: int) -> int:
     """Return the first offset in [at, high] that divides no grapheme cluster."""
     if at >= len(text) or at <= 0 or (text[at - 1] < "\u0300" and text[at] < "\u0300" and text[at] != "\n"):
         return at
-    for cluster in _CLUSTER.finditer(text, max(0, at - _FAR), min(len(text), at + _FAR)):
-        if cluster.end() >= at:
-            return min(int(cluster.end()), high)
-    return at
+    return next((min(end, high) for end in _clusters(text, max(0, at - _FAR), at) if end >= at), at)
+
+
+def _clusters(text: str, first: int, at: int) -> Iterator[int]:
+    """Yield where the grapheme clusters from `first` to a little after `at` end."""
+    # Of a slice: among flags, the pattern looks back to where the string begins.
+    for cluster in _CLUSTER.finditer(text[first : at + _FAR]):
+        yield first + int(cluster.end())

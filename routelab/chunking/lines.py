@@ -1,38 +1,27 @@
-"""The lines of a program, ranked: how much begins there. Python by its syntax tree, everything else by how it is laid out."""
+"""The lines of a program: which of them a chunk had best end before. Python by its syntax tree, everything else by its layout."""
 
 from __future__ import annotations
 
 import ast
 import re
 import warnings
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from routelab.core.errors import suggest
 
 PARSED = 1_000_000
 """Characters up to which a text is parsed as Python: a syntax tree takes some hundred bytes for each of them."""
 TAB = 4
-INSIDE = 1_000
-"""Added to the rank of a line on which no statement begins."""
 LANGUAGES = ("auto", "python", "other")
 
-_LINE = re.compile(r"\r\n?|\n")
+_MARGIN = re.compile(r"\n(?=[^\s)\]}])")
 _GOES_ON = re.compile(
     r"(?:[)\]}]|(?:else|elif|elsif|except|catch|finally|rescue|ensure|end|fi|done|esac|then|do|and|or)\b|\.[A-Za-z_])"
 )
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|//.*|#.*|--.*")
-Names: TypeAlias = tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
-    """Where a line begins, its rank (the smaller, the better a chunk ends before it), and the names around it."""
-
-    at: int
-    rank: int
-    names: Names = ()
+_LINE = re.compile(r"\r\n?|\n")
 
 
 def check_language(language: str) -> None:
@@ -42,58 +31,104 @@ def check_language(language: str) -> None:
         raise ValueError(f"language: must be {', '.join(LANGUAGES)}, not {language!r}{'; ' + near if near else ''}")
 
 
-def ranked(text: str, language: str = "auto") -> Iterator[Line]:
-    """Yield the lines from the second on.
+def outermost(text: str, low: int, high: int) -> int:
+    """Return the beginning of the line in (low, high] at which most begins, by layout; -1 where no line begins.
 
-    Of what parses as Python (and is no longer than `PARSED`), statements rank by how deep they are nested, definitions
-    before others, comments with what they stand above. Other lines rank by indentation and open brackets, after a blank
-    line first, lines that go on (`}`, `else`, `.then(`) last.
+    That is the last line after a blank one that is indented least; else the last that begins at the margin; else the one
+    with the least indentation and open brackets. Lines that go on (`}`, `else`, `.then(`) come last.
     """
-    plain = laid_out(text)
-    statements = python(text) if language != "other" and len(text) <= PARSED else None
-    if statements is None:
-        yield from plain
-        return
-    names: Names = ()
-    for line in plain:
-        found = statements.get(line.at)
-        if found is None:
-            yield Line(at=line.at, rank=INSIDE + line.rank, names=names)
-        else:
-            names = found.names
-            yield found
+    best, width = _after_blank(text, low, high)
+    if width == 0:
+        return best
+    margin = -1
+    for found in _MARGIN.finditer(text, low, high):
+        if found.end() < high or text[high : high + 1] not in ("", " ", "\t", "\n", "\r", ")", "]", "}"):
+            margin = found.end() if _GOES_ON.match(text, found.end()) is None else margin
+    # Where nothing at all is indented, brackets tell more than the margin.
+    if margin > low and not (best < 0 and _flat(text, low, high)):
+        return margin
+    return best if best >= 0 else _ranked(text, low, high)
 
 
-def laid_out(text: str) -> Iterator[Line]:
-    """Yield the lines from the second on, ranked by indentation, brackets and blank lines."""
-    depth, blank = 0, False
-    start = 0
-    for found in _LINE.finditer(text):
-        content = text[start : found.start()]
-        bare = content.lstrip()
-        if start and bare:
-            width = len(content[: len(content) - len(bare)].expandtabs(TAB))
-            goes_on = _GOES_ON.match(bare) is not None
-            if width == 0 and blank and not goes_on:
-                depth = 0  # whatever a string or a comment made of the count
-            yield Line(at=start, rank=4 * max(depth, -(-width // TAB)) + 2 * goes_on + (not blank))
-        depth = max(0, depth + _opened(bare))
-        blank = not bare
-        start = found.end()
-    if 0 < start < len(text) and (bare := text[start:].lstrip()):
-        width = len(text) - start - len(bare)
-        yield Line(at=start, rank=4 * max(depth, -(-width // TAB)) + (not blank))
+def _after_blank(text: str, low: int, high: int) -> tuple[int, int]:
+    """Return the least indented line after a blank one in (low, high], the last of them, and its indentation."""
+    best, least = -1, 1 << 30
+    end = high
+    while (at := text.rfind("\n\n", low, end)) >= 0:
+        begin = at + 2
+        end = at + 1
+        while text[begin : begin + 1] == "\n":
+            begin += 1
+        width = _indented(text, begin)
+        if begin <= high and width < least and _GOES_ON.match(text, begin + width) is None:
+            best, least = begin, width
+            if width == 0:
+                break
+    return best, least
+
+
+def _indented(text: str, at: int) -> int:
+    begin = at
+    while text[at : at + 1] in (" ", "\t") and at - begin < 200:
+        at += 1
+    return at - begin
+
+
+def _flat(text: str, low: int, high: int) -> bool:
+    return "\n " not in text[low:high] and "\n\t" not in text[low:high] and any(b in text[low:high] for b in "({[")
+
+
+def _ranked(text: str, low: int, high: int) -> int:
+    """Return the line in (low, high] with the least rank, the last of equals."""
+    best, least, depth = -1, 1 << 30, 0
+    at = low
+    begins = text[low - 1 : low] == "\n"
+    for line in text[low:high].split("\n"):
+        bare = line.lstrip()
+        if at > low or (begins and at > low):
+            width = len(line[: len(line) - len(bare)].expandtabs(TAB))
+            rank = 4 * max(depth, -(-width // TAB)) + (2 if _GOES_ON.match(bare) else 0)
+            if rank <= least:
+                best, least = at, rank
+        depth += _opened(bare)
+        at += len(line) + 1
+    return best
 
 
 def _opened(line: str) -> int:
-    if not any(bracket in line for bracket in "()[]{}"):
-        return 0
-    line = _QUOTED.sub("", line) if len(line) < 2_000 else line
+    line = _QUOTED.sub("", line) if len(line) < 2_000 and ("'" in line or '"' in line or "`" in line) else line
     return sum(line.count(b) for b in "([{") - sum(line.count(b) for b in ")]}")
 
 
-def python(text: str) -> dict[int, Line] | None:
-    """Return the lines on which a statement begins, by offset; None for what is not a Python program of two statements."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Statements:
+    """The lines of a Python program on which a statement begins: offsets in order, a rank and the names around for each.
+
+    The smaller the rank, the better a chunk ends before the line: by nesting, definitions before others.
+    """
+
+    at: Sequence[int]
+    ranks: Sequence[int]
+    names: Sequence[tuple[str, ...]]
+
+    def best(self, low: int, high: int) -> int:
+        """Return the line in (low, high] with the least rank, the last of equals, or -1."""
+        first, last = bisect_right(self.at, low), bisect_right(self.at, high)
+        if first == last:
+            return -1
+        least = min(self.ranks[first:last])
+        return next(self.at[i] for i in range(last - 1, first - 1, -1) if self.ranks[i] == least)
+
+    def around(self, at: int) -> tuple[str, ...]:
+        """Return the names of the classes and functions around an offset, the outermost first."""
+        found = bisect_right(self.at, at) - 1
+        return self.names[found] if found >= 0 else ()
+
+
+def python(text: str) -> Statements | None:
+    """Return the statements of a Python program; None for what does not parse, is a single statement, or too long."""
+    if len(text) > PARSED:
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about escapes and the like: it is not our program
@@ -103,28 +138,38 @@ def python(text: str) -> dict[int, Line] | None:
     if len(tree.body) < 2:
         return None
     starts = [0, *(found.end() for found in _LINE.finditer(text))]
-    found: dict[int, Line] = {}
-    todo: list[tuple[ast.AST, int, Names]] = [(node, 0, ()) for node in reversed(tree.body)]
+    found: dict[int, tuple[int, tuple[str, ...]]] = {}
+    todo: list[tuple[ast.AST, int, tuple[str, ...]]] = [(node, 0, ()) for node in reversed(tree.body)]
     while todo:
         node, depth, names = todo.pop()
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             names = (*names, node.name)
         if isinstance(node, ast.stmt):
             _note(text, starts, node, depth, names, found)
-            depth += 1
-        inner = (n for n in ast.iter_child_nodes(node) if isinstance(n, (ast.stmt, ast.ExceptHandler, ast.match_case)))
-        todo.extend((n, depth, names) for n in reversed(list(inner)))
-    return found
+        todo.extend((inner, depth + 1, names) for inner in _inner(node))
+    at = sorted(found)
+    return Statements(at=at, ranks=[found[i][0] for i in at], names=[found[i][1] for i in at])
 
 
-def _note(text: str, starts: list[int], node: ast.stmt, depth: int, names: Names, found: dict[int, Line]) -> None:
+def _inner(node: ast.AST) -> list[ast.AST]:
+    """Return what is nested in a statement, last first; expressions hold no statements."""
+    parts = (getattr(node, name, ()) for name in ("finalbody", "orelse", "handlers", "cases", "body"))
+    return [inner for part in parts if isinstance(part, list) for inner in reversed(part)]
+
+
+def _note(
+    text: str,
+    starts: list[int],
+    node: ast.stmt,
+    depth: int,
+    names: tuple[str, ...],
+    found: dict[int, tuple[int, tuple[str, ...]]],
+) -> None:
     defines = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-    decorators = getattr(node, "decorator_list", [])
-    row = min([node.lineno, *(d.lineno for d in decorators)]) - 1
+    row = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))]) - 1
     # A comment right above belongs to what it is about.
     while row > 0 and text[starts[row - 1] : starts[row]].lstrip()[:1] == "#" and starts[row - 1] not in found:
         row -= 1
-    blank = row > 0 and not text[starts[row - 1] : starts[row]].strip()
-    line = Line(at=starts[row], rank=4 * depth + (0 if defines else 1 if blank else 2), names=names)
+    blank = row > 0 and text[starts[row - 1] : starts[row]].isspace()
     # Of several statements on a line the first, outermost one counts.
-    found.setdefault(line.at, line)
+    found.setdefault(starts[row], (4 * depth + (0 if defines else 1 if blank else 2), names))

@@ -18,18 +18,19 @@ def placed(
     What the library dropped between two pieces is in no chunk (`missing` says what). Raises DataError for a piece that is
     not in the text as it is: half a character, changed white space, an added heading.
     """
-    last, reached, order = -1, 0, 0
+    last, reached, order, unsure = -1, 0, 0, False
     for piece, given in pieces:
         if not piece:
             continue
-        start = (
-            given
-            if given is not None and text.startswith(piece, given)
-            else _find(piece, text, last, reached, ruler.back(reached, repeat))
-        )
+        if given is not None and text.startswith(piece, given):
+            start = given
+        else:
+            start = _find(piece, text, last, reached, ruler.back(reached, repeat))
+            unsure = unsure or text.find(piece, start + 1, reached + len(piece)) >= 0
         if start < 0:
             raise DataError(
-                f"{source or 'text'}: chunk {order} of {cutter} is not a part of the text after character {max(last, 0)}: {piece[:60]!r}",
+                f"{source or 'text'}: chunk {order} of {cutter} is not a part of the text after character {max(last, 0)}: "
+                f"{piece[:60]!r}",
                 hint="its offsets would be wrong; choose a splitter that leaves the text as it is, or one of routelab's own",
             )
         end = start + len(piece)
@@ -39,10 +40,16 @@ def placed(
             end=end,
             order=order,
             source=source,
-            repeated=min(len(piece), max(0, reached - start)) if order else 0,
-            tokens=None,
+            repeated=min(len(piece), max(0, reached - start)),
+            tokens=ruler.tokens(start, end),
         )
+        ruler.forget(start)
         last, reached, order = start, max(reached, end), order + 1
+    if unsure and text[reached:].strip():
+        raise DataError(
+            f"{source or 'text'}: the text repeats itself, so where the chunks of {cutter} stand cannot be told",
+            hint="use it without an overlap, or one of routelab's own chunkers",
+        )
 
 
 def _find(piece: str, text: str, last: int, reached: int, likely: int) -> int:
