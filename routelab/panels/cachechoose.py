@@ -30,8 +30,8 @@ SIDES = {"display": "flex", "flex_flow": "row wrap", "align_items": "flex-start"
 LOOK = (
     "<style>.rl.rl-cache table{table-layout:fixed;width:100%}.rl.rl-cache td{overflow-wrap:anywhere;max-width:none!important}"
     ".rl.rl-cache th{white-space:normal;overflow-wrap:normal}"
-    ".rl.rl-pairs th:nth-child(1){width:5.6em}.rl.rl-pairs th:nth-child(2){width:15%}.rl.rl-pairs th:nth-child(3){width:5.5em}"
-    ".rl.rl-figures th:nth-child(1){width:8em}.rl.rl-figures th:nth-child(2){width:6.5em}"
+    ".rl.rl-pairs th:nth-child(1){width:5.6em}.rl.rl-pairs th:nth-child(2){width:15%}.rl.rl-pairs th:nth-child(3){width:7em}"
+    ".rl.rl-figures table,.rl.rl-few table{max-width:47em}.rl.rl-figures th:nth-child(1){width:8em}.rl.rl-figures th:nth-child(2){width:6.5em}"
     ".rl .rl-verdict{font-size:1.15em;font-weight:600;min-height:2.9em}.rl-earlier{opacity:.55}</style>"
 )
 
@@ -248,13 +248,18 @@ class Choose:
         found = self.shown = ground.shown(place)
         looked = "" if self.confirmation is None else "; the held-out half was looked at: see below"
         put(self._head, note(ground.says + looked))
+        slices = "" if found.slices is None else found.slices.html()
         put(
             self._figures,
-            f'{LOOK}<div class="rl-verdict">{escape(found.words)}</div>{found.figures.html()}',
-            more="rl-cache rl-figures",
+            f'{LOOK}<div class="rl-verdict">{escape(found.words)}</div><div class="rl rl-cache rl-figures">{found.figures.html()}</div>{slices}',
+            more="rl-cache rl-few",
         )
         put(self._curves, self._drawing.at(place.threshold))
-        put(self._tables, LOOK + "".join(t.html() for t in found.tables), more="rl-cache rl-pairs")
+        put(
+            self._tables,
+            LOOK + "".join(t.html() if t.rows else note(t.caption) for t in found.tables),
+            more="rl-cache rl-pairs",
+        )
         self._show_confirmed()
         self._hide_offer()
         self.panel.refresh()
@@ -285,7 +290,7 @@ class Choose:
         earlier = "" if here else note(f"this belongs to an earlier place ({at}), not to where the controls stand now")
         said = f'<div class="rl-verdict">{escape(found.words, 2000)}</div>{found.figures.html()}{note(found.uses)}'
         faded = said if here else f'{earlier}<div class="rl-earlier">{said}</div>'
-        put(self._result, f"{LOOK}<div><b>Confirmed</b></div>{faded}", more="rl-cache")
+        put(self._result, f"{LOOK}<div><b>Confirmed</b></div>{faded}", more="rl-cache rl-few")
 
     @property
     def offered(self) -> Offer:
@@ -340,7 +345,8 @@ class Choose:
             caption=f"{ground.embedder}, guard {place.guard}, threshold {place.threshold:.4f}",
             notes=(ground.says,),
         )
-        parts: list[Table | str] = [found.words, head, *found.tables]
+        parts: list[Table | str] = [found.words, head, *(t if t.rows else t.caption for t in found.tables)]
+        parts += [] if found.slices is None else [found.slices]
         if self.confirmation is None:
             return bundle(*parts, f"The {ground.held_out} were not looked at.")
         then = self.confirmation

@@ -93,11 +93,13 @@ class Drawing:
         parts = [self._band()]
         for name, values in course.hits.items():
             parts.append(self._path([self._above(v) for v in values], values, COLOURS[name], "2.2"))
+        if np.isnan(course.false).all():
+            middle = (MIDDLE[0] + MIDDLE[1]) / 2
+            parts.append(f'<text x="{(LEFT + WIDE - RIGHT) / 2}" y="{middle}" text-anchor="middle">not known</text>')
         parts.append(self._path([self._below(v) for v in course.upper], course.upper, red, "1.4", dash="2 3"))
         parts.append(self._path([self._below(v) for v in course.false], course.false, red, "2.2"))
         y = self._below(course.budget)
         parts.append(f'<path d="M{LEFT} {y}H{WIDE - RIGHT}" stroke="{INK}" stroke-width="1.4" stroke-dasharray="7 4"/>')
-        parts.append(f'<text x="{LEFT + 4}" y="{y - 4}" font-weight="600">budget {percent(course.budget, 2)}</text>')
         return parts
 
     def _band(self) -> str:
@@ -147,4 +149,6 @@ class Drawing:
             entry(f'<path d="M1 6H21" stroke="{red}" stroke-width="1.6" stroke-dasharray="2 3"/>', "at most (95 %)")
         )
         parts.append(entry(f'<rect x="1" y="1" width="20" height="10" fill="{BAND}"/>', "two-sided 95 %"))
+        dashes = f'<path d="M1 6H21" stroke="{INK}" stroke-width="1.4" stroke-dasharray="7 4"/>'
+        parts.append(entry(dashes, f"budget {percent(self.course.budget, 2)}"))
         return f"<div class=m>{''.join(parts)}</div>"

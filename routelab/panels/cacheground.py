@@ -31,11 +31,12 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """What a place does on the half that is looked at: a headline, figures, and tables of pairs."""
+    """What a place does on the half that is looked at: a headline, figures, hits by slice if any is named, and tables of pairs."""
 
     words: str
     figures: Table
     tables: tuple[Table, ...]
+    slices: Table | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +200,15 @@ def offer(ground: Ground, place: Place, confirmed: Confirmed | None) -> Offer:
         return Offer(config=config_of(ground.embedder, place, ttl_s=ground.ttl_s), evidence=[*evidence, ground.says])
     evidence = [f"{made}{here.words}", here.uses, ground.says]
     return Offer(config=config_of(ground.embedder, place, semantic=here.adopt, ttl_s=ground.ttl_s), evidence=evidence)
+
+
+def many(count: int, one: str, more: str = "") -> str:
+    """Return a count with its noun.
+
+    >>> many(1, "pair"), many(2_000, "reply", "replies")
+    ('1 pair', '2,000 replies')
+    """
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
 def threshold_positions(low: float, extra: Sequence[float] = ()) -> tuple[float, ...]:

@@ -25,7 +25,7 @@ SAYS = "Answers that were remembered: how often a cache was asked, how often it 
 EMPTY = "No run has asked a cache yet: `cache: {exact: true}` in an arm's config turns the exact cache on."
 LOOK = (
     "<style>.rl.rl-did table{width:100%}.rl.rl-did td{overflow-wrap:anywhere}"
-    ".rl.rl-did td:first-child{white-space:nowrap}</style>"
+    ".rl.rl-did td:first-child,.rl.rl-did td:nth-child(3){white-space:nowrap}</style>"
 )
 # A run may have asked two caches and missed both; it counts once.
 _ARMS = """
@@ -84,10 +84,12 @@ def arms(query: Query) -> Table:
 
 def hits(query: Query) -> Table:
     """Return the latest hits, with the question that the answer was given to."""
+    found = query(_HITS)
+    every = _all_made([row[-1] for row in found])
     rows = [
         (
             f"{at:%m-%d %H:%M:%S}",
-            (arm or "–") + _made(simulated),
+            (arm or "–") + ("" if every else _made(simulated)),
             cache or "?",
             _cosine(like if cache != "exact" else 1.0),
             age(old) + (", stale" if stale else ""),
@@ -95,27 +97,29 @@ def hits(query: Query) -> Table:
             _line(asked),
             "the same" if known == asked and asked is not None else _line(known),
         )
-        for at, arm, cache, like, old, stale, _model, saved, asked, known, simulated in query(_HITS)
+        for at, arm, cache, like, old, stale, _model, saved, asked, known, simulated in found
     ]
     head = ("when (UTC)", "arm", "cache", "similarity", "age", "saved", "asked", "answered with the answer to")
-    return Table(head=head, rows=rows, numbers=frozenset((3, 4, 5)), caption="the latest hits")
+    return Table(head=head, rows=rows, numbers=frozenset((3, 4, 5)), caption="the latest hits" + every)
 
 
 def misses(query: Query) -> Table:
     """Return the latest misses, with the nearest question that was known and what spoke against it."""
+    found = query(_MISSES)
+    every = _all_made([row[-1] for row in found])
     rows = [
         (
             f"{at:%m-%d %H:%M:%S}",
-            (arm or "–") + _made(simulated),
+            (arm or "–") + ("" if every else _made(simulated)),
             _cosine(nearest) if nearest is not None else "–",
             " ".join(part for part in (objection, why) if part) or ("not known" if nearest is None else "too far"),
             _line(asked),
             _line(known) if known else "–",
         )
-        for at, arm, _cache, nearest, objection, why, asked, known, simulated in query(_MISSES)
+        for at, arm, _cache, nearest, objection, why, asked, known, simulated in found
     ]
     head = ("when (UTC)", "arm", "nearest", "why not", "asked", "the nearest entry")
-    return Table(head=head, rows=rows, numbers=frozenset({2}), caption="the latest misses")
+    return Table(head=head, rows=rows, numbers=frozenset({2}), caption="the latest misses" + every)
 
 
 def over_time(query: Query) -> Chart:
@@ -146,6 +150,10 @@ def age(value: float | None) -> str:
         if value < 60 * size and value < 172_800:
             return f"{value / size:.1f} {unit}"
     return f"{value / 3600:.1f} h" if value < 172_800 else f"{value / 86_400:.1f} days"
+
+
+def _all_made(simulated: Sequence[bool | None]) -> str:
+    return " (all simulated)" if simulated and all(simulated) else ""
 
 
 def _made(simulated: bool | None) -> str:

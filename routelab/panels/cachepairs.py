@@ -20,7 +20,7 @@ from routelab.lab.charts import Chart
 from routelab.lab.charts.cachecurve import Course, cache_thresholds, course_of_curve
 from routelab.lab.charts.cachescores import Alike, cache_similarity
 from routelab.lab.reuse import Look
-from routelab.panels.cacheground import ROWS, Confirmed, Figures, Place, Shown, judged, threshold_positions
+from routelab.panels.cacheground import ROWS, Confirmed, Figures, Place, Shown, judged, many, threshold_positions
 from routelab.present import Table, percent
 
 Bools = NDArray[np.bool_]
@@ -108,11 +108,20 @@ class PairsGround:
             f"({'within' if _within(point, place.budget) else 'above'} the budget of {percent(place.budget, 2)})"
         )
         tables = (
-            self._pairs(place, setting, false, f"{len(false):,} pairs would be false hits"),
-            self._pairs(place, setting, lost, f"{len(lost):,} of {tune.positives:,} true ones are lost"),
-            self._slices(hit),
+            self._pairs(
+                place,
+                setting,
+                false,
+                f"{many(len(false), 'pair')} would be {'a false hit' if len(false) == 1 else 'false hits'}",
+            ),
+            self._pairs(
+                place,
+                setting,
+                lost,
+                f"{len(lost):,} of {many(tune.positives, 'true one')} {'is' if len(lost) == 1 else 'are'} lost",
+            ),
         )
-        return Shown(words=words, figures=_figures(point, place.budget), tables=tables)
+        return Shown(words=words, figures=_figures(point, place.budget), tables=tables, slices=self._slices(hit))
 
     def _pairs(self, place: Place, setting: Setting, which: Ints, says: str) -> Table:
         scores, tune = setting.scores[0], self.split.tune
@@ -145,7 +154,7 @@ class PairsGround:
             return "no objection" + ("; below" if below else "")
         return str(objection)
 
-    def _slices(self, hit: Bools) -> Table:
+    def _slices(self, hit: Bools) -> Table | None:
         tune, names = self.split.tune, np.array(self.split.tune.slices, dtype=object)
         rows = []
         for name in sorted(set(tune.slices) - {""}):
@@ -160,10 +169,8 @@ class PairsGround:
                     f"{hits - true:,} of {int((inside & ~tune.same).sum()):,}",
                 )
             )
-        head = ("slice", "pairs", "hits where one answer serves", "hits where it is wrong")
-        return Table(
-            head=head, rows=rows, numbers=frozenset({1, 2, 3}), caption="by slice" if rows else "no slices named"
-        )
+        head = ("slice", "pairs", "hits, right", "hits, wrong")
+        return Table(head=head, rows=rows, numbers=frozenset({1, 2, 3})) if rows else None
 
     def confirmed(self, place: Place) -> Confirmed:
         """Return what the held-out pairs say of the threshold."""
@@ -194,7 +201,7 @@ class PairsGround:
             f"{found['false_hits']:,} of {found['n'] - found['positives']:,}",
         )
         table = Table(
-            head=("slice", "held-out pairs", "hits where one answer serves", "hits where it is wrong"),
+            head=("slice", "held-out pairs", "hits, right", "hits, wrong"),
             rows=[whole, *rows],
             numbers=frozenset({1, 2, 3}),
         )

@@ -23,11 +23,11 @@ from routelab.core.run import Run
 from routelab.core.values import Message, Prompt
 from routelab.embedding import content_hash, vectors
 from routelab.embedding.vectors import id_of, remember
+from routelab.gates import asked_by
 from routelab.lab.desk import Desk
 from routelab.panels.cachelog import age
 from routelab.present import Table
 from routelab.router import says_the_same
-from routelab.gates import asked_by
 
 MOST = 2_000
 """How many of the latest entries are compared with a question."""
@@ -172,7 +172,7 @@ def _explained(
     return Explained(
         hit=isinstance(event, Recalled),
         words=words or "A miss: this very request was not answered before.",
-        facts=Table(head=("", "found", ""), rows=rows, caption=f"what {config.name} would say"),
+        facts=Table(head=("", "found", ""), rows=rows, caption=f"what the cache of {config.name} would say"),
         entries=_nearest(desk, config, run, entries, scope, clock) if entries else None,
     )
 
@@ -182,8 +182,8 @@ def _told(event: Recalled | Missed) -> tuple[str, str]:
         made = "" if not event.simulated else ", simulated"
         said = f"similarity {event.similarity:.4f}, {age(event.age_s)} old{', stale' if event.stale else ''}"
         return said, f"{event.model}{made}: {' '.join(event.text.split())[:120]}"
-    near = "nothing near" if event.nearest is None else f"nearest {event.nearest:.4f}"
-    return f"miss, {near}", "; ".join(part for part in (event.objection, event.why) if part)
+    near = "" if event.nearest is None else f", nearest {event.nearest:.4f}"
+    return f"miss{near}", "; ".join(part for part in (event.objection, event.why) if part)
 
 
 def _nearest(desk: Desk, config: RouteConfig, run: Run, entries: Sequence[Entry], scope: str, clock: Clock) -> Table:

@@ -40,7 +40,7 @@ class Source:
 
 def sources(desk: Desk) -> dict[str, Source]:
     """Return everything there is to tune on, by title."""
-    found = [*_variables(desk.names), *_log(desk), *_shipped()]
+    found = [*_variables(desk.names), *_shipped(), *_log(desk)]
     return {source.title: source for source in found}
 
 

@@ -19,7 +19,7 @@ from routelab.lab.charts import Chart
 from routelab.lab.charts.cachecurve import Course, cache_thresholds, course_of_tallies
 from routelab.lab.charts.cachehits import arrivals_of, cache_hits
 from routelab.lab.reuse import Look
-from routelab.panels.cacheground import ROWS, Confirmed, Figures, Place, Shown, judged
+from routelab.panels.cacheground import ROWS, Confirmed, Figures, Place, Shown, judged, many
 from routelab.present import Table, percent, safe, usd
 
 Bools = NDArray[np.bool_]
@@ -129,9 +129,9 @@ class TrafficGround:
         tally = self.streamed.tallies("earlier")[column]
         words = (
             f"At {place.threshold:.4f}: {percent(tally.hit_rate)} of {tally.n:,} requests hit, saving {_saved(tally)}; "
-            f"{_false(tally)} ({_kept(tally, place.budget)} the budget of {percent(place.budget, 2)})"
+            f"{_false(tally, place.budget)}"
         )
-        return Shown(words=words, figures=_figures(tally, place.budget), tables=self._tables(column))
+        return Shown(words=words, figures=_figures(tally, "here"), tables=self._tables(column))
 
     def _tables(self, column: int) -> tuple[Table, ...]:
         found, traffic = self.streamed.passes[0], self.traffic
@@ -141,11 +141,15 @@ class TrafficGround:
         wrong = np.flatnonzero(semantic & (false == 1))
         unknown = np.flatnonzero(semantic & np.isnan(false))
         refused = np.flatnonzero(early & (level == ASKED) & (found.refused[:, column] >= 0))
-        tables = [self._hits(column, wrong, f"{len(wrong):,} requests got a wrong answer from the semantic level")]
+        tables = [
+            self._hits(column, wrong, f"{many(len(wrong), 'request')} got a wrong answer from the semantic level")
+        ]
         if len(unknown):
             tables.append(
                 self._hits(
-                    column, unknown, f"{len(unknown):,} semantic hits of which it is not known whether they are right"
+                    column,
+                    unknown,
+                    f"{many(len(unknown), 'semantic hit')} of which nobody knows whether the answer was right",
                 )
             )
         if found.settings[column].guard != NONE:
@@ -192,7 +196,7 @@ class TrafficGround:
             head=("objection", "times", "asked", "the nearest entry"),
             rows=cells,
             numbers=frozenset({1}),
-            caption=f"{len(which):,} requests asked a model because the guard objected{more}",
+            caption=f"{many(len(which), 'request')} asked a model because the guard objected{more}",
         )
 
     def confirmed(self, place: Place) -> Confirmed:
@@ -211,7 +215,7 @@ class TrafficGround:
         if not self._labelled:
             words = "the cache stays off: whether hits are right is not known, for the traffic has no labels"
         name = f"{self.embedder}, {'no' if place.guard == 'none' else place.guard} guard"
-        return Confirmed(place=place, adopt=adopt, words=f"{name}: {words}", figures=_figures(then, place.budget))
+        return Confirmed(place=place, adopt=adopt, words=f"{name}: {words}", figures=_figures(then, "held out"))
 
     def look(self, place: Place) -> Look:
         """Return the look at the later requests."""
@@ -241,19 +245,16 @@ def _span(value: float | None) -> str:
     return "?" if value is None else f"{value:,.0f} s" if value >= 10 else f"{value:.1f} s"
 
 
-def _false(tally: Tally) -> str:
-    if not tally.judged:
-        return "false hits are not known"
-    return f"{tally.false_hits:,} of {tally.judged:,} hits are false, at most {percent(tally.false_hit_upper, 2)}"
+def _false(tally: Tally, budget: float) -> str:
+    if not tally.judged or tally.false_hit_upper is None:
+        return "whether a hit is false is not known"
+    kept = f"{'within' if tally.false_hit_upper <= budget else 'above'} the budget of {percent(budget, 2)}"
+    return (
+        f"{tally.false_hits:,} of {tally.judged:,} hits are false, at most {percent(tally.false_hit_upper, 2)} ({kept})"
+    )
 
 
-def _kept(tally: Tally, budget: float) -> str:
-    if tally.false_hit_upper is None:
-        return "not known against"
-    return "within" if tally.false_hit_upper <= budget else "above"
-
-
-def _figures(tally: Tally, budget: float) -> Table:
+def _figures(tally: Tally, where: str) -> Table:
     exact, semantic = (hits / tally.n if tally.n else None for hits in (tally.exact_hits, tally.semantic_hits))
     unpriced = "" if tally.saved_usd is not None else "; a cost is not known"
     rows = [
@@ -278,7 +279,7 @@ def _figures(tally: Tally, budget: float) -> Table:
     ]
     if tally.setting.ttl_s is not None:
         rows.append(("stale hits", f"{tally.stale_hits:,}", "answered, and asked anew"))
-    return Table(head=("", "here", ""), rows=rows, numbers=frozenset({1}))
+    return Table(head=("", where, ""), rows=rows, numbers=frozenset({1}))
 
 
 def traffic_ground(traffic: Traffic, *, embedder: str, ttl_s: float | None = None) -> TrafficGround:

@@ -30,7 +30,7 @@ BOX = {"flex": "1 1 320px", "min_width": "0", "max_width": "620px"}
 LOOK = (
     f"{TABLES}<style>.rl.rl-nearest th:nth-child(1){{width:5.6em}}.rl.rl-nearest th:nth-child(3){{width:17%}}"
     ".rl.rl-nearest th:nth-child(4){width:15%}.rl.rl-nearest th:nth-child(5),.rl.rl-nearest th:nth-child(6){width:7em}"
-    ".rl.rl-facts th{padding:0!important;border:0!important}.rl.rl-facts td:first-child{width:9em}</style>"
+    ".rl.rl-facts th:nth-child(1){width:10em}.rl.rl-facts th:nth-child(2){width:30%}</style>"
 )
 
 
