@@ -40,6 +40,11 @@ class Lifetime:
     ttl_s: float | None = None
     stale_s: float = 0.0
 
+    @property
+    def whole_s(self) -> float | None:
+        """The age at which an answer has expired; None: never."""
+        return None if self.ttl_s is None else self.ttl_s + self.stale_s
+
     def state(self, age_s: float) -> State:
         """Return what an answer of that age is."""
         if self.ttl_s is None or age_s < self.ttl_s:

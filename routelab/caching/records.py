@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -40,8 +41,13 @@ class Records(Protocol):
     def answer(self, key: str, *, than: str | None = None) -> Entry | None:
         """Return the latest answer under an exact cache's key, None when there is none, or none but that of the run `than`."""
 
-    def within(self, namespace: str, after: int, known: Collection[str]) -> tuple[list[Entry], int]:
-        """Return the answers of a namespace without the first `after` that were noted and the runs that are known, and how many were noted."""
+    def within(
+        self, namespace: str, after: int, known: Collection[str], since: datetime | None
+    ) -> tuple[list[Entry], int]:
+        """Return the answers of a namespace that were given after `since`, and how many of its answers were noted in all.
+
+        The first `after` that were noted, and those of the runs that are `known`, are left out.
+        """
 
     def forgotten(self, entry: Entry) -> bool:
         """Say whether an answer was forgotten since it was given."""
@@ -63,7 +69,9 @@ class Unkept:
         """Return None."""
         return None
 
-    def within(self, namespace: str, after: int, known: Collection[str]) -> tuple[list[Entry], int]:
+    def within(
+        self, namespace: str, after: int, known: Collection[str], since: datetime | None
+    ) -> tuple[list[Entry], int]:
         """Return nothing."""
         return [], 0
 
@@ -105,11 +113,19 @@ class Logged:
             return None
         return None if kept is None else of_log(kept, key)
 
-    def within(self, namespace: str, after: int, known: Collection[str]) -> tuple[list[Entry], int]:
+    def within(
+        self, namespace: str, after: int, known: Collection[str], since: datetime | None
+    ) -> tuple[list[Entry], int]:
         """Return the namespace's later answers; those that could not be read come with the next call."""
         shelf = self._log.shelf
         places = shelf.within(namespace, after)
-        wanted = [p.run_id for p in places if p.run_id not in known and not shelf.forgotten(p.started_at, p.label)]
+        wanted = [
+            p.run_id
+            for p in places
+            if p.run_id not in known
+            and (since is None or p.started_at > since)
+            and not shelf.forgotten(p.started_at, p.label)
+        ]
         try:
             kept = self._log.recall(run_ids=wanted) if wanted else {}
         except RoutelabError as trouble:

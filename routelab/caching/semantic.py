@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from routelab.caching.entry import FOR_EVER, Entry, Lifetime, of_run
@@ -33,6 +34,8 @@ NEAR = 0.5
 READS_BYTES = {"minilm": 512}
 """Texts of so many bytes an embedder is sure to read whole (MiniLM: 256 tokens). Beyond that, texts that differ only at their ends would
 have one vector, so they are not compared at all."""
+LONG_S = 1e9
+"""A lifetime as long as this has no beginning that a calendar could name."""
 # An embedder is somebody's runtime, an index somebody's library: what they raise when they cannot.
 TROUBLE = (RoutelabError, OSError, RuntimeError, ValueError, KeyError, AttributeError)
 
@@ -94,11 +97,11 @@ class Semantic:
         try:
             vector = self._vectors([request.text])[0]
             with self._lock:
-                return self._among(room, request, vector, run)
+                return self._among(self._filled(request.namespace), request, vector, run)
         except TROUBLE as trouble:
             self._complaints.say("like questions cannot be looked up", trouble)
             with self._lock:
-                room.rebuild()
+                self._room(request.namespace).rebuild()
             return Missed(cache=self.kind, key=request.namespace, why="the index or the embedder failed")
 
     def keep(self, run: Run, key: str, label: str = "") -> None:
@@ -204,17 +207,22 @@ class Semantic:
     def _filled(self, namespace: str) -> Room:
         """Return the namespace's room with what the log has learned since the last look."""
         room = self._room(namespace)
-        found, room.noted = self._records.within(namespace, room.noted, room.runs)
+        whole_s = self._lifetime.whole_s
+        since = None if whole_s is None else self._clock.now() - timedelta(seconds=min(whole_s, LONG_S))
+        found, room.noted = self._records.within(namespace, room.noted, room.runs, since)
         self._put(room, [e for e in found if not self._gone(e)])
         return room
 
     def _room(self, namespace: str) -> Room:
-        return self._rooms.setdefault(namespace, Room(namespace=namespace, index=self.settings.index))
+        """Return the namespace's room; one without an entry is not kept, as conversations have a namespace each."""
+        found = self._rooms.get(namespace)
+        return Room(namespace=namespace, index=self.settings.index) if found is None else found
 
     def _put(self, room: Room, entries: Sequence[Entry]) -> None:
         for entry in entries:
             known = room.told(entry.asked)
             if known is None or known.kept_at <= entry.kept_at:
+                self._rooms[room.namespace] = room
                 place = (room.namespace, room.put(entry))
                 self._used[place] = None
                 self._used.move_to_end(place)
@@ -232,9 +240,11 @@ class Semantic:
         room.index_them(waiting, known, self._vectors)
 
     def _drop(self, namespace: str, entry: Entry) -> None:
-        room = self._rooms[namespace]
+        room = self._room(namespace)
         self._used.pop((namespace, room.id_of(entry)), None)
         room.drop(entry)
+        if len(room) == 0:
+            self._rooms.pop(namespace, None)
 
     def _gone(self, entry: Entry) -> bool:
         expired = self._lifetime.state(entry.age_s(self._clock.now())) == "expired"

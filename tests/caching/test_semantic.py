@@ -341,3 +341,15 @@ def test_a_cache_without_trouble_warns_of_nothing() -> None:
         cache = cache_of()
         keep(cache, "a", "b")
         look(cache, "c")
+
+
+def test_namespaces_that_hold_nothing_take_no_memory() -> None:
+    clock = VirtualClock()
+    cache = cache_of(clock=clock, lifetime=Lifetime(ttl_s=60))
+    for i in range(50):
+        look(cache, "a question", f"conversation {i}")
+    keep(cache, "a question", scope="one")
+    assert len(cache._rooms) == 1
+    clock.elapsed = 61.0
+    look(cache, "a question", "one")
+    assert (len(cache._rooms), len(cache)) == (0, 0)
