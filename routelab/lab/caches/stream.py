@@ -4,7 +4,8 @@ What is played is what the live cache does. The exact level comes first. Then th
 than `ttl_s` (plus `stale_s`), is at least as near as the threshold and meets no objection; only the few nearest are looked
 at. A hit is not stored again, a miss is, if its answer may be kept; of more than `size` entries the least recently used goes.
 A hit on an outdated entry within `stale_s` is served stale, and its request is asked all the same, in the background: it saves the
-wait and no money, and its new answer becomes an entry. An answer counts as there when its request arrives: of requests that
+wait and no money, and its new answer becomes an entry. `size` is that of one memory for both levels with no log behind it; a
+live cache over a log finds again there what left its memory. An answer counts as there when its request arrives: of requests that
 overlap each sees those before it.
 """
 

@@ -29,7 +29,7 @@ ARRIVAL = "at_s"
 """The tag of a prompt that says when it arrived, in seconds."""
 COLUMNS = ("text", "at_s", "label", "cost_usd", "latency_s", "quality", "namespace")
 
-# What a hit saved is what its source cost: the run itself was free.
+# What a hit saved is what its source cost: the run itself was free. A cache's own refreshes are nobody's requests.
 _RUNS = """
     select r.prompt_id, r.experiment, r.arm, epoch_us(r.started_at) / 1e6, r.status, r.cached, r.quality,
            case when r.cached then s.cost_usd else r.cost_usd end,
@@ -39,6 +39,7 @@ _RUNS = """
     left join runs s on s.run_id = try(e.payload ->> '$.source_run')
     left join answers a on a.run_id = r.run_id and a.kept
     where (?::varchar is null or r.experiment = ?) and (?::varchar is null or r.arm = ?)
+      and try(r.tags ->> '$.revalidates') is null
     order by r.started_at, r.run_id
 """
 
