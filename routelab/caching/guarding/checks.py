@@ -15,7 +15,16 @@ from routelab.caching.guarding.synonyms import groups
 Found: TypeAlias = tuple[str, str, str] | None
 """The kind, what the one text has, what the other has."""
 
-_SWAPS = (("on", "off"), ("in", "out"), ("up", "down"), ("before", "after"), ("above", "below"), ("over", "under"))
+_SWAPS = (
+    ("on", "off"),
+    ("in", "out"),
+    ("up", "down"),
+    ("before", "after"),
+    ("above", "below"),
+    ("over", "under"),
+    ("before", "during"),
+    ("after", "during"),
+)
 _ENDINGS = frozenset(
     listed(
         "ment ion tion ation ition sion al ial ual ive able ible ity ty ness ful y ly ily ally i an ian n ese ish ance ence ist ism age ure ic ical ically ize iz ization en th ed d e s es ing tory ory is it"
@@ -231,7 +240,13 @@ def questions(one: Signature, other: Signature) -> Found:
     if _must(one, other) or _must(other, one):
         return ("question", *(("must", "can") if _must(one, other) else ("can", "must")))
     for asked, known in ((one, other), (other, one)):
-        if "how many" in asked.forms and known.forms == {"what"} and _COUNTS.isdisjoint(known.tokens):
+        # "What is it in dollars?" asks how many dollars, too.
+        if (
+            "how many" in asked.forms
+            and known.forms == {"what"}
+            and not asked.units
+            and _COUNTS.isdisjoint(known.tokens)
+        ):
             return ("question", _said(one.forms), _said(other.forms))
         # What has to be done is not why; what is the reason of it is.
         if asked.forms == {"why"} and known.forms == {"what"} and _REASONS.isdisjoint(known.tokens):
@@ -250,7 +265,7 @@ def _must(one: Signature, other: Signature) -> bool:
 def content(one: Signature, other: Signature, *, strict: bool) -> Found:
     """Weigh the words that are left over: one on each side that nothing relates is a change of subject."""
     if not (one.english and other.english):
-        return None
+        return _replaced(one, other)
     mine = [(r, s) for r, s in one.words.items() if r not in other.tokens]
     yours = [(r, s) for r, s in other.words.items() if r not in one.tokens]
     if not mine and not yours:
@@ -265,6 +280,18 @@ def content(one: Signature, other: Signature, *, strict: bool) -> Found:
     if len(said or known) > (0 if strict else max(1, shared // 2)):
         return ("topic", _said(said), _said(known))
     return None
+
+
+def _replaced(one: Signature, other: Signature) -> Found:
+    """Object, in any language, when the texts are the same but for one word that is no form of the other."""
+    if len(one.sequence) != len(other.sequence):
+        return None
+    unlike = [(a, b) for a, b in zip(one.sequence, other.sequence, strict=True) if a != b]
+    if len(unlike) != 1 or len(one.sequence) < 2:
+        return None
+    a, b = unlike[0]
+    same = a[:3] == b[:3] or _alike(a, b) or min(len(a), len(b)) < 4
+    return None if same else ("topic", a, b)
 
 
 def _unabridged(

@@ -85,6 +85,7 @@ class Signature:
     roots: dict[str, str] = field(default_factory=dict)
     joined: frozenset[str] = frozenset()
     particles: tuple[str, ...] = ()
+    sequence: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     forms: frozenset[str] = frozenset()
     passive: bool = False
@@ -195,8 +196,24 @@ class _Reader:
             particles=tuple(
                 w
                 for w in words
-                if w in ("on", "off", "in", "out", "up", "down", "before", "after", "above", "below", "over", "under")
+                if w
+                in (
+                    "on",
+                    "off",
+                    "in",
+                    "out",
+                    "up",
+                    "down",
+                    "before",
+                    "during",
+                    "after",
+                    "above",
+                    "below",
+                    "over",
+                    "under",
+                )
             ),
+            sequence=() if self.english else tuple(words),
             order=tuple(self.order),
             forms=_forms(self.pieces),
             acting="i" in words or "we" in words,

@@ -40,7 +40,7 @@ FUNCTION = AUXILIARIES | PRONOUNS | PREPOSITIONS | CONNECTIVES
 
 EVIDENCE = _set(
     "the is are was were do does did can could would should how what why when where who which my your you it this that of to and for"
-    " with have has from there if an i am not be by whats im dont cant"
+    " with have has from there if an i am not be by whats im dont cant about write explain show give list find make need want without into please"
 )
 """Words of which an English sentence nearly always has one."""
 
