@@ -86,7 +86,7 @@ class Policy(Protocol):
         """
 
 
-Summarise: TypeAlias = Callable[[Span], Summary]
+Summariser: TypeAlias = Callable[[Span], Summary]
 
 
 def settled(fitted: Fitted) -> Steps[Fitted]:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from routelab.context.fitted import Span, Steps, Summarise, Summary
+from routelab.context.fitted import Span, Steps, Summariser, Summary
 from routelab.core.errors import ConfigError
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ def refuse(span: Span) -> Summary:
     )
 
 
-def fit(steps: Steps[T], summarise: Summarise = refuse, memory: Memory | None = None) -> T:
+def fit(steps: Steps[T], summarise: Summariser = refuse, memory: Memory | None = None) -> T:
     """Return what the steps come to, asking `summarise` for the summaries that the memory does not have."""
     try:
         span = next(steps)
