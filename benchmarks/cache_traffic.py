@@ -229,7 +229,8 @@ def others_part(known: Mapping[str, Questions]) -> list[str]:
                 spread([run.of(SETTINGS[0]).saved_share for run in runs]),
                 spread([run.chosen.later.saved_share for run in on if run.chosen.later is not None]),
                 spread([run.chosen.upper for run in on], 2),
-                f"{sum(run.chosen.kept for run in runs)} of {len(runs)}",
+                f"{sum(run.chosen.kept for run in on)} of {len(on)}",
+                f"{len(runs) - len(on)}",
                 ", ".join(
                     sorted({f"{run.chosen.setting.threshold or 0:g}" for run in on if run.chosen.setting is not None})
                 ),
@@ -242,11 +243,12 @@ def others_part(known: Mapping[str, Questions]) -> list[str]:
         "chosen saves",
         "false hits at most",
         "within 1 %",
+        "stays off",
         "thresholds",
     )
     return [
         f"The same with other demands, {len(SEEDS)} seeds each: mean (least to most), in per cent of the second half. *Within 1 %* says in how many of "
-        "them the bound holds on the half that had no say. *both*: GPTCache's sentences beside the intents; those of its records that "
+        "them the bound holds on the half that had no say; with too few hits on the first half for any bound the cache *stays off*. *both*: GPTCache's sentences beside the intents; those of its records that "
         f"share half of their words are one question, for nothing labels them across records, and what that misses counts as false.",
         "",
         *table(head, rows),
