@@ -9,7 +9,7 @@ from typing import Literal
 from routelab.chunking.breaks import last_word, whole, whole_after
 from routelab.chunking.chunk import Chunk
 from routelab.chunking.limits import Limits, Unit
-from routelab.chunking.lines import Statements, check_language, outermost, python
+from routelab.chunking.lines import Statements, check_language, goes_on, outermost, python
 from routelab.chunking.packing import packed
 
 
@@ -66,12 +66,14 @@ class _Program:
         if reach >= len(self.text):
             return reach
         floor = max(fresh, start + int(self.fill * (reach - start)))
+        second = -1
         for low in dict.fromkeys((floor, fresh)):
             found = -1 if self.statements is None else self.statements.best(low, reach)
             found = found if found > low else outermost(self.text, low, reach)
-            if found > low:
+            if found > low and not goes_on(self.text, found):
                 return found
-        found = last_word(self.text, fresh, reach)
+            second = max(second, found)
+        found = second if second > fresh else last_word(self.text, fresh, reach)
         return found if found > fresh else whole(self.text, reach, fresh)
 
     def begin(self, least: int, end: int) -> int:

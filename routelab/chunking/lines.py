@@ -14,6 +14,8 @@ from routelab.core.errors import suggest
 PARSED = 1_000_000
 """Characters up to which a text is parsed as Python: a syntax tree takes some hundred bytes for each of them."""
 TAB = 4
+GOES_ON = 1_000
+"""Added to the rank of a line that goes on: any other is better."""
 LANGUAGES = ("auto", "python", "other")
 
 _MARGIN = re.compile(r"\n(?=[^\s)\]}])")
@@ -21,6 +23,7 @@ _GOES_ON = re.compile(
     r"(?:[)\]}]|(?:else|elif|elsif|except|catch|finally|rescue|ensure|end|fi|done|esac|then|do|and|or)\b|\.[A-Za-z_])"
 )
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|//.*|#.*|--.*")
+_BLANKS = re.compile(r"[ \t]{0,200}")
 _LINE = re.compile(r"\r\n?|\n")
 
 
@@ -41,13 +44,19 @@ def outermost(text: str, low: int, high: int) -> int:
     if width == 0:
         return best
     margin = -1
-    for found in _MARGIN.finditer(text, low, high):
-        if found.end() < high or text[high : high + 1] not in ("", " ", "\t", "\n", "\r", ")", "]", "}"):
-            margin = found.end() if _GOES_ON.match(text, found.end()) is None else margin
+    # One character more, since what begins at `high` is seen by what follows.
+    for found in _MARGIN.finditer(text, low, high + 1):
+        if found.end() <= high and _GOES_ON.match(text, found.end()) is None:
+            margin = found.end()
     # Where nothing at all is indented, brackets tell more than the margin.
     if margin > low and not (best < 0 and _flat(text, low, high)):
         return margin
     return best if best >= 0 else _ranked(text, low, high)
+
+
+def goes_on(text: str, at: int) -> bool:
+    """Return whether the line at an offset goes on with what stands before it: `}`, `else`, `.then(`."""
+    return _GOES_ON.match(text, at + _indented(text, at)) is not None
 
 
 def _after_blank(text: str, low: int, high: int) -> tuple[int, int]:
@@ -68,29 +77,28 @@ def _after_blank(text: str, low: int, high: int) -> tuple[int, int]:
 
 
 def _indented(text: str, at: int) -> int:
-    begin = at
-    while text[at : at + 1] in (" ", "\t") and at - begin < 200:
-        at += 1
-    return at - begin
+    return len(_BLANKS.match(text, at)[0])  # type: ignore[index]
 
 
 def _flat(text: str, low: int, high: int) -> bool:
-    return "\n " not in text[low:high] and "\n\t" not in text[low:high] and any(b in text[low:high] for b in "({[")
+    """Return whether nothing is indented, so that brackets have to tell what is nested."""
+    part = text[low:high]
+    return "\n " not in part and "\n\t" not in part and any(b in part for b in "({[")
 
 
 def _ranked(text: str, low: int, high: int) -> int:
     """Return the line in (low, high] with the least rank, the last of equals."""
     best, least, depth = -1, 1 << 30, 0
-    at = low
-    begins = text[low - 1 : low] == "\n"
+    at, flat = low, _flat(text, low, high)
     for line in text[low:high].split("\n"):
-        bare = line.lstrip()
-        if at > low or (begins and at > low):
-            width = len(line[: len(line) - len(bare)].expandtabs(TAB))
-            rank = 4 * max(depth, -(-width // TAB)) + (2 if _GOES_ON.match(bare) else 0)
-            if rank <= least:
-                best, least = at, rank
-        depth += _opened(bare)
+        if at > low:
+            begin = at + _indented(text, at)
+            if text[begin : begin + 1] not in ("\n", "\r", ""):  # a blank line goes with what stands before it
+                width = len(text[at:begin].expandtabs(TAB))
+                rank = max(depth, -(-width // TAB)) + (GOES_ON if _GOES_ON.match(text, begin) else 0)
+                if rank <= least:
+                    best, least = at, rank
+        depth += _opened(line) if flat else 0
         at += len(line) + 1
     return best
 
