@@ -261,6 +261,9 @@ TEXTS = st.text(alphabet=st.characters(), max_size=80) | st.lists(
 @example("\ud800", "\udfff")
 @example("9" * 5000, "²³")
 @example("1" * 400 + " million", "٣ million")
+@example("1 " + "million " * 2000, "a thousand " * 1500)
+@example("one hundred " * 1500, "twenty one " * 1500)
+@example("aB" * 9000, "a1" * 9000)
 @example("1:99999 25:61am 0am", "13pm")
 def test_any_two_texts_get_the_same_answer_from_both_sides(one: str, other: str) -> None:
     there, back = GUARD(one, other), GUARD(other, one)
@@ -294,6 +297,15 @@ def test_case_white_space_and_closing_punctuation_never_matter(text: str, space:
 def test_a_huge_text_is_read_in_linear_time_and_agrees_with_itself_alone(huge: str) -> None:
     assert GUARD(huge, huge + " !") is None
     assert GUARD(huge, "What is 5 + 5?") is not None
+
+
+def test_two_long_texts_without_a_common_word_are_told_apart_without_comparing_every_pair() -> None:
+    one = "the " + " ".join(f"Abcx{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{chr(97 + n // 676)}" for n in range(2000))
+    other = "the " + " ".join(
+        f"Abcy{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{chr(97 + n // 676)}" for n in range(2000)
+    )
+    assert GUARD(one, other) is not None
+    assert GUARD(one.lower(), other.lower()) is not None
 
 
 def test_beyond_its_reach_texts_must_be_the_same_word_for_word() -> None:

@@ -34,6 +34,7 @@ _CLEAR = frozenset({"how", "why", "when", "where", "who", "how much", "how many"
 _COUNTS = frozenset(
     listed("number count amount quantity population total size many much percentage share length age height")
 )
+_MOST = 100
 _REASONS = frozenset(
     listed(
         "cause caus reason purpose motive make mak explain why come com matter wrong happen significance point sense lead lie behind"
@@ -223,6 +224,8 @@ def _foreign(one: Signature, other: Signature) -> list[str]:
     missing = [
         (root, surface) for root, surface in one.names.items() if root not in other.tokens and root not in other.joined
     ]
+    if len(missing) > _MOST:
+        return [s for _, s in missing[:5]]
     return [s for root, s in missing if not any(_alike(root, t) for t in other.words) and not _initials(s, other)]
 
 
@@ -270,6 +273,9 @@ def content(one: Signature, other: Signature, *, strict: bool) -> Found:
     yours = [(r, s) for r, s in other.words.items() if r not in one.tokens]
     if not mine and not yours:
         return _repeated(one, other)
+    # So many words apart are another text, and each would be held against each.
+    if max(len(mine), len(yours)) > _MOST:
+        return ("topic", _said(s for _, s in mine[:5]), _said(s for _, s in yours[:5]))
     mine, yours = _unabridged(mine, yours)
     yours, mine = _unabridged(yours, mine)
     said = [surface for root, surface in mine if not _covered(root, surface, other, one)]

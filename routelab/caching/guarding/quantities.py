@@ -292,6 +292,9 @@ def number_of(digits: str) -> str:
 
 def times(number: str, factor: int) -> str:
     """Return the number multiplied, in the spelling of `number_of`; a version is left alone."""
+    # Beyond the digits that a product keeps, two numbers would become one.
+    if len(number) > 20:
+        return f"{number}×{factor}"
     try:
         product = Decimal(number) * factor
     except InvalidOperation:

@@ -281,7 +281,8 @@ class _Reader:
         scale = SCALES.get(norm) or (
             1000 if norm == "k" else 10**9 if norm == "bn" else 10**6 if norm == "mn" else None
         )
-        if scale is not None:
+        # Nobody counts in millions of millions of millions; a text that does must not make the number grow without end.
+        if scale is not None and used <= 3:
             return self._number(i, times(number, scale), used + 1)
         if norm == "°":
             beyond = self._near(i + used + 1)
