@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import ipywidgets
 
 from routelab.lab.desk import Desk
@@ -51,6 +53,13 @@ class Cache:
         return self._parts[str(self.which.value)].shown()
 
 
-def cache(desk: Desk) -> Panel:
-    """Return the panel of the Cache tab."""
-    return Cache(desk).panel
+def cache(desk: Desk, on: Any = None, *, embedder: str = "minilm", budget: float = 0.01) -> Panel:
+    """Return the panel of the Cache tab; `on` is opened at once: Pairs, Traffic, outcomes, or a frame or list of labelled pairs.
+
+    `budget` is the share of hits that may be false. Raises ConfigError for something else, and for an embedder that is none here.
+    """
+    made = Cache(desk)
+    made.choose.budget.value = 100 * budget
+    if on is not None:
+        made.choose.take(on, embedder)
+    return made.panel

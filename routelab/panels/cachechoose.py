@@ -15,7 +15,7 @@ from routelab.lab.desk import Desk
 from routelab.lab.job import Job
 from routelab.panels.cachedrawing import Drawing
 from routelab.panels.cacheground import Confirmed, Ground, Offer, Place, Shown, counted, offer
-from routelab.panels.cachesources import Source, sources
+from routelab.panels.cachesources import Source, source_of, sources
 from routelab.panels.later import handed_over, later
 from routelab.panels.panel import Panel
 from routelab.panels.parts import Guard, Line, Picture, Running, button, column, dropdown, html, number, put, row
@@ -47,6 +47,7 @@ class Choose:
         self.jobs: list[Job] = []
         self._drawing: Drawing | None = None
         self._sources: Mapping[str, Source] = {}
+        self._given: Mapping[str, Source] = {}
         self._quiet = False
         self._opened_as = ""
         self._build()
@@ -145,7 +146,7 @@ class Choose:
 
     def renew(self) -> None:
         """Look again at what there is to tune on, and at whose answers could be remembered."""
-        self._sources = sources(self.desk)
+        self._sources = {**self._given, **sources(self.desk)}
         options = list(self._sources) or [NOTHING]
         if tuple(self.source.options) != tuple(options):
             kept = self.source.value if self.source.value in options else options[0]
@@ -158,6 +159,22 @@ class Choose:
             self.base.options = arms
             self.base.value = kept
         self._renew_ttl()
+
+    def take(self, value: Any, embedder: str) -> None:
+        """Open a value, such as a variable of the notebook; ConfigError for one that nothing can be tuned on."""
+        name = next((name for name, other in self.desk.names.items() if other is value), "given")
+        given = source_of(name, value)
+        if given is None:
+            raise ConfigError(
+                f"cache: nothing can be tuned on a {type(value).__name__}",
+                hint="Pairs, Traffic, Outcomes, or rows with text_a, text_b and label",
+            )
+        if embedder not in EMBEDDERS:
+            raise ConfigError(f"embedder: unknown {embedder!r}", hint=f"one of {', '.join(EMBEDDERS)}")
+        self._given = {given.title: given}
+        self.renew()
+        self.source.value, self.embedder.value = given.title, embedder
+        self._open()
 
     def _renew_ttl(self) -> None:
         source = self._sources.get(self.source.value)

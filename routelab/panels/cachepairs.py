@@ -70,7 +70,7 @@ class PairsGround:
         extra = [found[0].threshold for found in named if found is not None] + (
             [] if best is None else [best.threshold]
         )
-        return threshold_positions(max(0.0, min(low, 0.9)), extra)
+        return threshold_positions(max(0.0, min(low, 0.9, *extra)), extra)
 
     def course(self, place: Place) -> Course:
         """Return what every threshold does on the half that is looked at."""

@@ -45,22 +45,25 @@ def sources(desk: Desk) -> dict[str, Source]:
 
 
 def _variables(names: Mapping[str, Any]) -> list[Source]:
-    found = []
-    for name, value in names.items():
-        if isinstance(value, Pairs):
-            found.append(_pairs(f"{name}: {len(value):,} pairs", name, partial(_itself, value)))
-        elif isinstance(value, Traffic):
-            found.append(_traffic(f"{name}: {len(value):,} requests", partial(_itself, value)))
-        elif isinstance(value, Outcomes) and not value.single_choice:
-            best = best_single(value)
-            if best is not None:
-                model = value.models[best]
-                title = f"{name}: {len(value):,} prompts as {model} answered them"
-                found.append(_traffic(title, partial(_answered, value, best)))
-        elif _labelled(value):
-            title = f"{name}: {len(value):,} rows of labelled pairs"
-            found.append(_pairs(title, name, partial(pairs_of, value, name)))
-    return found
+    found = (source_of(name, value) for name, value in names.items())
+    return [source for source in found if source is not None]
+
+
+def source_of(name: str, value: Any) -> Source | None:
+    """Return a named value as something to tune on, None where it is nothing of that kind."""
+    if isinstance(value, Pairs):
+        return _pairs(f"{name}: {len(value):,} pairs", name, partial(_itself, value))
+    if isinstance(value, Traffic):
+        return _traffic(f"{name}: {len(value):,} requests", partial(_itself, value))
+    if isinstance(value, Outcomes):
+        best = None if value.single_choice else best_single(value)
+        if best is None:
+            return None
+        title = f"{name}: {len(value):,} prompts as {value.models[best]} answered them"
+        return _traffic(title, partial(_answered, value, best))
+    if _labelled(value):
+        return _pairs(f"{name}: {len(value):,} rows of labelled pairs", name, partial(pairs_of, value, name))
+    return None
 
 
 def _itself(value: Any) -> Any:

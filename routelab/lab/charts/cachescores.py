@@ -30,6 +30,12 @@ class Alike:
     same: Bools
     passed: Bools
 
+    def __post_init__(self) -> None:
+        for name, kind in (("scores", np.float64), ("same", np.bool_), ("passed", np.bool_)):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=kind))
+        if not len(self.scores) == len(self.same) == len(self.passed):
+            raise ValueError("similarities and verdicts do not go together")
+
 
 def cache_similarity(pairs: Alike, *, threshold: float | None = None) -> Chart:
     """Return the chart of similarities, right pairs above the line and wrong ones below it; `threshold` is marked."""
