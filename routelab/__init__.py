@@ -21,7 +21,8 @@ Floors, top to bottom; an upper one may import a lower one, never the other way 
     config · fleet · engine YAML ↔ values; who can be asked; the one event loop
     gates · asker           when an answer is accepted: rules, agreement, a learned one, judges; how a judge is asked
     judging                 what judges are asked, and how their verdicts are read
-    stages, strategies, caching, scoring       siblings; none imports another's insides
+    stages, strategies, caching, scoring,      siblings; none imports another's insides
+    chunking, context
     providers, embedding, store                the only code that touches the outside
     strict · present        the door for YAML; text and HTML for people
     core                    values, events, run, flow, plan, ports, errors: standard library and NumPy
@@ -38,7 +39,8 @@ from routelab.version import __version__
 
 if TYPE_CHECKING:
     from routelab.answer import Answer
-    from routelab.config import CacheConfig, Limits, PromptConfig, RouteConfig
+    from routelab.caching import CacheConfig
+    from routelab.config import Limits, PromptConfig, RouteConfig
     from routelab.core.errors import RoutelabError
     from routelab.core.values import Message, Prompt
     from routelab.fleet import Fleet
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Answer": "routelab.answer",
-    "CacheConfig": "routelab.config",
+    "CacheConfig": "routelab.caching",
     "Comparison": "routelab.lab",
     "Dataset": "routelab.lab",
     "Fleet": "routelab.fleet",

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routelab import strict
-from routelab.config import CacheConfig, Limits, PromptConfig, RouteConfig
+from routelab.caching import CacheConfig
+from routelab.config import Limits, PromptConfig, RouteConfig
 from routelab.core.errors import ConfigError, UnavailableError
 from routelab.strategies import Fixed, Random, Rules, Split
 

@@ -18,7 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from routelab.config import CacheConfig, Limits, PromptConfig, RouteConfig
+from routelab.caching import CacheConfig
+from routelab.config import Limits, PromptConfig, RouteConfig
 from routelab.core.errors import (
     AuthFailed,
     BadRequest,

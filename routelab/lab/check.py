@@ -16,7 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 from routelab import strict
-from routelab.config import CacheConfig, PromptConfig, RouteConfig
+from routelab.caching import CacheConfig
+from routelab.config import PromptConfig, RouteConfig
 from routelab.core.errors import ConfigError, DataError
 from routelab.core.plan import NOBODY
 from routelab.fleet import Fleet, fleet_of

@@ -8,7 +8,8 @@ from typing import Any
 import html5lib
 import pytest
 
-from routelab.config import CacheConfig, RouteConfig
+from routelab.caching import CacheConfig
+from routelab.config import RouteConfig
 from routelab.core.errors import RateLimited
 from routelab.lab.datasets import Dataset
 from routelab.lab.session import Lab
