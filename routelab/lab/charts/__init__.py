@@ -11,6 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 from routelab.core.errors import ConfigError, suggest
+from routelab.lab.charts.cachecurve import Course, cache_thresholds
+from routelab.lab.charts.cachehits import Arrivals, cache_hits
+from routelab.lab.charts.cachescores import Alike, cache_similarity
 from routelab.lab.charts.calibration import calibration
 from routelab.lab.charts.calls import calls_of
 from routelab.lab.charts.chart import Chart
@@ -26,7 +29,7 @@ from routelab.lab.charts.tokens import tokens, tokens_of_calls
 from routelab.lab.charts.waterfall import waterfall
 from routelab.lab.compare import Comparison
 
-__all__ = ["KINDS", "Chart", "Kind", "chart"]
+__all__ = ["CACHES", "KINDS", "Chart", "Kind", "chart"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,17 +74,40 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class CacheKind:
+    """A kind of chart that is about a cache, and the one kind of value that it is drawn from."""
+
+    says: str
+    of: type
+    draw: Callable[..., Chart]
+
+
+CACHES: Mapping[str, CacheKind] = MappingProxyType(
+    {
+        "cache thresholds": CacheKind(
+            says="hits against false hits, with the bound and the budget", of=Course, draw=cache_thresholds
+        ),
+        "cache similarity": CacheKind(says="how similar right and wrong pairs are", of=Alike, draw=cache_similarity),
+        "cache hits": CacheKind(says="who answered, over time", of=Arrivals, draw=cache_hits),
+    }
+)
+
+
 def chart(kind: str, source: Any, *, by: str | None = None, **options: Any) -> Chart:
-    """Return a chart of a comparison, or of rows of the log's table `calls` (a list of dicts, or a pandas frame).
+    """Return a chart of a comparison, or of rows of the log's table `calls` (a list of dicts, or a pandas frame); one of CACHES of its value.
 
     `by` groups rows of the log by "arm" or "model", and is what the slices of a comparison are; options are those of the kind, such as `limit` (how many arms are drawn) and
     `log` (a logarithmic axis or not). Raises ConfigError for an unknown kind or option, DataError for rows it cannot read.
     """
+    if kind in CACHES:
+        return _of_cache(kind, source, {**options, **({} if by is None else {"by": by})})
     found = KINDS.get(kind)
     if found is None:
-        near = suggest(kind, KINDS)
+        near = suggest(kind, [*KINDS, *CACHES])
         raise ConfigError(
-            f"chart: unknown kind '{kind}'" + ("" if near is None else f"; {near}"), hint=f"kinds: {', '.join(KINDS)}"
+            f"chart: unknown kind '{kind}'" + ("" if near is None else f"; {near}"),
+            hint=f"kinds: {', '.join(KINDS)}",
         )
     if isinstance(source, Comparison):
         options = options if by is None else {**options, "by": by}
@@ -94,6 +120,17 @@ def chart(kind: str, source: Any, *, by: str | None = None, **options: Any) -> C
         )
     _known(kind, found.of_calls, options)
     return found.of_calls(calls_of(source, needs=found.needs, by=by or found.by), **options)
+
+
+def _of_cache(kind: str, source: Any, options: Mapping[str, Any]) -> Chart:
+    found = CACHES[kind]
+    if not isinstance(source, found.of):
+        raise ConfigError(
+            f"chart '{kind}': is drawn from {found.of.__name__}, not from {type(source).__name__}",
+            hint=f"see {found.of.__module__}",
+        )
+    _known(kind, found.draw, options)
+    return found.draw(source, **options)
 
 
 def _known(kind: str, build: Callable[..., Chart], options: Mapping[str, Any]) -> None:
