@@ -28,7 +28,7 @@ class Remembering(Protocol):
     @property
     def shelf(self) -> Shelf: ...
     def recall(self, *, keys: Sequence[str] = (), run_ids: Sequence[str] = ()) -> dict[str, Kept]: ...
-    def get_many(self, embedder_id: str, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]: ...
+    def written_vectors(self, embedder_id: str, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]: ...
     def put_many(self, embedder_id: str, items: Mapping[str, NDArray[np.float32]]) -> None: ...
 
 
@@ -140,7 +140,7 @@ class Logged:
     def vectors(self, embedder: str, hashes: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
         """Return the vectors in the log."""
         try:
-            return self._log.get_many(embedder, hashes)
+            return self._log.written_vectors(embedder, hashes)
         except RoutelabError as trouble:
             self._complaints.say("the log cannot be read", trouble)
             return {}

@@ -50,6 +50,7 @@ class Room:
         self._few: dict[str, Vectors] = {}
         self._index: Growing | None = None
         self._seen: dict[str, Observations] = {}
+        self._read: set[str] = set()
         self.runs: set[str] = set()
         """The runs whose answers came here, also those that others have replaced."""
 
@@ -77,9 +78,15 @@ class Room:
         """Return the entries that are not in the index yet."""
         return list(self._waiting.values())
 
-    def put(self, entry: Entry) -> str:
-        """Add or replace an entry and return its id; it comes into the index when somebody looks."""
+    def was_read(self, entry: Entry) -> bool:
+        """Say that an entry that waits came out of the log."""
+        return self.id_of(entry) in self._read
+
+    def put(self, entry: Entry, *, read: bool = False) -> str:
+        """Add or replace an entry and return its id; it comes into the index when somebody looks. `read`: out of the log."""
         id_ = self.id_of(entry)
+        if read:
+            self._read.add(id_)
         known = self._entries.get(id_)
         self._entries[id_] = entry
         self.runs.add(entry.run_id)
@@ -95,6 +102,7 @@ class Room:
         id_ = self.id_of(entry)
         self._entries.pop(id_, None)
         self._waiting.pop(id_, None)
+        self._read.discard(id_)
         self._few.pop(id_, None)
         self._seen.pop(id_, None)
         if self._index is not None:
@@ -125,6 +133,7 @@ class Room:
             self._index.add(list(fresh), np.array(list(fresh.values()), dtype=np.float32))
         for id_ in fresh:
             self._waiting.pop(id_, None)
+            self._read.discard(id_)
 
     def nearest(self, vector: Vectors, k: int) -> list[Near]:
         """Return the k nearest entries, nearest first."""

@@ -210,7 +210,7 @@ class Semantic:
         whole_s = self._lifetime.whole_s
         since = None if whole_s is None else self._clock.now() - timedelta(seconds=min(whole_s, LONG_S))
         found, room.noted = self._records.within(namespace, room.noted, room.runs, since)
-        self._put(room, [e for e in found if not self._gone(e)])
+        self._put(room, [e for e in found if not self._gone(e)], read=True)
         return room
 
     def _room(self, namespace: str) -> Room:
@@ -218,12 +218,12 @@ class Semantic:
         found = self._rooms.get(namespace)
         return Room(namespace=namespace, index=self.settings.index) if found is None else found
 
-    def _put(self, room: Room, entries: Sequence[Entry]) -> None:
+    def _put(self, room: Room, entries: Sequence[Entry], *, read: bool = False) -> None:
         for entry in entries:
             known = room.told(entry.asked)
             if known is None or known.kept_at <= entry.kept_at:
                 self._rooms[room.namespace] = room
-                place = (room.namespace, room.put(entry))
+                place = (room.namespace, room.put(entry, read=read))
                 self._used[place] = None
                 self._used.move_to_end(place)
         while len(self._used) > self._size:
@@ -235,8 +235,9 @@ class Semantic:
         waiting = [e for e in room.waiting() if self._reads(e.asked)]
         if not waiting:
             return
-        hashes = {room.id_of(e): e for e in waiting}
-        known = self._records.vectors(self._embedder_id(), list(hashes)) if len(waiting) > 1 else {}
+        # What this process remembered itself, it has embedded; what came out of the log has its vector there.
+        read = [room.id_of(e) for e in waiting if room.was_read(e)]
+        known = self._records.vectors(self._embedder_id(), read) if read else {}
         room.index_them(waiting, known, self._vectors)
 
     def _drop(self, namespace: str, entry: Entry) -> None:

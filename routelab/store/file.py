@@ -34,6 +34,8 @@ T = TypeVar("T")
 Connection = duckdb.DuckDBPyConnection
 SEALED: Mapping[str, bool] = MappingProxyType({"enable_external_access": False, "python_enable_replacements": False})
 """No other file, no network, and no variable of this process under a table's name."""
+CHAIN = 64
+"""How many writes in a row are known to be nobody else's."""
 # The system's own generator: waiting must not advance a generator that the user has seeded.
 _JITTER = random.SystemRandom()
 
@@ -68,8 +70,8 @@ class LogFile:
         self._closed = False
         self._known: str | None = None
         self._aside: str | None = None
-        self.own: tuple[object, object] = (None, None)
-        """The file as this process's latest write found it and left it."""
+        self.own: tuple[object, ...] = ()
+        """The file as this process's latest writes left it, one after the other, and as the first of these found it."""
         self._reading_now: Connection | None = None
 
     def prepare(self, *, patience_s: float | None = None) -> None:
@@ -145,8 +147,8 @@ class LogFile:
     def _writing(self, work: Callable[[Connection], tuple[T, Mapping[str, int]]], attach: Path | None = None) -> T:
         self._make()
         crashed = paths.wal_of(self.path).exists()
-        con = self._connect(read_only=False)
         found = self.stamp()
+        con = self._connect(read_only=False)
         with self._closing(con):
             self._validate(con, recount=crashed)
             if attach is not None:
@@ -158,7 +160,8 @@ class LogFile:
                 raise trouble.refused(error, self.path) from error
             con.commit()
             self._mark(con, written)
-        self.own = (found, self.stamp())
+        chain = self.own if self.own and self.own[-1] == found else (found,)
+        self.own = (*chain, self.stamp())[-CHAIN:]
         return result
 
     def _reading(self, work: Callable[[Connection], T], pending: Sequence[Unit]) -> T:

@@ -193,6 +193,13 @@ class Log:
             return found
         return self._read(work, QUERY_S)
 
+    def written_vectors(self, embedder_id: str, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Return the vectors of those texts' hashes that are in the file; what waits to be written is not looked at."""
+        found: dict[str, NDArray[np.float32]] = self._writer.file.read(
+            lambda con: recall.vectors(con, embedder_id, hashes), patience_s=self._patience_s
+        )
+        return found
+
     @property
     def shelf(self) -> Shelf:
         """Which answers are remembered, for caches: looked up in memory, and up to date with other processes."""

@@ -30,7 +30,7 @@ class MemoryFile:
         self.losses: tuple[Loss, ...] = ()
         self.turn = threading.Lock()
         self._clock = clock
-        self.own: tuple[object, object] = (None, None)
+        self.own: tuple[object, ...] = ()
         self._inherited: tuple[Connection, ...] = ()
         self._reading_now: Connection | None = None
         self._con = self._made()

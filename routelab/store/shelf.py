@@ -46,22 +46,21 @@ class Source(Protocol):
 
     def read(self, work: Any, *, pending: Sequence[Any] = (), patience_s: float | None = None) -> Any: ...
     def stamp(self) -> object: ...
+
+    turn: threading.Lock
+
     @property
-    def own(self) -> tuple[object, object]: ...
+    def own(self) -> tuple[object, ...]: ...
 
 
 class Shelf:
-    """Keys and namespaces of the remembered answers of one log; safe among threads, one for a log and process.
-
-    `generation` changes whenever something was forgotten.
-    """
+    """Keys and namespaces of the remembered answers of one log; safe among threads, one for a log and process."""
 
     def __init__(self, file: Source) -> None:
         self._file = file
         self._lock = threading.RLock()
         self._clear()
         self._retry_at = self._synced_at = 0.0
-        self.generation = 0
         self.trouble: LogError | None = None
         """What the latest look into the file met; None when it went well."""
 
@@ -114,11 +113,14 @@ class Shelf:
         stamp = self._file.stamp()
         if stamp == self._seen or time.monotonic() < self._retry_at:
             return
+        late = self._seen is None or time.monotonic() - self._synced_at > LATEST_S
+        if not late and self._file.turn.locked():
+            # This process is just writing: what the file will be like is known in a moment.
+            return
         with self._lock:
-            before, after = self._file.own
-            late = time.monotonic() - self._synced_at > LATEST_S
-            if self._seen is not None and self._seen == before and stamp == after and not late:
-                self._seen = after
+            own = self._file.own
+            if not late and own and own[-1] == stamp and self._seen in own:
+                self._seen = stamp
                 return
             try:
                 self._file.read(self._catch_up, patience_s=PATIENCE_S)
@@ -134,9 +136,10 @@ class Shelf:
     def _catch_up(self, con: Connection) -> None:
         [(log,)] = con.execute("select max(value) from meta where key = 'log'").fetchall()
         [(rows,)] = con.execute("select coalesce(max(rowid), -1) + 1 from answers").fetchall()
-        if log != self._log or rows < self._next:
+        if self._log is not None and (log != self._log or rows < self._next):
+            # Another file stands in this one's place.
             self._clear()
-            self._log = log
+        self._log = log
         found = con.execute(_ADDED, [self._next, MOST]).fetchall()
         for key, namespace, run_id, started_at, label in reversed(found):
             self._note(key, namespace, Place(run_id=run_id, started_at=started_at, label=label or ""))
@@ -158,7 +161,6 @@ class Shelf:
         known = self._forgotten.get(label)
         if known is None or known < at:
             self._forgotten[label] = at
-            self.generation += 1
 
 
 _ADDED = """
