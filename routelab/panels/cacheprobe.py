@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,7 +36,7 @@ MOST = 2_000
 NEAREST = 8
 ENTRIES = f"""
     select a.run_id, coalesce(a.cache_text, p.text), a.cache_namespace, coalesce(a.cache_label, ''), a.started_at, coalesce(r.arm, ''),
-           coalesce(r.experiment, ''), r.config, a.model, a.simulated, r.prompt_id
+           coalesce(r.experiment, ''), r.config, a.model, a.simulated, r.prompt_id, r.task, r.tags
     from answers a join runs r using (run_id)
     left join (select prompt_id, arg_max(text, added_at) as text from prompts group by prompt_id) p on p.prompt_id = r.prompt_id
     where a.cache_key is not null or a.cache_namespace is not null
@@ -67,6 +69,8 @@ class Entry:
     model: str
     simulated: bool
     prompt_id: str
+    task: str | None
+    tags: str | None
 
 
 def between(question: str, other: str, settings: SemanticConfig, clock: Clock) -> Explained:
@@ -203,7 +207,11 @@ def _nearest(desk: Desk, config: RouteConfig, run: Run, entries: Sequence[Entry]
     rows = []
     for entry in order:
         objection = guard(question, entry.text)
-        parts = "equal" if entry.namespace == mine else _apart(config, run, entry, prompts.get(entry.prompt_id))
+        parts = (
+            "equal"
+            if entry.namespace == mine
+            else _apart(config, run, entry, as_asked(prompts.get(entry.prompt_id), entry.task, entry.tags))
+        )
         rows.append(
             (
                 f"{min(1.0, cosine[entry.text]):.4f}",
@@ -253,6 +261,17 @@ def _rendered(config: RouteConfig, prompt: Prompt) -> Prompt:
     return Prompt(id=prompt.id, messages=rest, task=prompt.task, tags=prompt.tags)
 
 
+def as_asked(prompt: Prompt | None, task: str | None, tags: str | None) -> Prompt | None:
+    """Return a prompt of the log with a run's own task and tags: prompts are stored once, whoever asks them."""
+    if prompt is None:
+        return None
+    try:
+        found = json.loads(tags or "{}")
+    except ValueError:
+        found = {}
+    return dataclasses.replace(prompt, task=task, tags=found if isinstance(found, dict) else {})
+
+
 def different(one: Prompt, other: Prompt) -> list[str]:
     """Return which parts besides the question's words differ between two prompts: any of them keeps caches apart.
 
@@ -286,11 +305,12 @@ class Happened:
 
 _LATEST = """
     select h.run_id, h.started_at, h.arm, h.cache, h.similarity, h.age_s, h.stale, h.asked, h.known, h.source_run, '' as objection, '' as why,
-           r.prompt_id, s.prompt_id as source_prompt, coalesce(s.arm, '') as source_arm, true as hit
+           r.prompt_id, r.task, r.tags, s.prompt_id as source_prompt, s.task as source_task, s.tags as source_tags,
+           coalesce(s.arm, '') as source_arm, true as hit
     from cache_hits h join runs r using (run_id) left join runs s on s.run_id = h.source_run
     union all
     select m.run_id, m.started_at, m.arm, m.cache, m.nearest, null, false, m.asked, m.known, null, coalesce(m.objection, ''),
-           coalesce(m.why, ''), m.prompt_id, null, '', false
+           coalesce(m.why, ''), m.prompt_id, null, null, null, null, null, '', false
     from cache_misses m where coalesce(m.known, '') <> '' and m.run_id not in (select run_id from cache_hits)
     order by 2 desc, 1 limit 40
 """
@@ -299,8 +319,11 @@ _LATEST = """
 def happened(query: Callable[..., list[tuple[Any, ...]]], prompts: Callable[..., list[Prompt]]) -> list[Happened]:
     """Return the latest hits, and the misses that had an entry near, with what the log recorded about each."""
     rows = query(_LATEST)
-    known = {p.id: p for p in prompts([i for row in rows for i in (row[12], row[13]) if i])}
-    return [_happened(row, known.get(row[12]), known.get(row[13])) for row in rows]
+    known = {p.id: p for p in prompts([i for row in rows for i in (row[12], row[15]) if i])}
+    return [
+        _happened(row, as_asked(known.get(row[12]), *row[13:15]), as_asked(known.get(row[15]), *row[16:18]))
+        for row in rows
+    ]
 
 
 def _happened(row: tuple[Any, ...], prompt: Prompt | None, source: Prompt | None) -> Happened:

@@ -96,11 +96,7 @@ def _figure(edges: Floats, counts: dict[str, Any], threshold: float | None, head
                 "y": [int(v) if right else -int(v) for v in held],
                 "width": float(edges[1] - edges[0]) * 0.92,
                 "name": label(name, 48),
-                "marker": {
-                    "color": colour,
-                    "opacity": 0.35 if faint else 0.9,
-                    **({"line": {"color": colour, "width": 1}} if faint else {}),
-                },
+                "marker": {"color": _faint(colour) if faint else colour, "line": {"color": colour, "width": 1}},
                 "hoverinfo": "text",
                 "hovertext": [
                     hover(
@@ -131,6 +127,12 @@ def _figure(edges: Floats, counts: dict[str, Any], threshold: float | None, head
         shapes=shapes,
     )
     return {"data": traces, "layout": drawn}
+
+
+def _faint(colour: str) -> str:
+    """Return the colour as a veil, which a legend shows too."""
+    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.3)"
 
 
 def _ticks(most: int) -> list[int]:
