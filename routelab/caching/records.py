@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -17,6 +18,10 @@ from routelab.core.errors import RoutelabError
 if TYPE_CHECKING:
     from routelab.store.recall import Kept
     from routelab.store.shelf import Shelf
+
+
+REST_S = 2.0
+"""After trouble with the log, how long it is not asked."""
 
 
 @runtime_checkable
@@ -88,11 +93,12 @@ class Unkept:
 
 
 class Logged:
-    """Records in a log. What the log cannot give is a miss, with one warning; the next look-up tries again."""
+    """Records in a log. What the log cannot give is a miss, with one warning; it is asked again after REST_S."""
 
     def __init__(self, log: Remembering) -> None:
         self._log = log
         self._complaints = Complaints()
+        self._retry_at = 0.0
 
     def sync(self) -> None:
         """Notice what others remembered or forgot."""
@@ -104,12 +110,12 @@ class Logged:
     def answer(self, key: str, *, than: str | None = None) -> Entry | None:
         """Return the latest answer under the key, read from the file: a look-up of what nobody remembers reads nothing."""
         place = self._log.shelf.newest(key)
-        if place is None or place.run_id == than:
+        if place is None or place.run_id == than or self._resting:
             return None
         try:
             kept = self._log.recall(keys=[key]).get(key)
         except RoutelabError as trouble:
-            self._complaints.say("the log cannot be read", trouble)
+            self._rest(trouble)
             return None
         return None if kept is None else of_log(kept, key)
 
@@ -117,6 +123,8 @@ class Logged:
         self, namespace: str, after: int, known: Collection[str], since: datetime | None
     ) -> tuple[list[Entry], int]:
         """Return the namespace's later answers; those that could not be read come with the next call."""
+        if self._resting:
+            return [], after
         shelf = self._log.shelf
         places = shelf.within(namespace, after)
         wanted = [
@@ -129,9 +137,18 @@ class Logged:
         try:
             kept = self._log.recall(run_ids=wanted) if wanted else {}
         except RoutelabError as trouble:
-            self._complaints.say("the log cannot be read", trouble)
+            self._rest(trouble)
             return [], after
         return [of_log(kept[run_id], namespace) for run_id in wanted if run_id in kept], after + len(places)
+
+    @property
+    def _resting(self) -> bool:
+        return time.monotonic() < self._retry_at
+
+    def _rest(self, trouble: RoutelabError) -> None:
+        # A log that another process holds would hold up every look-up.
+        self._retry_at = time.monotonic() + REST_S
+        self._complaints.say("the log cannot be read", trouble)
 
     def forgotten(self, entry: Entry) -> bool:
         """Say whether an answer was forgotten since it was given."""
@@ -142,7 +159,7 @@ class Logged:
         try:
             return self._log.written_vectors(embedder, hashes)
         except RoutelabError as trouble:
-            self._complaints.say("the log cannot be read", trouble)
+            self._rest(trouble)
             return {}
 
     def keep_vectors(self, embedder: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:

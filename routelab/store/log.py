@@ -29,7 +29,7 @@ from routelab.store.file import Connection, LogFile
 from routelab.store.health import Health
 from routelab.store.memory import MEMORY, MemoryFile
 from routelab.store.recall import Kept, Recorded
-from routelab.store.shelf import Shelf
+from routelab.store.shelf import PATIENCE_S, Shelf
 from routelab.store.spool import Spool
 from routelab.store.text import Content, storable
 from routelab.store.writer import Writer
@@ -182,21 +182,22 @@ class Log:
     def recall(self, *, keys: Sequence[str] = (), run_ids: Sequence[str] = ()) -> dict[str, Kept]:
         """Return remembered answers by exact key, or by run for questions that are like theirs.
 
-        Made for caches: rows that wait are written first only where the file does not have what is sought.
+        Made for caches: nothing is flushed, rows that wait are looked at only where the file does not have what is sought, and a
+        log that another process holds is not waited for. Raises LogBusy then.
         """
 
         def work(con: Connection) -> dict[str, Kept]:
             return {**recall.remembered(con, keys), **recall.kept(con, run_ids)}
 
-        found: dict[str, Kept] = self._writer.file.read(work, patience_s=self._patience_s)
-        if all(name in found for name in (*keys, *run_ids)):
-            return found
-        return self._read(work, QUERY_S)
+        file = self._writer.file
+        found: dict[str, Kept] = file.read(work, patience_s=PATIENCE_S)
+        waiting = () if all(name in found for name in (*keys, *run_ids)) else self._writer.pending()
+        return file.read(work, pending=waiting, patience_s=PATIENCE_S) if waiting else found
 
     def written_vectors(self, embedder_id: str, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Return the vectors of those texts' hashes that are in the file; what waits to be written is not looked at."""
         found: dict[str, NDArray[np.float32]] = self._writer.file.read(
-            lambda con: recall.vectors(con, embedder_id, hashes), patience_s=self._patience_s
+            lambda con: recall.vectors(con, embedder_id, hashes), patience_s=PATIENCE_S
         )
         return found
 

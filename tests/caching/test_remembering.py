@@ -154,6 +154,37 @@ def test_a_log_that_cannot_be_read_is_a_miss_and_one_warning(tmp_path: Path, mon
         assert len(said) == 1
 
 
+def test_prompts_are_answered_while_another_process_holds_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "log.duckdb"
+    with Log(path) as log:
+        ask(log, "hello there")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", f"import duckdb; c = duckdb.connect({str(path)!r}); print(1, flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "1\n"
+        with Log(path, lock_s=0.2) as log:
+            with pytest.warns(CacheTrouble, match="held by") as said:
+                answers = ask(log, "hello there", "hello there", "hello there!", "zzz", said="anew")
+            assert [(a.text, a.cached) for a in answers] == [
+                ("anew", False),
+                ("anew", True),
+                ("anew", True),
+                ("anew", False),
+            ]
+            assert len({str(w.message) for w in said}) <= 2  # one for each level
+            holder.communicate("\n", timeout=60)
+            log.flush()
+            assert log.query("select count(*) from answers where cache_key is not null") == [(3,)]
+    finally:
+        holder.kill()
+        holder.communicate(timeout=60)
+
+
 def test_hits_and_misses_are_told_apart_in_the_log_with_texts_ages_and_savings(tmp_path: Path) -> None:
     with Log(tmp_path / "log.duckdb") as log:
         first, same, like, other = ask(log, "the first question", "the first question", "the first question?", "zzz")
