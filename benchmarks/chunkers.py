@@ -15,10 +15,10 @@ import importlib.metadata
 import json
 import logging
 import platform
-import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -275,26 +275,33 @@ def long(text: str) -> str:
     return "\n\n".join(copies)[: int(len(text) * MILLION / _count(text)) + 1]
 
 
-def peak_mb(kind: int, who: str, folder: Path) -> float:
-    """Return by how many MB cutting the long document raises a fresh process's peak memory; ours is streamed."""
+def peak_mb(kind: int, who: str, text: Path) -> float:
+    """Return by how many MB cutting the text of a file raises a fresh process's peak memory; ours is streamed."""
     out = subprocess.run(
-        [sys.executable, __file__, str(folder), "--memory", f"{kind}:{who}"], capture_output=True, text=True, check=True
+        [sys.executable, __file__, str(text), "--memory", f"{kind}:{who}"], capture_output=True, text=True, check=True
     )
     return float(out.stdout.split()[-1])
 
 
-def memory(kind: Kind, who: str, folder: Path) -> float:
+def memory(kind: Kind, who: str, path: Path) -> float:
     """Return what `peak_mb` asks for, in this process."""
-    text = long(corpora(folder))
+    text = path.read_bytes().decode("utf-8")
     cut = contestants(kind)[who]
     list(cut(text[:100_000]))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # The peak so far is forgotten (Linux), so that what reading the file took hides nothing.
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = _peak_kb()
     if who == OURS:
         for _ in cut.stream(text):  # type: ignore[attr-defined]
             pass
     else:
         list(cut(text))
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (_peak_kb() - before) / 1024
+
+
+def _peak_kb() -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 def section(folder: Path, *, rounds: int = ROUNDS, kinds: Sequence[Kind] = KINDS, peaks: bool = True) -> str:
@@ -319,7 +326,12 @@ def section(folder: Path, *, rounds: int = ROUNDS, kinds: Sequence[Kind] = KINDS
             continue
         short = _speeds(kind, code if kind.code else text, rounds)
         whole = {} if kind.code else _speeds(kind, many, max(1, rounds // 3))
-        grown = {who: peak_mb(number, who, folder) for who in short} if peaks and not kind.code else {}
+        grown = {}
+        if peaks and not kind.code:
+            with tempfile.TemporaryDirectory() as place:
+                kept = Path(place, "long.md")
+                kept.write_bytes(many.encode("utf-8"))
+                grown = {who: peak_mb(number, who, kept) for who in short}
         best = max((speed for who, speed in short.items() if who != OURS), default=float("nan"))
         cells = [_cells(found, "{:.1f}") for found in (short, whole)] + [_cells(grown, "{:.0f}")]
         lines.append(f"| {kind.name} | {kind.unit} | {cells[0]} | {short[OURS] / best:.1f} | {cells[1]} | {cells[2]} |")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from routelab.chunking.chunk import Chunk
 from routelab.chunking.ruler import Ruler
 from routelab.core.errors import DataError
+
+_BLANKS = re.compile(r"\s*")
 
 
 def placed(
@@ -18,7 +21,7 @@ def placed(
     What the library dropped between two pieces is in no chunk (`missing` says what). Raises DataError for a piece that is
     not in the text as it is: half a character, changed white space, an added heading.
     """
-    last, reached, order, unsure = -1, 0, 0, False
+    last, reached, order, unsure, lost = -1, 0, 0, False, False
     for piece, given in pieces:
         if not piece:
             continue
@@ -26,7 +29,9 @@ def placed(
             start = given
         else:
             start = _find(piece, text, last, reached, ruler.back(reached, repeat))
-            unsure = unsure or text.find(piece, start + 1, reached + len(piece)) >= 0
+            # It may as well stand later, where blanks at most would be lost before it.
+            latest = _BLANKS.match(text, reached).end()  # type: ignore[union-attr]
+            unsure = unsure or text.find(piece, start + 1, latest + len(piece)) >= 0
         if start < 0:
             raise DataError(
                 f"{source or 'text'}: chunk {order} of {cutter} is not a part of the text after character {max(last, 0)}: "
@@ -34,6 +39,7 @@ def placed(
                 hint="its offsets would be wrong; choose a splitter that leaves the text as it is, or one of routelab's own",
             )
         end = start + len(piece)
+        lost = lost or (start > reached and not text[reached:start].isspace())
         yield Chunk(
             text=piece,
             start=start,
@@ -45,7 +51,7 @@ def placed(
         )
         ruler.forget(start)
         last, reached, order = start, max(reached, end), order + 1
-    if unsure and text[reached:].strip():
+    if unsure and (lost or text[reached:].strip()):
         raise DataError(
             f"{source or 'text'}: the text repeats itself, so where the chunks of {cutter} stand cannot be told",
             hint="use it without an overlap, or one of routelab's own chunkers",
