@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import threading
 import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -16,6 +17,10 @@ PARSED = 1_000_000
 TAB = 4
 GOES_ON = 1_000
 """Added to the rank of a line that goes on: any other is better."""
+PARSES = 5
+# CPython counts the depth of its trees, and keeps its filters of warnings, once for all threads: two at a time make
+# ast.parse raise "SystemError: AST constructor recursion depth mismatch" (seen in 3.11.7).
+_PARSING = threading.Lock()
 LANGUAGES = ("auto", "python", "other")
 
 _MARGIN = re.compile(r"\n(?=[^\s)\]}])")
@@ -138,9 +143,9 @@ def python(text: str) -> Statements | None:
     if len(text) > PARSED:
         return None
     try:
-        with warnings.catch_warnings():
+        with _PARSING, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about escapes and the like: it is not our program
-            tree = ast.parse(text)
+            tree = _parsed(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     if len(tree.body) < 2:
@@ -157,6 +162,15 @@ def python(text: str) -> Statements | None:
         todo.extend((inner, depth + 1, names) for inner in _inner(node))
     at = sorted(found)
     return Statements(at=at, ranks=[found[i][0] for i in at], names=[found[i][1] for i in at])
+
+
+def _parsed(text: str) -> ast.Module:
+    for _ in range(PARSES - 1):
+        try:
+            return ast.parse(text)
+        except SystemError:  # another library parsed on another thread just now
+            continue
+    return ast.parse(text)
 
 
 def _inner(node: ast.AST) -> list[ast.AST]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from routelab.chunking import Code
 
 PYTHON = '''\
@@ -92,3 +94,10 @@ def test_a_program_with_odd_escapes_or_null_bytes_raises_and_warns_nothing() -> 
         "x = " + "-" * 50_000 + "1\ny = 2\n",
     ):
         assert "".join(chunk.text for chunk in Code(size=40, unit="characters")(text)) == text
+
+
+def test_programs_are_parsed_on_many_threads_at_once() -> None:
+    chunker = Code(size=100, unit="characters")
+    expected = chunker(PYTHON * 20)
+    with ThreadPoolExecutor(6) as pool:
+        assert all(found == expected for found in pool.map(chunker, [PYTHON * 20] * 60))
