@@ -94,8 +94,8 @@ class Answer:
         return "; ".join([reason, *said, *ruled])
 
     def _recalled(self, hit: Recalled) -> str:
-        like = f": {hit.similarity:.3f} like {_quoted(hit.like)}" if hit.like else ""
-        old = "" if hit.age_s is None else f", {_old(hit.age_s)}"
+        like = f": {hit.similarity:.3f} like {quoted(hit.like)}" if hit.like else ""
+        old = "" if hit.age_s is None else f", {age(hit.age_s)}"
         stale = ", stale: a fresh answer is being asked for" if hit.stale else ""
         ruled = [_ruled(e) for e in self.run.events if isinstance(e, Scored) and e.accepted is not None]
         return "; ".join([f"{hit.cache} cache hit{like}{old}{stale}", *ruled])
@@ -210,20 +210,20 @@ def _revived(name: str, message: str) -> RoutelabError:
 
 def _missed(event: Missed) -> str:
     """Return why a cache had no answer, and how near it came."""
-    near = "" if event.nearest is None else f"; the nearest is {event.nearest:.3f} like {_quoted(event.like)}"
+    near = "" if event.nearest is None else f"; the nearest is {event.nearest:.3f} like {quoted(event.like)}"
     objected = f", but the guard objects ({event.objection})" if event.objection else ""
     return f"{event.cache}: {event.why or 'not known'}{near}{objected}"
 
 
-def _quoted(text: str, longest: int = 60) -> str:
+def quoted(text: str, longest: int = 60) -> str:
     line = " ".join(text.split())
     return f"'{line if len(line) <= longest else line[: longest - 1] + '…'}'"
 
 
-def _old(age_s: float) -> str:
+def age(age_s: float) -> str:
     """Return an age in words.
 
-    >>> _old(0.4), _old(200), _old(5400), _old(200_000)
+    >>> age(0.4), age(200), age(5400), age(200_000)
     ('just now', '3 min old', '1.5 h old', '2.3 days old')
     """
     if age_s < 1:
@@ -261,8 +261,8 @@ def _told(event: Event) -> str:
             return f"{event.scorer}: {quality} {event.reason[:100]}{by}"
         return f"{_ruled(event, 100)}{by}"
     if isinstance(event, Recalled):
-        like = f", like {_quoted(event.like)}" if event.like else ""
-        old = "" if event.age_s is None else f", {_old(event.age_s)}"
+        like = f", like {quoted(event.like)}" if event.like else ""
+        old = "" if event.age_s is None else f", {age(event.age_s)}"
         stale = ", stale" if event.stale else ""
         return f"{event.cache}: answer of {event.model}, similarity {event.similarity:.3f}{like}{old}{stale}"
     if isinstance(event, Missed):

@@ -24,7 +24,7 @@ from routelab.stages import Admit, Call, Confirm, Endpoint, Measure, Patience, R
 from routelab.stages.admit import unjudged
 from routelab.stages.desk import Desk
 from routelab.stages.measure import Ask, unscorable
-from routelab.stages.recall import Queue, certain
+from routelab.stages.recall import CACHE_GUARD, Queue, certain
 from routelab.strategies import Cascade, kind_of
 from routelab.strategies.cascade import by_price
 
@@ -139,7 +139,7 @@ def _confirming(settings: CacheConfig, asker: Asker) -> Confirm:
     assert isinstance(settings.semantic.guard, Mapping)
     judge = Rubric(model=str(settings.semantic.guard["model"]), rubric=FITS)
     seat = Seat(kind=judge, ask=asker, name=judge.model)
-    return Confirm(judge=seat, name="cache-guard", at_least=float(settings.semantic.guard.get("at_least", 0.5)))
+    return Confirm(judge=seat, name=CACHE_GUARD, at_least=float(settings.semantic.guard.get("at_least", 0.5)))
 
 
 def _telling(config: RouteConfig, endpoints: Mapping[str, Endpoint]) -> None:

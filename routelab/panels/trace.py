@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from routelab.answer import Answer
+from routelab.answer import Answer, age, quoted
 from routelab.core.events import (
     Admitted,
     Answered,
@@ -23,6 +23,7 @@ from routelab.core.events import (
 )
 from routelab.present import Table, escape, note, seconds, tokens, usd
 from routelab.present.html import LEFT
+from routelab.stages.recall import CACHE_GUARD
 
 HEAD = ("at", "what", "who", "cost", "took")
 NARROWEST = 1.0
@@ -138,8 +139,7 @@ def _step(event: Event) -> Step:
         case Scored():
             return _scored(event)
         case Recalled():
-            said = f"similarity {event.similarity:.3f}" if event.similarity < 1 else "the very same request"
-            return Step(at_s=event.at_s, what=f"remembered by the {event.cache} cache", said=said, who=event.model, took_s=event.latency_s)  # fmt: skip
+            return Step(at_s=event.at_s, what=f"remembered by the {event.cache} cache", said=_known(event), who=event.model, took_s=event.latency_s)  # fmt: skip
         case Failed():
             return Step(
                 at_s=event.at_s,
@@ -180,6 +180,8 @@ def _scored(event: Scored) -> Step:
     elif event.accepted:
         other = f"; the answer of {event.answered_by} stands" if event.answered_by is not None else ""
         what, said = "accepted", f"{event.model}'s answer got {given}{bar}{other}{reason}"
+    elif event.scorer == CACHE_GUARD:
+        what, said = "refused", f"the remembered answer got {given}{bar}, and is not given{reason}"
     else:
         what, said = "refused", f"{event.model}'s answer got {given}{bar}, the next one is asked{reason}"
     return Step(
@@ -206,12 +208,27 @@ def _around(event: Event) -> Step:
         case Retrieved():
             return Step(at_s=event.at_s, what=f"{len(event.chunks)} passages put in front", who=event.corpus)
         case Missed():
-            near = "" if event.nearest is None else f"the nearest has {event.nearest:.3f}"
-            return Step(at_s=event.at_s, what="not in the cache", said=near, who=event.cache)
+            return Step(
+                at_s=event.at_s, what="not in the cache", said=_unknown(event), who=event.cache, took_s=event.latency_s
+            )
+        case Remembered() if event.refused:
+            return Step(at_s=event.at_s, what="not kept", said=_short(event.refused), who=event.cache)
         case Remembered():
             return Step(at_s=event.at_s, what="kept for the next time", who=event.cache)
         case _:
             return Step(at_s=event.at_s, what=type(event).__name__.lower())
+
+
+def _known(event: Recalled) -> str:
+    like = f"{event.similarity:.3f} like {quoted(event.like)}" if event.like else "the very same request"
+    old = "" if event.age_s is None else f", {age(event.age_s)}"
+    return like + old + (", stale: a fresh answer is being asked for" if event.stale else "")
+
+
+def _unknown(event: Missed) -> str:
+    near = [] if event.nearest is None else [f"the nearest is {event.nearest:.3f} like {quoted(event.like)}"]
+    objected = [f"the guard objects: {event.objection}"] if event.objection else []
+    return _short("; ".join([*([event.why] if event.why else []), *near, *objected]))
 
 
 def _who(name: str, simulated: bool) -> str:

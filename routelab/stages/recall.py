@@ -12,6 +12,9 @@ from routelab.core.events import Answered, Missed, Recalled, Remembered, Scored
 from routelab.core.ports import Cache, Judge, World
 from routelab.core.run import Run
 
+CACHE_GUARD = "cache-guard"
+"""What the log calls the judge that confirms a semantic cache's answer."""
+
 
 class Queue(Protocol):
     """Knows which requests are being answered right now."""

@@ -72,7 +72,16 @@ def test_bars_follow_one_another_and_fill_the_width() -> None:
         (Failed(stage="call", error="BudgetExceeded", message="spent\nhint"), "✗ ended by BudgetExceeded: spent"),
         (events.Blocked(guard="g", reason="a secret"), "✗ blocked: a secret"),
         (Recalled(cache="exact", key="k", text="t", model="m"), "remembered by the exact cache: the very same request"),
+        (
+            Recalled(cache="semantic", key="k", text="t", model="m", similarity=0.957, like="How so?", age_s=200, stale=True),
+            "remembered by the semantic cache: 0.957 like 'How so?', 3 min old, stale: a fresh answer is being asked for",
+        ),
         (events.Missed(cache="exact", key="k"), "not in the cache"),
+        (
+            events.Missed(cache="semantic", key="k", nearest=0.9, like="How not?", objection="negation: – | not"),
+            "not in the cache: the nearest is 0.900 like 'How not?'; the guard objects: negation: – | not",
+        ),
+        (events.Remembered(cache="exact", key="k", refused="the answer is empty"), "not kept: the answer is empty"),
         (events.Remembered(cache="exact", key="k"), "kept for the next time"),
         (events.Admitted(guards=("g",)), "let through"),
         (events.Compacted(policy="system", messages=(), tokens_before=9, tokens_after=5), "prompt rendered: 9 → 5 tokens"),
