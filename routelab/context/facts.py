@@ -46,12 +46,20 @@ def statements(messages: Sequence[Message], positions: Sequence[int]) -> tuple[S
     >>> [s.text for s in statements([said], [0])]
     ['My sister Ada is allergic to nuts.']
     """
+    found = [
+        Statement(position=position, text=text, weight=weight)
+        for position in positions
+        for text, weight in _told(messages[position].content, messages[position].role)
+    ]
+    return merged((), found)
+
+
+def merged(before: Sequence[Statement], after: Sequence[Statement]) -> tuple[Statement, ...]:
+    """Return statements followed by later ones, each different text once: the last time."""
     found: dict[str, Statement] = {}
-    for position in positions:
-        message = messages[position]
-        for text, weight in _told(message.content, message.role):
-            found.pop(text.casefold(), None)
-            found[text.casefold()] = Statement(position=position, text=text, weight=weight)
+    for statement in (*before, *after):
+        found.pop(statement.text.casefold(), None)
+        found[statement.text.casefold()] = statement
     return tuple(found.values())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from routelab.context.facts import Statement, statements
+from routelab.context.facts import Statement, merged, statements
 from routelab.context.fitted import Fitted, Span, Steps, Summary
 from routelab.context.note import FACTS, SUMMARY, clipped, note
 from routelab.context.room import Room
@@ -71,7 +71,7 @@ def folded(fold: Fold, messages: Sequence[Message], room: Room) -> Steps[Fitted]
 
     Raises ContextExceeded when what is needed does not fit, ConfigError when no limit is known to measure the trigger by.
     """
-    given = Turns(tuple(messages), room)
+    given = Turns(tuple(messages), room, fold.pin)
     bound = limited(room, fold.limit)
     if bound is None:
         raise ConfigError(
@@ -103,7 +103,7 @@ def _held(given: Turns, fold: Fold, start: int, end: int, bound: int) -> frozens
     if not fold.pin:
         return needed
     recent = needed | frozenset(range(start, end))
-    return needed | (fitting_pins(given, fold.pin, bound, recent) & frozenset(range(end)))
+    return needed | fitting_pins(given, bound, recent, end)
 
 
 def _start(given: Turns, fold: Fold, start: int, end: int, bound: int) -> tuple[int, bool]:
@@ -123,13 +123,13 @@ def _start(given: Turns, fold: Fold, start: int, end: int, bound: int) -> tuple[
 def _onward(given: Turns, fold: Fold, now: _Folded, to: tuple[int, bool], bound: int) -> Steps[_Folded]:
     """Fold the turns up to a new start too, asking for the summaries that takes."""
     start, tight = to
-    pinned = given.pinned(fold.pin)
-    pinned = frozenset(t for turn in pinned for t in given.with_asked(turn))
+    pinned = frozenset(t for turn in given.pinned for t in given.with_asked(turn))
     older = [t for t in range(now.start, start) if t not in pinned]
     facts = now.facts
     if fold.facts:
-        every = given.positions([t for t in range(start) if t not in pinned])
-        facts = _chosen(statements(given.messages, every), fold.facts, given.room)
+        # What had no place in the note before is gone: the work for each fold stays that of its own turns.
+        fresh = statements(given.messages, given.positions(older))
+        facts = _chosen(merged(facts, fresh), fold.facts, given.room)
     summary, asked = now.summary, now.asked
     if fold.model is not None:
         for piece in _pieces(given, older, bound):
@@ -207,5 +207,5 @@ def _assembled(given: Turns, fold: Fold, now: _Folded, bound: int) -> Fitted:
         note="" if told is None else told.content,
         facts=tuple(f.text for f in facts),
         summaries=now.asked,
-        cut=cut or not given.pinned(fold.pin) <= kept,
+        cut=cut or not kept.issuperset(given.pinned),
     )

@@ -17,8 +17,8 @@ class Hybrid:
     """Like `Summarise`, but turns of the roles in `pin` stay as they are, and up to `facts` tokens quote what looks like a fact.
 
     Facts are found by stated rules (`facts.statements`) at no cost; 0 tokens means none are quoted. Without a `model` nothing is
-    summarised: older turns go, but for pins and facts. `pin` may say tool and system; a tool's turn brings the user's turn
-    that it was called for.
+    summarised: older turns go, but for pins and facts. `pin` may say tool, system and user; a tool's turn brings the user's
+    turn that it was called for, "user" keeps what the user said without the answers to it.
     """
 
     pin: tuple[Pin, ...] = ("system", "tool")

@@ -9,9 +9,9 @@ from typing import Literal
 
 from routelab.context.room import Room
 from routelab.core.errors import ContextExceeded
-from routelab.core.values import Message
+from routelab.core.values import Message, Role
 
-Pin = Literal["system", "tool"]
+Pin = Literal["system", "tool", "user"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Turns:
 
     messages: tuple[Message, ...]
     room: Room
+    pin: tuple[Pin, ...] = ()
 
     @cached_property
     def head(self) -> int:
@@ -69,13 +70,14 @@ class Turns:
         """Return the last user's turn among the first `end`, or -1."""
         return next((t for t in range(end - 1, -1, -1) if self.user(t)), -1)
 
-    def pinned(self, pin: Collection[Pin]) -> frozenset[int]:
-        """Return the turns of the pinned roles."""
-        return frozenset(
-            t
-            for t, part in enumerate(self.parts)
-            if ("tool" in pin and self.tool(t)) or ("system" in pin and self.messages[part.start].role == "system")
-        )
+    @cached_property
+    def pinned(self) -> tuple[int, ...]:
+        """The turns of the pinned roles, in order."""
+        return tuple(t for t in range(len(self)) if self.role(t) in self.pin)
+
+    def role(self, turn: int) -> Role:
+        """Return whose turn it is; one that holds tool results is a tool's."""
+        return "tool" if self.tool(turn) else self.messages[self.parts[turn].start].role
 
     def with_asked(self, turn: int) -> frozenset[int]:
         """Return a turn, and for a tool's turn the user's turn that the tool was called for, if there is one."""
@@ -90,7 +92,7 @@ class Turns:
         if 0 in turns or not any(self.user(t) for t in turns):
             return turns
         first = min(t for t in turns if self.user(t))
-        return frozenset(t for t in turns if t >= first or self.messages[self.parts[t].start].role == "system")
+        return frozenset(t for t in turns if t >= first or self.role(t) == "system")
 
     def requests(self) -> Iterator[int]:
         """Yield the numbers of turns after which a model was asked: after a user's turn, a tool's, and the last."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ class Window:
     A turn is a message with the tool results that follow it. What a request cannot do without (see `fitted.Policy`) stays even
     when it is more than `tokens`. `pin` keeps turns of these roles wherever they stand, before recent ones: "tool" brings the
     user's turn that the tool was called for, "system" means system messages within the conversation (those in front always
-    stay). With a `stride` the window moves by that many turns at once and is up to stride − 1 turns shorter: what stays in front
+    stay), "user" what the user said without the answers to it. With a `stride` the window moves by that many turns at once and is up to stride − 1 turns shorter: what stays in front
     is then the same from request to request, which a provider's prompt cache needs.
     """
 
@@ -39,7 +40,7 @@ class Window:
 
     def __call__(self, messages: Sequence[Message], room: Room) -> Steps[Fitted]:
         """Return the recent turns that fit, after the head and the pinned ones."""
-        given = Turns(tuple(messages), room)
+        given = Turns(tuple(messages), room, self.pin)
         end = len(given)
         given.check(end)
         own = None if self.tokens is None else max(self.tokens, given.least(end))
@@ -60,7 +61,7 @@ class Window:
     def _kept(self, given: Turns, bound: int | None) -> frozenset[int]:
         """Return the turns that stay within a bound."""
         end = len(given)
-        held = given.needed(end) | fitting_pins(given, self.pin, bound, given.needed(end))
+        held = given.needed(end) | fitting_pins(given, bound, given.needed(end), end)
         used = given.fixed + sum(given.weights[t] for t in held)
         start = end
         while start > 0 and (self.turns is None or end - start < self.turns):
@@ -73,11 +74,14 @@ class Window:
         return given.opened(held | frozenset(range(start, end)))
 
 
-def fitting_pins(given: Turns, pin: Sequence[Pin], bound: int | None, held: frozenset[int]) -> frozenset[int]:
-    """Return the pinned turns that fit within the bound beside those held, the newest first, each with the user's turn it needs."""
+def fitting_pins(given: Turns, bound: int | None, held: frozenset[int], end: int) -> frozenset[int]:
+    """Return the pinned turns among the first `end` that fit within the bound beside those held.
+
+    The newest come first, a tool's turn with the user's turn that it needs; from the first that does not fit all older ones go.
+    """
     used = given.fixed + sum(given.weights[t] for t in held)
     kept: frozenset[int] = frozenset()
-    for turn in sorted(given.pinned(pin), reverse=True):
+    for turn in reversed(given.pinned[: bisect_left(given.pinned, end)]):
         fresh = given.with_asked(turn) - kept - held
         more = sum(given.weights[t] for t in fresh)
         if bound is not None and used + more > bound:

@@ -78,6 +78,18 @@ def test_a_pinned_system_message_within_the_conversation_stays() -> None:
     assert shown(fit(Window(turns=1)(said, room(None))).messages) == ["u: d"]
 
 
+def test_pinned_users_stay_without_the_answers_to_them() -> None:
+    found = fit(Window(turns=2, pin=("user",))(LONG, room(None)))
+    assert [m.content for m in found.messages] == [
+        "be kind",
+        "one",
+        "weather please",
+        "and tomorrow",
+        "rain",
+        "thanks bye",
+    ]
+
+
 def test_a_window_of_tokens_ends_before_the_turn_that_does_not_fit() -> None:
     found = fit(Window(tokens=9)(LONG, room(None)))
     assert shown(found.messages) == ["s: be kind", "u: and tomorrow", "a: rain", "u: thanks bye"]

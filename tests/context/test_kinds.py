@@ -31,7 +31,7 @@ BAD = [
     ({"kind": "window", "turns": 0}, "config: context.turns: must be at least 1, not 0"),
     ({"kind": "window", "turns": 3, "stride": 4}, "config: context.stride: must be at most `turns` (3), not 4"),
     ({"kind": "window", "turns": "3"}, "config: context.turns: "),
-    ({"kind": "window", "turns": 3, "pin": ["user"]}, "config: context.pin.0: "),
+    ({"kind": "window", "turns": 3, "pin": ["assistant"]}, "config: context.pin.0: "),
     ({"kind": "summarise"}, "config: context.model: is missing"),
     (
         {"kind": "summarise", "model": "m", "trigger": 1.5},

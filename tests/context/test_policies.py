@@ -24,6 +24,7 @@ POLICIES: dict[str, Policy] = {
     "own limit": Summarise(model="m", keep_last=4, max_tokens=30, limit=70),
     "facts": Hybrid(keep_last=3, facts=30),
     "hybrid": Hybrid(model="m", keep_last=3, facts=20, max_tokens=20, limit=120),
+    "what users said": Hybrid(pin=("user",), keep_last=2, facts=0, limit=200),
     "pins only": Hybrid(keep_last=2, facts=0),
 }
 COUNTERS: dict[str, Callable[[str], int]] = {
@@ -133,7 +134,7 @@ def test_a_conversation_that_a_user_opened_is_opened_by_a_user(
     assert next(m.role for m in found.messages if m.role != "system") == "user"
 
 
-@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"tokens", "both", "own limit", "hybrid"}))
+@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"tokens", "both", "own limit", "hybrid", "what users said"}))
 @settings(max_examples=40, deadline=None)
 @given(messages=MESSAGES)
 def test_what_a_policy_keeps_of_its_own_accord_is_not_called_cut(name: str, messages: tuple[Message, ...]) -> None:
@@ -194,3 +195,32 @@ def fits(name: str, messages: tuple[Message, ...], room: Room) -> bool:
     except ContextExceeded:
         return False
     return True
+
+
+@pytest.mark.parametrize("name", ["summarise", "eager", "own limit", "hybrid"])
+@settings(max_examples=60, deadline=None)
+@given(messages=MESSAGES.filter(bool), limit=st.integers(80, 500), data=st.data())
+def test_a_shorter_history_asks_for_the_same_summaries_as_far_as_it_goes(
+    name: str, messages: tuple[Message, ...], limit: int, data: st.DataObject
+) -> None:
+    ends = [
+        i for i, m in enumerate(messages, 1) if m.role == "user" and (i == len(messages) or messages[i].role != "tool")
+    ]
+    end = data.draw(st.sampled_from([*ends, len(messages)]))
+
+    def asked_for(some: tuple[Message, ...]) -> list[Span]:
+        spans: list[Span] = []
+
+        def writing(span: Span) -> Summary:
+            spans.append(span)
+            return chatty(span)
+
+        fit(POLICIES[name](some, room), writing)
+        return spans
+
+    room = Room(limit=limit, count=len)
+    try:
+        longer, shorter = asked_for(messages), asked_for(messages[:end])
+    except ContextExceeded:
+        return
+    assert longer[: len(shorter)] == shorter or end == len(messages)
