@@ -35,7 +35,8 @@ class Cache:
         )
         self._where = column(*(part.live for part in parts.values()))
         self.panel = Panel(column(self.which, self._where), self._still, name="cache")
-        for part in parts.values():
+        for name, part in zip(("choose", "why", "did"), parts.values(), strict=True):
+            part.live.add_class(f"rl-cache-{name}")
             part.heard(self.panel.refresh)
         self.which.observe(lambda _: self._turn(), "value")
         self._turn()
