@@ -265,18 +265,15 @@ class Choose:
         found = self.shown = ground.shown(place)
         looked = "" if self.confirmation is None else "; the held-out half was looked at: see below"
         put(self._head, note(ground.says + looked))
-        slices = "" if found.slices is None else found.slices.html()
         put(
             self._figures,
-            f'{LOOK}<div class="rl-verdict">{escape(found.words)}</div><div class="rl rl-cache rl-figures">{found.figures.html()}</div>{slices}',
-            more="rl-cache rl-few",
+            f'{LOOK}<div class="rl-verdict">{escape(found.words)}</div>{found.figures.html()}',
+            more="rl-cache rl-figures",
         )
         put(self._curves, self._drawing.at(place.threshold))
-        put(
-            self._tables,
-            LOOK + "".join(t.html() if t.rows else note(t.caption) for t in found.tables),
-            more="rl-cache rl-pairs",
-        )
+        tables = "".join(t.html() if t.rows else note(t.caption) for t in found.tables)
+        slices = "" if found.slices is None else f'<div class="rl rl-cache rl-few">{found.slices.html()}</div>'
+        put(self._tables, f'{LOOK}<div class="rl rl-cache rl-pairs">{tables}</div>{slices}')
         self._show_confirmed()
         self._hide_offer()
         self.panel.refresh()

@@ -15,7 +15,7 @@ from routelab.lab.charts.look import BAND, GRID, INK
 from routelab.present import escape, percent
 
 WIDE, HIGH = 620, 380
-LEFT, RIGHT = 54, 12
+LEFT, RIGHT = 54, 18
 TOP, MIDDLE = (16, 166), (196, 346)
 """The upper and the lower ends of the two panes: hits, and false hits on a logarithmic axis."""
 NOT_DRAWN = "no curves: there is nothing to draw"

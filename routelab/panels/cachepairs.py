@@ -170,7 +170,8 @@ class PairsGround:
                 )
             )
         head = ("slice", "pairs", "hits, right", "hits, wrong")
-        return Table(head=head, rows=rows, numbers=frozenset({1, 2, 3})) if rows else None
+        caption = "hits by slice, on the half that is looked at"
+        return Table(head=head, rows=rows, numbers=frozenset({1, 2, 3}), caption=caption) if rows else None
 
     def confirmed(self, place: Place) -> Confirmed:
         """Return what the held-out pairs say of the threshold."""
