@@ -216,9 +216,12 @@ def answer(arms: Sequence[Retention]) -> list[str]:
     cheap = [(a, v) for a, v in found if v.saved.value >= SAVING]
     if told:
         best, against = max(told, key=lambda pair: pair[0].recall().value)
+        read = 100 * sum(b.summary_input for b in best.bills) / best.tokens().sum()
         lines.append(
             f"The best summarising policy, {best.name}, saves {share(against.saved)} % and holds {share(best.recall())} % of the facts: "
-            f"{verdict(against)} ({share(against.recall.difference, sign='+')} points)."
+            f"{verdict(against)} ({share(against.recall.difference, sign='+')} points). The summariser's own reading is {read:.0f} % of its input tokens. "
+            "Why it loses: this summariser ranks sentences by how central they are, facts are seldom central, and at every fold what is in the note "
+            "competes with new turns for the same tokens. Why it saves little: the tighter the limit, the oftener it folds, and each fold is read again."
         )
     if cheap:
         best, against = max(cheap, key=lambda pair: pair[0].recall().value)
@@ -226,10 +229,14 @@ def answer(arms: Sequence[Retention]) -> list[str]:
         more = "" if needed is None else f"; a verdict would need about {needed:,} dialogues"
         lines.append(
             f"Of those that save at least {100 * SAVING:.0f} %, {best.name} holds most: {share(best.recall())} % at "
-            f"{share(against.saved)} % saved, {verdict(against)}; {share(best.any_lost(), 0)} % of the dialogues lose at least one fact{more}. "
-            f"With the dialogues of a group for one: {against.by_group.verdict} "
-            f"({share(against.by_group.difference, sign='+')} points)."
+            f"{share(against.saved)} % saved, {verdict(against)} ({share(against.recall.difference, sign='+')} points); "
+            f"{share(best.any_lost(), 0)} % of the dialogues lose at least one fact{more}."
         )
+        if len(set(best.groups)) < len(best.groups):
+            lines[-1] += (
+                f" With the {len(set(best.groups))} scenarios for one dialogue each, as they share sentences: {against.by_group.verdict} "
+                f"({share(against.by_group.difference, sign='+')} points)."
+            )
     return lines
 
 
@@ -244,8 +251,8 @@ def money(bench: Bench, arms: Sequence[Retention]) -> str:
         told.append(f"{counts[0]} of {len(arms) - 1} without a prompt cache and {counts[1]} with one ({name})")
     return (
         f"**Tokens are not money.** Less than sending everything cost {' and '.join(told)}: everything sent again is mostly served from the cache, while "
-        "a window that moves, or a limit below the 1,024 tokens from which caches begin, is paid in full each time. This holds where requests follow "
-        "within the cache's lifetime, minutes at most providers."
+        "a window that moves, or a limit below the 1,024 tokens from which caches begin, is paid in full each time. This holds at these lengths, and where "
+        "requests follow within the cache's lifetime, minutes at most providers."
     )
 
 
@@ -273,7 +280,7 @@ def of_planted(bench: Bench) -> str:
             *table(bench, arms, money=True),
             "",
             f"Money is that of all {len(dialogues)} dialogues' input once, by genai-prices of {PRICED_ON}, with the summaries written by {WRITES}. A prompt "
-            "cache is reckoned to serve the messages in front that a request has in common with the one before, from 1,024 tokens on.",
+            "cache is reckoned to serve the messages in front that a request has in common with the one before, from 1,024 tokens on; what some providers charge for writing into the cache is left out.",
             "",
             "Facts held % by how they were said (*stale only*: of the corrected ones, those of which only the old value is left):",
             "",
