@@ -9,7 +9,7 @@ from routelab.caching.entry import FOR_EVER, Entry, Lifetime, of_run
 from routelab.caching.records import Records, Unkept
 from routelab.caching.request import asked
 from routelab.caching.settings import SIZE
-from routelab.core.events import Missed, Recalled
+from routelab.core.events import Missed, Recalled, Remembered
 from routelab.core.ports import Clock
 from routelab.core.run import Run
 
@@ -69,9 +69,10 @@ class Exact:
             stale=state == "stale",
         )
 
-    def keep(self, run: Run, key: str, label: str = "") -> None:
+    def keep(self, run: Run, key: str, label: str = "") -> Remembered:
         """Remember the run's answer."""
         self._put(of_run(run, key, label))
+        return Remembered(cache=self.kind, key=key, label=label)
 
     def forget(self, label: str | None = None) -> None:
         """Forget what is in memory, all or what was kept under a label."""

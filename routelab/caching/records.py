@@ -17,7 +17,7 @@ from routelab.core.errors import RoutelabError
 
 if TYPE_CHECKING:
     from routelab.store.recall import Kept
-    from routelab.store.shelf import Shelf
+    from routelab.store.shelf import Lesson, Shelf
 
 
 REST_S = 2.0
@@ -47,12 +47,21 @@ class Records(Protocol):
         """Return the latest answer under an exact cache's key, None when there is none, or none but that of the run `than`."""
 
     def within(
-        self, namespace: str, after: int, known: Collection[str], since: datetime | None
+        self, namespace: str, after: int, known: Collection[str], since: datetime | None, most: int
     ) -> tuple[list[Entry], int]:
-        """Return the answers of a namespace that were given after `since`, and how many of its answers were noted in all.
+        """Return the `most` latest answers of a namespace that were given after `since`, and how many were noted in all.
 
         The first `after` that were noted, and those of the runs that are `known`, are left out.
         """
+
+    def answers(self, namespace: str, run_ids: Collection[str]) -> list[Entry] | None:
+        """Return the answers of those runs that are not forgotten; None where that cannot be told now."""
+
+    def lessons(self, namespace: str, after: int) -> Sequence[Lesson]:
+        """Return what was learned about a namespace's entries, without the first `after`."""
+
+    def lapsed(self, lesson: Lesson) -> bool:
+        """Say whether what was learned was forgotten since."""
 
     def forgotten(self, entry: Entry) -> bool:
         """Say whether an answer was forgotten since it was given."""
@@ -75,10 +84,22 @@ class Unkept:
         return None
 
     def within(
-        self, namespace: str, after: int, known: Collection[str], since: datetime | None
+        self, namespace: str, after: int, known: Collection[str], since: datetime | None, most: int
     ) -> tuple[list[Entry], int]:
         """Return nothing."""
         return [], 0
+
+    def answers(self, namespace: str, run_ids: Collection[str]) -> list[Entry] | None:
+        """Return nothing."""
+        return []
+
+    def lessons(self, namespace: str, after: int) -> Sequence[Lesson]:
+        """Return nothing."""
+        return ()
+
+    def lapsed(self, lesson: Lesson) -> bool:
+        """Return False."""
+        return False
 
     def forgotten(self, entry: Entry) -> bool:
         """Return False."""
@@ -120,7 +141,7 @@ class Logged:
         return None if kept is None else of_log(kept, key)
 
     def within(
-        self, namespace: str, after: int, known: Collection[str], since: datetime | None
+        self, namespace: str, after: int, known: Collection[str], since: datetime | None, most: int
     ) -> tuple[list[Entry], int]:
         """Return the namespace's later answers; those that could not be read come with the next call."""
         if self._resting:
@@ -134,12 +155,34 @@ class Logged:
             and (since is None or p.started_at > since)
             and not shelf.forgotten(p.started_at, p.label)
         ]
-        try:
-            kept = self._log.recall(run_ids=wanted) if wanted else {}
-        except RoutelabError as trouble:
-            self._rest(trouble)
+        # What memory does not hold anyway is not read; it would push out the later ones.
+        kept = self._kept(wanted[-most:])
+        if kept is None:
             return [], after
         return [of_log(kept[run_id], namespace) for run_id in wanted if run_id in kept], after + len(places)
+
+    def answers(self, namespace: str, run_ids: Collection[str]) -> list[Entry] | None:
+        """Return those runs' answers, None while the log cannot be read."""
+        kept = None if self._resting else self._kept(sorted(run_ids))
+        if kept is None:
+            return None
+        found = [of_log(each, namespace) for each in kept.values() if each.namespace == namespace]
+        return [entry for entry in found if not self.forgotten(entry)]
+
+    def lessons(self, namespace: str, after: int) -> Sequence[Lesson]:
+        """Return what runs found that asked although an entry was near."""
+        return self._log.shelf.lessons(namespace, after)
+
+    def lapsed(self, lesson: Lesson) -> bool:
+        """Say whether what was learned was forgotten since."""
+        return self._log.shelf.forgotten(lesson.started_at, lesson.label)
+
+    def _kept(self, run_ids: Sequence[str]) -> Mapping[str, Kept] | None:
+        try:
+            return self._log.recall(run_ids=run_ids) if run_ids else {}
+        except RoutelabError as trouble:
+            self._rest(trouble)
+            return None
 
     @property
     def _resting(self) -> bool:

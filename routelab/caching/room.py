@@ -38,12 +38,12 @@ class Near:
 class Room:
     """Entries by the hash of their question: one question has one answer, the latest. Its user holds the lock.
 
-    `noted` counts the answers of the log that were looked at.
+    `noted` counts the answers of the log that were looked at, and `heard` what it says that was learned.
     """
 
     def __init__(self, *, namespace: str, index: str | Mapping[str, Any]) -> None:
         self.namespace = namespace
-        self.noted = 0
+        self.noted = self.heard = 0
         self._spec = index
         self._entries: dict[str, Entry] = {}
         self._waiting: dict[str, Entry] = {}
@@ -51,8 +51,9 @@ class Room:
         self._index: Growing | None = None
         self._seen: dict[str, Observations] = {}
         self._read: set[str] = set()
-        self.runs: set[str] = set()
-        """The runs whose answers came here, also those that others have replaced."""
+        self._learned: set[str] = set()
+        self.runs: dict[str, tuple[str, str]] = {}
+        """The runs whose answers came here, with the hashes of question and answer; also those that others have replaced."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -89,13 +90,17 @@ class Room:
             self._read.add(id_)
         known = self._entries.get(id_)
         self._entries[id_] = entry
-        self.runs.add(entry.run_id)
+        self.place(entry)
         if known is None:
             self._waiting[id_] = entry
         elif known.text != entry.text:
             # What it learned was about the answer that it had.
             self._seen.pop(id_, None)
         return id_
+
+    def place(self, entry: Entry) -> None:
+        """Note which words a run's answer had, without giving them to anybody."""
+        self.runs[entry.run_id] = (self.id_of(entry), content_hash(entry.text))
 
     def drop(self, entry: Entry) -> None:
         """Remove an entry, if it is there."""
@@ -151,12 +156,19 @@ class Room:
 
         return self._seen.get(near.id, Observations())
 
-    def learn(self, near: Near, right: bool) -> None:
-        """Let an entry know whether its answer was right for a question of that similarity."""
-        from routelab.caching.entrywise import learn
+    def learn(self, run_id: str, source: str, similarity: float, right: bool) -> None:
+        """Let the entry that has the answer of the run `source` know whether it was right for a question of that similarity.
 
-        if near.id in self._entries:
-            self._seen[near.id] = learn(self.seen(near), near.similarity, right)
+        What the run `run_id` found counts once, whoever tells it, and only for the words that it was about.
+        """
+        from routelab.caching.entrywise import Observations, learn
+
+        if run_id in self._learned or source not in self.runs:
+            return
+        self._learned.add(run_id)
+        id_, answer = self.runs[source]
+        if id_ in self._entries and content_hash(self._entries[id_].text) == answer:
+            self._seen[id_] = learn(self._seen.get(id_, Observations()), similarity, right)
 
     def _grown(self, vectors: Mapping[str, Vectors]) -> Growing:
         from pathlib import Path

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from routelab.caching.room import Near, Room
 from routelab.caching.settings import SIZE, SemanticConfig
 from routelab.caching.trouble import Complaints
 from routelab.core.errors import RoutelabError
-from routelab.core.events import Missed, Recalled
+from routelab.core.events import Missed, Recalled, Remembered
 from routelab.core.ports import Clock
 from routelab.core.run import Run
 from routelab.core.values import Prompt, draw
@@ -34,6 +35,8 @@ NEAR = 0.5
 READS_BYTES = {"minilm": 512}
 """Texts of so many bytes an embedder is sure to read whole (MiniLM: 256 tokens). Beyond that, texts that differ only at their ends would
 have one vector, so they are not compared at all."""
+KNOWN = "the nearest entry gives this answer already"
+"""Why an answer that was asked for to learn from is not kept beside the one that it says again."""
 LONG_S = 1e9
 """A lifetime as long as this has no beginning that a calendar could name."""
 # An embedder is somebody's runtime, an index somebody's library: what they raise when they cannot.
@@ -104,23 +107,26 @@ class Semantic:
                 self._room(request.namespace).rebuild()
             return Missed(cache=self.kind, key=request.namespace, why="the index or the embedder failed")
 
-    def keep(self, run: Run, key: str, label: str = "") -> None:
-        """Remember the run's answer, or what it taught: an explored question whose answer an entry has needs no entry of its own."""
+    def keep(self, run: Run, key: str, label: str = "") -> Remembered:
+        """Remember the run's answer, and what it taught: an explored question whose answer an entry has needs no entry of its own."""
         entry = of_run(run, key, label)
+        event = Remembered(cache=self.kind, key=key, label=label)
         with self._lock:
             room = self._room(key)
             namespace, near = self._explored.pop(run.id, ("", None))
             if near is not None and namespace == key:
                 right = self._same(near.entry.text, entry.text, run.prompt)
-                room.learn(near, right)
+                room.learn(run.id, near.entry.run_id, near.similarity, right)
+                event = replace(event, learned=right, similarity=near.similarity, entry=near.entry.run_id)
                 if right:
-                    return
+                    return replace(event, refused=KNOWN)
             self._put(room, [entry])
         if self._reads(entry.asked):
             try:
                 self._records.keep_vectors(self._embedder_id(), room.vectors_of([entry], self._vectors))
             except TROUBLE as trouble:
                 self._complaints.say("questions cannot be embedded", trouble)
+        return event
 
     def forget(self, label: str | None = None) -> None:
         """Forget what is in memory, all or what was kept under a label."""
@@ -209,9 +215,26 @@ class Semantic:
         room = self._room(namespace)
         whole_s = self._lifetime.whole_s
         since = None if whole_s is None else self._clock.now() - timedelta(seconds=min(whole_s, LONG_S))
-        found, room.noted = self._records.within(namespace, room.noted, room.runs, since)
+        found, room.noted = self._records.within(namespace, room.noted, room.runs, since, self._size)
         self._put(room, [e for e in found if not self._gone(e)], read=True)
+        if self.settings.per_entry is not None and len(room):
+            self._taught(room)
         return room
+
+    def _taught(self, room: Room) -> None:
+        """Let the room's entries know what earlier processes and others have learned about them."""
+        new = self._records.lessons(room.namespace, room.heard)
+        lessons = [lesson for lesson in new if not self._records.lapsed(lesson)]
+        # An answer that was given again since is another run's by now; what was learned about it holds for its words.
+        strange = {lesson.entry for lesson in lessons} - room.runs.keys()
+        told = self._records.answers(room.namespace, strange) if strange else ()
+        if told is None:
+            return
+        for entry in told:
+            room.place(entry)
+        for lesson in lessons:
+            room.learn(lesson.run_id, lesson.entry, lesson.similarity, lesson.right)
+        room.heard += len(new)
 
     def _room(self, namespace: str) -> Room:
         """Return the namespace's room; one without an entry is not kept, as conversations have a namespace each."""

@@ -189,13 +189,20 @@ class Scored:
 
 @dataclass(frozen=True, kw_only=True)
 class Remembered:
-    """The answer went into a cache, or was refused by it: `refused` then says why."""
+    """The answer went into a cache, or was refused by it: `refused` then says why.
+
+    Where the model was asked to learn how far an entry reaches, `entry` is the run that gave that entry its answer, `similarity` the
+    cosine of the two questions, and `learned` whether the entry's answer was the right one; else they are None.
+    """
 
     cache: str
     key: str
     label: str = ""
     """The config's `cache.namespace`, by which what was remembered can be forgotten."""
     refused: str = ""
+    learned: bool | None = None
+    similarity: float | None = None
+    entry: str | None = None
     at_s: float = 0.0
 
 

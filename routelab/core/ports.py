@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from routelab.core.events import Event, Missed, Recalled
+from routelab.core.events import Event, Missed, Recalled, Remembered
 from routelab.core.plan import Plan
 from routelab.core.run import Run
 from routelab.core.values import Judgement, Model, Price, Prompt, Reply, Request, Roster, Score, Tokens
@@ -162,8 +162,8 @@ class Cache(Protocol):
     def look(self, run: Run, scope: str) -> Recalled | Missed:
         """Return what was found; trouble of the cache's own is a miss, never an error."""
 
-    def keep(self, run: Run, key: str, label: str = "") -> None:
-        """Remember the run's answer under the key that its look-up gave, and under the label to forget it by."""
+    def keep(self, run: Run, key: str, label: str = "") -> Remembered:
+        """Remember the run's answer under the key that its look-up gave, and under the label to forget it by; return what was done."""
 
 
 class Log(Protocol):

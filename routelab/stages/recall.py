@@ -103,15 +103,15 @@ class Remember:
     label: str = ""
 
     async def __call__(self, run: Run, world: World) -> Remembered:
-        """Return Remembered, with the reason where the answer was refused."""
+        """Return Remembered, with the reason where the answer was refused, or what the cache learned from it."""
         kind = self.cache.kind
         # A hit that its judge refused was looked up under the same key.
         looked = next(e for e in run.events if isinstance(e, (Missed, Recalled)) and e.cache == kind)
         refused = self.admission(run)
-        if not refused:
-            # On a thread: a semantic cache embeds.
-            await asyncio.to_thread(self.cache.keep, run, looked.key, self.label)
-        return Remembered(cache=kind, key=looked.key, label=self.label, refused=refused)
+        if refused:
+            return Remembered(cache=kind, key=looked.key, label=self.label, refused=refused)
+        # On a thread: a semantic cache embeds.
+        return await asyncio.to_thread(self.cache.keep, run, looked.key, self.label)
 
 
 def certain(run: Run) -> bool:

@@ -16,7 +16,7 @@ from routelab.core.events import Answered, Event, Recalled, Remembered, Scored, 
 from routelab.core.run import Run
 from routelab.core.values import Prompt
 from routelab.store.redaction import redact
-from routelab.store.schema import TABLES
+from routelab.store.schema import FORGOTTEN, TABLES
 from routelab.store.text import Content, note, sha256, storable, to_json, veil, veiled
 
 Row: TypeAlias = tuple[Any, ...]
@@ -137,7 +137,7 @@ def of_vector(embedder: str, text_sha256: str, vector: NDArray[np.float32], *, a
 
 def of_forgetting(label: str | None, *, at: datetime, mark: str, session: str) -> Unit:
     """Return the row of `meta` that says that answers of runs that began by then are forgotten: all, or those under a label."""
-    row = _row("meta", key="forgotten", value=_name(label), session=session, noted_at=utc(at))
+    row = _row("meta", key=FORGOTTEN, value=_name(label), session=session, noted_at=utc(at))
     return Unit(table="meta", key=(mark,), rows={"meta": (row,)})
 
 

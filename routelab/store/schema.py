@@ -9,6 +9,9 @@ from types import MappingProxyType
 VERSION = 4
 """The schema's number, kept in `meta`; a file with a higher one is refused, one with a lower one is upgraded."""
 
+FORGOTTEN = "forgotten"
+"""The key of the rows in `meta` that say what must not be remembered any more."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:

@@ -7,6 +7,7 @@ the rows after the last ones that were read are read, without what is pending an
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from routelab.core.events import Remembered
 from routelab.core.run import Run
 from routelab.store.file import Connection
 from routelab.store.rows import utc
+from routelab.store.schema import FORGOTTEN
 from routelab.store.text import storable
 
 MOST = 200_000
@@ -28,8 +30,6 @@ AGAIN_S = 0.5
 """After trouble with the file, how long nobody asks it again: a look-up must not wait for a log that is held."""
 LATEST_S = 5.0
 """A change that looked like this process's own is looked into after so long: another one may have written in the same moment."""
-FORGOTTEN = "forgotten"
-"""The key of the rows in `meta` that say what must not be remembered any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,18 @@ class Place:
     """Where a remembered answer stands: its run, when that began, and the label that it can be forgotten by."""
 
     run_id: str
+    started_at: datetime
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What a run found out that asked although an entry was near: was the answer that the run `entry` had once got right here too?"""
+
+    run_id: str
+    entry: str
+    similarity: float
+    right: bool
     started_at: datetime
     label: str
 
@@ -66,26 +78,36 @@ class Shelf:
 
     def _clear(self) -> None:
         self._log: str | None = None
-        self._next = 0
+        self._next = self._next_event = 0
         self._seen: object = None
         self._places: dict[str, Place] = {}
         self._rooms: dict[str, list[Place]] = {}
         self._here: set[tuple[str, str]] = set()
+        self._lessons: dict[str, dict[str, Lesson]] = {}
         self._forgotten: dict[str | None, datetime] = {}
 
     def took(self, run: Run) -> None:
-        """Note the answer of a run that is being recorded."""
-        kept = [e for e in run.events if isinstance(e, Remembered) and not e.refused]
-        if not kept or run.answered is None:
+        """Note the answer of a run that is being recorded, and what it taught."""
+        found = [e for e in run.events if isinstance(e, Remembered)]
+        if not found or run.answered is None:
             return
+        run_id, began = storable(run.id), utc(run.started_at)
         with self._lock:
-            for event in kept:
-                place = Place(run_id=storable(run.id), started_at=utc(run.started_at), label=storable(event.label))
-                self._note(
-                    event.key if event.cache == "exact" else None,
-                    event.key if event.cache == "semantic" else None,
-                    place,
-                )
+            for event in found:
+                label = storable(event.label)
+                if event.entry is not None and event.similarity is not None and event.learned is not None:
+                    lesson = Lesson(
+                        run_id=run_id,
+                        entry=event.entry,
+                        similarity=event.similarity,
+                        right=event.learned,
+                        started_at=began,
+                        label=label,
+                    )
+                    self._teach(event.key, lesson)
+                if not event.refused:
+                    exact, semantic = (event.key if event.cache == c else None for c in ("exact", "semantic"))
+                    self._note(exact, semantic, Place(run_id=run_id, started_at=began, label=label))
 
     def forgot(self, at: datetime, label: str | None) -> None:
         """Note that answers of runs that began by then are forgotten, all or those under a label."""
@@ -107,6 +129,15 @@ class Shelf:
         """Return the answers of a semantic cache's namespace in the order in which they came, without the first `after`."""
         with self._lock:
             return self._rooms.get(namespace, [])[after:]
+
+    def lessons(self, namespace: str, after: int = 0) -> list[Lesson]:
+        """Return what was learned about the entries of a namespace, in the order in which it came, without the first `after`."""
+        with self._lock:
+            return list(self._lessons.get(namespace, {}).values())[after:]
+
+    def renew(self) -> None:
+        """Read the file at the next `sync`, whoever wrote into it."""
+        self._seen, self._retry_at = None, 0.0
 
     def sync(self) -> None:
         """Notice what other processes remembered or forgot; two stats when they did nothing. Trouble is left for later."""
@@ -136,14 +167,19 @@ class Shelf:
     def _catch_up(self, con: Connection) -> None:
         [(log,)] = con.execute("select max(value) from meta where key = 'log'").fetchall()
         [(rows,)] = con.execute("select coalesce(max(rowid), -1) + 1 from answers").fetchall()
-        if self._log is not None and (log != self._log or rows < self._next):
+        [(events,)] = con.execute("select coalesce(max(rowid), -1) + 1 from events").fetchall()
+        if self._log is not None and (log != self._log or rows < self._next or events < self._next_event):
             # Another file stands in this one's place.
             self._clear()
         self._log = log
         found = con.execute(_ADDED, [self._next, MOST]).fetchall()
         for key, namespace, run_id, started_at, label in reversed(found):
             self._note(key, namespace, Place(run_id=run_id, started_at=started_at, label=label or ""))
-        self._next = rows
+        names = [f.name for f in dataclasses.fields(Lesson)]
+        for key, *facts in reversed(con.execute(_TAUGHT, [self._next_event, MOST]).fetchall()):
+            if None not in (key, *facts):
+                self._teach(key, Lesson(**dict(zip(names, facts, strict=True))))
+        self._next, self._next_event = rows, events
         for label, at in con.execute("select value, noted_at from meta where key = ?", [FORGOTTEN]).fetchall():
             self._forget(label, at)
 
@@ -157,6 +193,9 @@ class Shelf:
             self._here.add((namespace, place.run_id))
             self._rooms.setdefault(namespace, []).append(place)
 
+    def _teach(self, namespace: str, lesson: Lesson) -> None:
+        self._lessons.setdefault(namespace, {}).setdefault(lesson.run_id, lesson)
+
     def _forget(self, label: str | None, at: datetime) -> None:
         known = self._forgotten.get(label)
         if known is None or known < at:
@@ -166,4 +205,9 @@ class Shelf:
 _ADDED = """
     select cache_key, cache_namespace, run_id, started_at, cache_label from answers
     where rowid >= ? and (cache_key is not null or cache_namespace is not null) and text is not null
+    order by rowid desc limit ?"""
+_TAUGHT = """
+    select try(payload ->> '$.key'), run_id, try(payload ->> '$.entry'), try(cast(payload ->> '$.similarity' as double)),
+           try(cast(payload ->> '$.learned' as boolean)), started_at, coalesce(try(payload ->> '$.label'), '')
+    from events where rowid >= ? and kind = 'remembered' and contains(payload, '"learned":')
     order by rowid desc limit ?"""
