@@ -232,10 +232,15 @@ class Log:
         self._put([rows.of_vector(embedder_id, key, vector, added_at=now) for key, vector in items.items()])
 
     def merge(self, path: str | Path) -> dict[str, int]:
-        """Take over from another log what this one lacks, and return the rows by table; doing it twice adds nothing."""
+        """Take over from another log what this one lacks, and return the rows by table; doing it twice adds nothing.
+
+        What was forgotten there (`forget`) is forgotten here: caches give no answer of that time and label again, whoever got it.
+        """
         self._put([])
         self.flush()
-        return self._writer.file.merge(Path(os.path.realpath(path)))
+        taken: dict[str, int] = self._writer.file.merge(Path(os.path.realpath(path)))
+        self._writer.shelf.renew()
+        return taken
 
     def close(self, timeout_s: float = 15.0) -> None:
         """Flush and let go of file and thread; raises a LogError, and stays open, when rows could not be made safe."""

@@ -12,7 +12,7 @@ import duckdb
 
 from routelab.store import trouble
 from routelab.store.rows import Row, Unit
-from routelab.store.schema import FACTS, TABLES, VERSION, VIEWS
+from routelab.store.schema import FACTS, FORGOTTEN, TABLES, VERSION, VIEWS
 from routelab.store.schema import create as ddl
 
 UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType(
@@ -39,6 +39,14 @@ UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType(
     }
 )
 """By schema version, the statements that lead to the next one. They name what that next version had, columns at the end."""
+
+_FORGOTTEN = """
+    insert into meta
+    select distinct theirs.key, theirs.value, theirs.session, theirs.noted_at from other.main.meta theirs
+    where theirs.key = ? and not exists (
+        select 1 from meta mine
+        where mine.key = theirs.key and mine.value is not distinct from theirs.value
+          and mine.session is not distinct from theirs.session and mine.noted_at is not distinct from theirs.noted_at)"""
 
 # Which tables a unit of a table brings along, and the column that ties them to it.
 _PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType({"runs": ("events", "calls", "scores", "answers")})
@@ -136,7 +144,10 @@ def overlay(con: duckdb.DuckDBPyConnection, pending: Sequence[Unit]) -> None:
 
 
 def merge(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Take over what the log attached as `other` has and this one has not, and return the rows by table."""
+    """Take over what the log attached as `other` has and this one has not, and return the rows by table.
+
+    Of `meta` that is what was forgotten there: the answers of that time are taken over, and must not be given again.
+    """
     taken: dict[str, int] = {}
     for owner, table in TABLES.items():
         if not table.key:
@@ -151,6 +162,7 @@ def merge(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
                 f"where not exists (select 1 from {owner} mine where {same})"
             )
             taken[name] = int(con.execute(sql).fetchall()[0][0])
+    taken["meta"] = int(con.execute(_FORGOTTEN, [FORGOTTEN]).fetchall()[0][0])
     return taken
 
 

@@ -119,3 +119,70 @@ def test_a_file_that_cannot_be_read_leaves_what_is_known(tmp_path: Path, monkeyp
         path.write_bytes(whole)
         log.shelf.sync()
         assert log.shelf.trouble is None
+
+
+def taught(name: str, entry: str, *, right: bool = True, similarity: float = 0.9, after_s: float = 0.0) -> Run:
+    run = a_run(name)
+    events = [e for e in run.events if not isinstance(e, Remembered)]
+    found = Remembered(
+        cache="semantic",
+        key="room",
+        refused="the nearest entry gives this answer already" if right else "",
+        learned=right,
+        similarity=similarity,
+        entry=entry,
+    )
+    return Run(id=name, prompt=run.prompt, started_at=STARTED_AT + timedelta(seconds=after_s), events=(*events, found))
+
+
+def test_what_runs_found_out_about_an_entry_is_on_the_shelf_here_and_in_the_next_process(tmp_path: Path) -> None:
+    path = tmp_path / "log.duckdb"
+    with Log(path) as log:
+        log.record(remembered("one"))
+        log.record(taught("right", "one"))
+        log.record(taught("wrong", "one", right=False, similarity=0.7))
+        here = log.shelf.lessons("room")
+        log.flush()
+        log.shelf.renew()
+        log.shelf.sync()
+        assert log.shelf.lessons("room") == here
+    with Log(path) as log:
+        log.shelf.sync()
+        assert log.shelf.lessons("room") == here
+        assert [(e.run_id, e.entry, e.similarity, e.right, e.label) for e in here] == [
+            ("right", "one", 0.9, True, ""),
+            ("wrong", "one", 0.7, False, ""),
+        ]
+        assert log.shelf.lessons("room", 1) == here[1:]
+        assert log.shelf.lessons("elsewhere") == []
+        # What the entry says already is no entry of its own.
+        assert [p.run_id for p in log.shelf.within("room")] == ["one", "wrong"]
+
+
+def test_what_another_log_forgot_stays_forgotten_when_it_is_merged(tmp_path: Path) -> None:
+    with Log(tmp_path / "theirs.duckdb") as log:
+        log.record(remembered("one", label="a"))
+        log.forget("a")
+    with Log(tmp_path / "mine.duckdb") as log:
+        log.record(remembered("mine"))
+        log.shelf.sync()
+        taken, again = (log.merge(tmp_path / "theirs.duckdb") for _ in range(2))
+        assert (taken["answers"], taken["meta"]) == (1, 1)
+        assert not any(again.values())
+        log.shelf.sync()
+        places = {p.run_id: log.shelf.forgotten(p.started_at, p.label) for p in log.shelf.within("room")}
+        assert places == {"mine": False, "one": True}
+        assert log.query("select value from meta where key = 'forgotten'") == [("a",)]
+        assert log.query("select count(*) from meta where key = 'log'") == [(1,)]
+
+
+def test_what_is_merged_is_on_the_shelf_at_once(tmp_path: Path) -> None:
+    with Log(tmp_path / "theirs.duckdb") as log:
+        log.record(remembered("one"))
+    with Log(tmp_path / "mine.duckdb") as log:
+        log.record(remembered("mine"))
+        log.flush()
+        log.shelf.sync()
+        log.merge(tmp_path / "theirs.duckdb")
+        log.shelf.sync()
+        assert [p.run_id for p in log.shelf.within("room")] == ["mine", "one"]
