@@ -221,7 +221,8 @@ def answer(arms: Sequence[Retention]) -> list[str]:
             f"The best summarising policy, {best.name}, saves {share(against.saved)} % and holds {share(best.recall())} % of the facts: "
             f"{verdict(against)} ({share(against.recall.difference, sign='+')} points). The summariser's own reading is {read:.0f} % of its input tokens. "
             "Why it loses: this summariser ranks sentences by how central they are, facts are seldom central, and at every fold what is in the note "
-            "competes with new turns for the same tokens. Why it saves little: the tighter the limit, the oftener it folds, and each fold is read again."
+            "competes with new turns for the same tokens. Why it saves little: with a wide limit it begins late, with a tight one it folds often, and "
+            "each fold is read."
         )
     if cheap:
         best, against = max(cheap, key=lambda pair: pair[0].recall().value)

@@ -24,6 +24,7 @@ from routelab.context.playing import Memory, fit, fit_live
 from routelab.context.room import Room, room_of
 from routelab.context.summarise import Summarise
 from routelab.context.window import Window
+from routelab.context.writing import Writer
 from routelab.core.errors import ConfigError, suggest
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Summary",
     "Whole",
     "Window",
+    "Writer",
     "among",
     "asked",
     "fit",

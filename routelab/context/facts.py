@@ -23,7 +23,7 @@ _TERMS = re.compile(
     r"booked|ordered|paid|instead|actually|correction|changed|rather|turns out|no longer|sorry)\b",
     re.IGNORECASE,
 )
-_OWN = re.compile(r"\b(my|our|mine|ours|I'm|I am|I've|I have|I was|we're|we are|we have|we've|us)\b")
+_OWN = re.compile(r"\b([Mm]y|[Oo]ur|[Mm]ine|[Oo]urs|I(?:'m| am|'ve| have| was)|[Ww]e(?:'re| are| have|'ve)|us)\b")
 _SAID: dict[Role, float] = {"user": 0.0, "tool": -1.0, "assistant": -2.0, "system": 0.0}
 LEAST = 2.0
 

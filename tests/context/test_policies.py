@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routelab.context import Fitted, Hybrid, Memory, Policy, Room, Span, Summarise, Summary, Whole, Window, fit
+from routelab.context import Fitted, Hybrid, Memory, Policy, Room, Span, Summarise, Summary, Whole, Window, among, fit
 from routelab.core.errors import ContextExceeded
 from routelab.core.values import Message
 
@@ -224,3 +224,29 @@ def test_a_shorter_history_asks_for_the_same_summaries_as_far_as_it_goes(
     except ContextExceeded:
         return
     assert longer[: len(shorter)] == shorter or end == len(messages)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@settings(max_examples=50, deadline=None)
+@given(
+    messages=MESSAGES,
+    limits=st.lists(st.integers(0, 700), min_size=1, max_size=4),
+    counters=st.lists(st.sampled_from(sorted(COUNTERS)), min_size=4, max_size=4),
+    escalate=st.booleans(),
+)
+def test_every_model_that_is_said_to_take_it_does(
+    name: str, messages: tuple[Message, ...], limits: list[int], counters: list[str], escalate: bool
+) -> None:
+    rooms = [
+        Room(limit=n, count=COUNTERS[c], name=str(i)) for i, (n, c) in enumerate(zip(limits, counters, strict=False))
+    ]
+    try:
+        placed = fit(among(POLICIES[name], messages, rooms, escalate=escalate), chatty)
+    except ContextExceeded:
+        return
+    sizes = {room.name: room.tokens(placed.fitted.messages) for room in rooms}
+    takes = [room.name for room in rooms if sizes[room.name] <= (room.limit or 0)]
+    assert list(placed.models) == takes
+    assert placed.model in takes
+    assert dict(placed.tight) == {n: size for n, size in sizes.items() if n not in takes}
+    assert escalate or rooms[int(placed.model)].limit == min(limits)
