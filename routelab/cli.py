@@ -83,8 +83,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             # A terminal that knows no "→" (or a name that is no text) shows "?", not a traceback.
             stream.reconfigure(errors="replace")
     try:
-        if arguments[:1] == ["bench"]:
-            benches.refuse("".join(arguments[1:2]))
         options = _parser().parse_args(arguments)
         return int(COMMANDS[options.command](options))
     except RoutelabError as trouble:

@@ -9,21 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from routelab.core.errors import ConfigError, UnavailableError
+from routelab.core.errors import ConfigError
 from routelab.present import Table
-from routelab.version import __version__
-
-PLANNED: Mapping[str, str] = MappingProxyType({"chunks": "the bench for chunking and retrieval"})
-"""Benches of a later version."""
-
-
-def refuse(name: str) -> None:
-    """Raise UnavailableError for a bench of a later version."""
-    if name in PLANNED:
-        raise UnavailableError(
-            f"`routelab bench {name}` ({PLANNED[name]}) is not in version {__version__} yet",
-            hint="benches: routes, cache",
-        )
 
 
 def flags(bench: argparse.ArgumentParser) -> None:
@@ -58,6 +45,39 @@ def flags(bench: argparse.ArgumentParser) -> None:
         "--budget", type=float, default=0.01, metavar="X", help="share of hits that may be false (default: 0.01)"
     )
     cache.add_argument("--seed", type=int, default=0, help="decides the halves")
+    _chunks_flags(
+        benches.add_parser("chunks", help="chunking and retrieval: how much of the answers, at which context")
+    )
+
+
+def _chunks_flags(chunks: argparse.ArgumentParser) -> None:
+    chunks.add_argument("--corpora", required=True, metavar="DIR", help="a folder of .md and .txt texts")
+    chunks.add_argument(
+        "--questions", required=True, metavar="Q.csv", help="question,references,corpus_id: answers as spans of a text"
+    )
+    chunks.add_argument("--out", metavar="r.json", help="write the figures as JSON")
+    chunks.add_argument("--k", type=int, default=5, metavar="K", help="passages a question (default: 5)")
+    chunks.add_argument("--embedder", nargs="+", default=["minilm"], metavar="E", help="minilm, lexical")
+    chunks.add_argument(
+        "--chunkers",
+        nargs="+",
+        default=["tokens", "sentences", "recursive", "markdown", "semantic"],
+        metavar="C",
+        help="kinds of chunkers (default: tokens sentences recursive markdown semantic)",
+    )
+    chunks.add_argument(
+        "--sizes", nargs="+", type=int, default=[200, 400], metavar="N", help="in tokens (default: 200 400)"
+    )
+    chunks.add_argument(
+        "--overlaps", nargs="+", type=float, default=[0.0, 0.2], metavar="X", help="shares of the size (default: 0 0.2)"
+    )
+    chunks.add_argument(
+        "--by", nargs="+", default=["vectors"], choices=("vectors", "words", "hybrid"), help="how passages are found"
+    )
+    chunks.add_argument(
+        "--margin", type=float, default=0.05, metavar="X", help="recall that a cheaper context may lose (default: 0.05)"
+    )
+    chunks.add_argument("--seed", type=int, default=0, help="decides the halves")
 
 
 def run(options: argparse.Namespace, heard: Callable[[str], None]) -> Iterator[str]:
@@ -128,7 +148,30 @@ def _cache(options: argparse.Namespace, heard: Callable[[str], None]) -> Found:
     )
 
 
+def _chunks(options: argparse.Namespace, heard: Callable[[str], None]) -> Found:
+    from routelab.embedding.vectors import Memory
+    from routelab.fleet import Fleet
+    from routelab.lab.chunks.bench import Plan, bench
+    from routelab.lab.chunks.questions import Questions
+    from routelab.lab.chunks.settings import settings
+    from routelab.retrieval import whole
+
+    specs = list(dict.fromkeys(options.embedder))
+    # Each keeps what it has embedded: overlapping settings share windows, and a second way to search shares them all.
+    embedders = {spec: whole(spec, Memory()) for spec in specs} if set(options.by) != {"words"} else {}
+    tried = settings(options.chunkers, options.sizes, options.overlaps, embedder=specs[0])
+    plan = Plan(
+        k=options.k,
+        by=tuple(dict.fromkeys(options.by)),
+        margin=options.margin,
+        seed=options.seed,
+        models=Fleet.practice().models,
+    )
+    questions = Questions.read(options.questions, options.corpora)
+    return bench(questions, tried, embedders=embedders, plan=plan, heard=heard)
+
+
 BENCHES: Mapping[str, Callable[[argparse.Namespace, Callable[[str], None]], Found]] = MappingProxyType(
-    {"routes": _routes, "cache": _cache}
+    {"routes": _routes, "cache": _cache, "chunks": _chunks}
 )
 """What `routelab bench NAME` runs."""
