@@ -12,7 +12,9 @@ from routelab.config import RouteConfig
 from routelab.core.events import Scored
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt
+from routelab.lab.caches.recalled import told_hits
 from routelab.lab.compare import Comparison, Entry, Terms, assess, defaults
+from routelab.lab.refreshes import Refreshes
 from routelab.lab.trial import walked_of
 from routelab.present import usd
 
@@ -29,12 +31,13 @@ def judged(
     dataset: str,
     unfinished: int = 0,
     looks: Looks | None = None,
+    refreshes: Refreshes = Refreshes(),  # noqa: B008  # it is frozen
 ) -> Comparison:
     """Return the comparison of live arms; answers are one list an arm, in the order of the prompts.
 
     The arms were fixed before they ran, so there is nothing to choose on a tune split and all prompts are reported. When a
     trial was stopped, only prompts that every arm finished count, and nothing is called a winner; unless it was watched by a rule
-    (`looks`), because then its figures are valid at any time.
+    (`looks`), because then its figures are valid at any time. What caches asked for again (`refreshes`) is told in a note.
     """
     models = tuple(dict.fromkeys(name for config in configs.values() for name in config.names))
     entries = [
@@ -55,6 +58,8 @@ def judged(
         if unfinished and not (looks is not None and looks.decided)
         else []
     )
+    notes += [told_hits(e.name, e.walked, "cache, cold at the start") for e in entries if e.walked.hits is not None]
+    notes += refreshes.notes
     notes += _measuring([a for rows in answers.values() for a in rows])
     if looks is not None:
         notes.append(_said(looks, len(prompts), unfinished, [a for rows in answers.values() for a in rows]))

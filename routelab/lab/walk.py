@@ -19,7 +19,7 @@ class Hits:
     """What a cache in front of an arm did with n prompts, over some orders of arrival.
 
     `exact`, `semantic` and `stale` (n,) are the shares of the orders in which a prompt was a hit of that kind, `false` in which it
-    got an answer that was worth less for it than where it came from, `unknown` in which nobody knows what it was worth.
+    got an answer that was worth less for it than where it came from (NaN: not known), `unknown` in which nobody knows what it was worth.
     `tied` (n,) numbers the prompts so that those have one number of which one answered the other, in any order, directly or by a third.
     `quality` and `cost_usd` are the least and the largest mean over the orders.
     """
@@ -42,8 +42,8 @@ class Hits:
     @property
     def false_rate(self) -> float | None:
         """The share of false hits among all hits; None without hits, or where one of them could not be judged."""
-        hits = float((self.exact + self.semantic).sum())
-        return None if hits == 0 or self.unknown.any() else float(self.false.sum()) / hits
+        hits, false = float((self.exact + self.semantic).sum()), float(self.false.sum())
+        return None if hits == 0 or self.unknown.any() or np.isnan(false) else false / hits
 
     def take(self, rows: Bools | Ints) -> Hits:
         """Return what it did with some of the prompts; means over orders are not kept."""

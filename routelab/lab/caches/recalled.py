@@ -244,7 +244,7 @@ class _Book:
             stale=self.stale / orders,
             false=self.false / orders,
             unknown=self.unknown / orders,
-            tied=_tied(len(self.asked), self.ties),
+            tied=tied(len(self.asked), self.ties),
             orders=orders,
             quality=None if np.isnan(qualities).any() else (min(qualities), max(qualities)),
             cost_usd=None if np.isnan(costs).any() else (min(costs), max(costs)),
@@ -263,7 +263,7 @@ class _Book:
         )
 
 
-def _tied(n: int, ties: Sequence[tuple[Ints, Ints]]) -> Ints:
+def tied(n: int, ties: Sequence[tuple[Ints, Ints]]) -> Ints:
     """Return the numbers of n prompts, one for those that lead to one another by (hit, source) pairs."""
     rows = np.concatenate([rows for rows, _ in ties])
     sources = np.concatenate([sources for _, sources in ties])
@@ -320,7 +320,7 @@ def unsettled(verdict: NonInferiority | None, *walks: Walked) -> NonInferiority 
     return non_inferiority(difference, verdict.margin)
 
 
-def told_hits(name: str, walk: Walked) -> str:
+def told_hits(name: str, walk: Walked, start: str = "cache, empty at the start of the split") -> str:
     """Return a line on what the cache in front of an arm did: hits by level, false ones, and how much the order matters."""
     hits = walk.hits
     assert hits is not None
@@ -328,7 +328,7 @@ def told_hits(name: str, walk: Walked) -> str:
     unknown = float(hits.unknown.sum() / max(1e-300, (hits.exact + hits.semantic).sum()))
     false = hits.false_rate
     parts = [
-        f"cache, empty at the start of the split: {100 * rate:.1f} % hits "
+        f"{start}: {100 * rate:.1f} % hits "
         f"(exact {100 * float(hits.exact.mean()):.1f} %, semantic {100 * float(hits.semantic.mean()):.1f} %)",
         *([f"{100 * false:.1f} % of them false"] if false is not None else []),
         *([f"what {100 * unknown:.0f} % of them are worth here is not known"] if hits.unknown.any() else []),
