@@ -34,6 +34,8 @@ from routelab.scoring.matching import alike
 from routelab.stages import Budget
 from routelab.stages.desk import Desk
 
+REVALIDATES = "revalidates"
+"""The tag of runs that a cache began: the run whose stale answer is asked for again."""
 Content = str | Sequence[Message] | Sequence[Mapping[str, str]] | Prompt
 
 
@@ -46,6 +48,7 @@ class Setting:
     `scorer` may be a judge (`routelab.judging`), or a mapping of either: what a judge costs is in `Run.measuring_usd`, in the
     purse and in the log, and not in what the run cost. `judges=False` leaves prompts unmeasured whose own scorer is a judge.
     `logprobs` asks for the log-probabilities of tokens where the provider gives them, so that gates on them can be replayed.
+    `refreshed` hears of each stale answer that was asked for again in the background (None: it was cut off), on the engine's thread.
     """
 
     experiment: str = ""
@@ -58,6 +61,7 @@ class Setting:
     cache: bool = True
     memory: Memory | None = None
     logprobs: bool = False
+    refreshed: Callable[[Answer | None], None] | None = None
 
 
 class Router:
@@ -290,10 +294,22 @@ class Router:
         if hit is None or not hit.stale:
             return
         source = hit.source_run or ""
-        flow = self._built(stream=False, anew=True)
-        self._memory.refresh(
-            f"{hit.cache} {hit.key} {source}", lambda: self.play(run.prompt, flow=flow, tags={"revalidates": source})
-        )
+        flow, heard = self._built(stream=False, anew=True), self.setting.refreshed
+
+        async def again() -> None:
+            answer: Answer | None = None
+            try:
+                answer = await self.play(run.prompt, flow=flow, tags={REVALIDATES: source})
+            finally:
+                if heard is not None:
+                    heard(answer)
+
+        self._memory.refresh(f"{hit.cache} {hit.key} {source}", again)
+
+    async def settle(self, wait_s: float = CLOSE_S) -> None:
+        """Wait as `close` does, on the engine's loop; what is asked afterwards is refreshed as before."""
+        if self._own_memory:
+            await self._memory.settle(wait_s)
 
     def close(self, wait_s: float = CLOSE_S) -> None:
         """Wait for what is being asked again in the background, `wait_s` seconds at most, and cancel what takes longer.

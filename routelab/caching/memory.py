@@ -110,6 +110,18 @@ class Memory:
         task.add_done_callback(ended)
         return True
 
+    async def settle(self, wait_s: float = CLOSE_S) -> None:
+        """Wait on the loop that refreshes for what is under way, `wait_s` at most; what takes longer is cancelled."""
+        with self._lock:
+            tasks = [future._task for future in self._refreshing.values()]  # type: ignore[attr-defined]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=wait_s)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=1.0)
+
     def close(self, wait_s: float = CLOSE_S) -> None:
         """Wait until what is being refreshed is there, `wait_s` at most; what takes longer is cancelled."""
         with self._lock:

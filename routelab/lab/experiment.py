@@ -91,6 +91,7 @@ class Experiment:
             self.configs,
             unfinished=len(self.dataset) - len(which),
             dataset=self.dataset.name,
+            refreshes=self.trial.refreshes,
             looks=None if enough is None else Looks(count=enough.looks, decided=decided),
             baseline=self.baseline,
             margin=self.margin,
@@ -124,8 +125,9 @@ def designed(lab: Lab, dataset: Dataset, configs: Mapping[str, RouteConfig], des
 
     name = f"{dataset.name}-{uuid.uuid4().hex[:8]}"
     watched = design.stop is not None
+    setting = dataclasses.replace(_setting(name, design), refreshed=lambda answer: trial.refreshed(answer))
     trial = Trial(
-        _routers(lab, configs, _setting(name, design)),
+        _routers(lab, configs, setting),
         dataset.prompts,
         seed=design.seed,
         together=watched or design.together,

@@ -30,8 +30,11 @@ NOT_ASKED = ("MissingKey", "Cancelled", "BudgetExceeded")
 
 # One row for each prompt and model, from the latest run that asked that model about that prompt. Retries of one run are
 # one attempt: their costs and waits add up. A refused connection without a cost costs nothing, as in `Run.cost_usd`.
+# What a cache asked for again in the background counts only where nobody else asked.
 _CELLS = """
-    with asked as (
+    with again as (
+        select run_id from runs where contains(tags, 'revalidates') and try(tags ->> '$.revalidates') is not null
+    ), asked as (
         select c.run_id, c.prompt_id, c.requested_model as model, max(c.started_at) as at,
                bool_or(c.status = 'answered') as answered, bool_or(c.simulated) as simulated,
                case when count(*) filter (c.status = 'answered' and c.cost_usd is null) > 0 then null
@@ -49,7 +52,8 @@ _CELLS = """
     select a.prompt_id, a.model, a.run_id, a.answered, a.simulated, m.quality, a.cost_usd, a.latency_s, a.input_tokens,
            a.output_tokens
     from asked a left join measured m on m.run_id = a.run_id and m.model = a.model
-    qualify row_number() over (partition by a.prompt_id, a.model order by a.at desc, a.run_id desc) = 1
+    qualify row_number() over (
+        partition by a.prompt_id, a.model order by a.run_id in (select run_id from again), a.at desc, a.run_id desc) = 1
     order by a.prompt_id, a.model
 """
 _GATES = (
@@ -73,7 +77,7 @@ _CHOICES = """
     select r.prompt_id, f.model, f.propensity, case r.status when 'answered' then r.quality when 'failed' then 0 end, r.task,
            r.cost_usd, coalesce(r.experiment, ''), coalesce(r.arm, '')
     from first f join runs r using (run_id)
-    where f.propensity is not null order by r.started_at, r.run_id
+    where f.propensity is not null and try(r.tags ->> '$.revalidates') is null order by r.started_at, r.run_id
 """
 _TEXTS = "select run_id, model, arg_max(text, call_id) from answers where text is not null group by run_id, model"
 

@@ -127,7 +127,7 @@ class Lab:
         of a confidence sequence, which hold at any look and are wider than at one planned look, and a note says what was not spent.
 
         A `scorer` that is a judge (``{"kind": "judge", "model": ...}``) asks a model: what that costs is paid from the budget and told
-        in a note, and is in no arm's cost.
+        in a note, and is in no arm's cost. So is what caches ask for again in the background because it is stale.
         """
         trial = self.experiment(
             data,

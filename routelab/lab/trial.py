@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from routelab.core.errors import BudgetExceeded
 from routelab.core.events import Answered, Scored, Unanswered
 from routelab.core.plan import NOBODY
 from routelab.core.values import Prompt, draw
+from routelab.lab.caches.live import hits_of
+from routelab.lab.refreshes import Refreshes
 from routelab.lab.walk import Walked
 from routelab.router import Router
 
@@ -41,6 +43,13 @@ class Progress:
             errors=self.errors + (answer.error is not None),
             unpriced=self.unpriced + (cost is None or measuring is None),
             measuring_usd=self.measuring_usd + (measuring or 0.0),
+        )
+
+    def again(self, answer: Answer | None) -> Progress:
+        """Return the progress after an answer that a cache had asked for again: it is paid, and none of the runs."""
+        costs = (None,) if answer is None else (answer.cost_usd, answer.measuring_usd)
+        return replace(
+            self, spent_usd=self.spent_usd + sum(c or 0.0 for c in costs), unpriced=self.unpriced + (None in costs)
         )
 
 
@@ -78,6 +87,12 @@ class Trial:
             place = {i: k for k, i in enumerate(self.order)}
             self._order.sort(key=lambda pair: place[pair[1]])
         self.progress = Progress(done=0, total=len(pairs), spent_usd=0.0, errors=0)
+        self.refreshes = Refreshes()
+
+    def refreshed(self, answer: Answer | None) -> None:
+        """Take notice of an answer that a cache had asked for again (None: it was cut off); `Setting.refreshed` of the routers."""
+        self.refreshes = self.refreshes.plus(answer)
+        self.progress = self.progress.again(answer)
 
     async def play(
         self, *, jobs: int, heard: Listener | None = None, enough: Callable[[Trial], bool] | None = None
@@ -101,6 +116,8 @@ class Trial:
         tasks = [asyncio.ensure_future(worker()) for _ in range(max(1, jobs))]
         try:
             await asyncio.gather(*tasks)
+            # What is being refreshed is paid too, and belongs to the figures.
+            await asyncio.gather(*(router.settle() for router in self.routers.values()))
         finally:
             for task in tasks:
                 task.cancel()
@@ -120,7 +137,8 @@ class Trial:
 def walked_of(answers: Sequence[Answer], models: Sequence[str]) -> Walked:
     """Return an arm's live answers in the form of a replay's; `models` are the columns.
 
-    A prompt with a scorer and no answer has quality 0; one without a scorer NaN. Unknown costs and times are NaN.
+    A prompt with a scorer and no answer has quality 0; one without a scorer NaN. Unknown costs and times are NaN,
+    and so is the time of a cache's hit: waits are those of who was asked.
     """
     column = {name: k for k, name in enumerate(models)}
     return Walked(
@@ -129,10 +147,11 @@ def walked_of(answers: Sequence[Answer], models: Sequence[str]) -> Walked:
         ),
         quality=np.array([_quality(a) for a in answers], dtype=float),
         cost_usd=np.array([np.nan if a.cost_usd is None else a.cost_usd for a in answers], dtype=float),
-        latency_s=np.array([np.nan if a.latency_s is None else a.latency_s for a in answers], dtype=float),
-        attempts=np.array([max(1, len(a.run.attempts)) for a in answers], dtype=np.intp),
+        latency_s=np.array([np.nan if a.latency_s is None or a.cached else a.latency_s for a in answers], dtype=float),
+        attempts=np.array([0 if a.cached else max(1, len(a.run.attempts)) for a in answers], dtype=np.intp),
         escalations=np.array([_escalations(a) for a in answers], dtype=np.intp),
         judging_usd=np.array([_judging_usd(a) for a in answers], dtype=float),
+        hits=hits_of(answers),
     )
 
 

@@ -17,12 +17,14 @@ from routelab.core.events import Unanswered
 from routelab.core.run import Run
 from routelab.core.values import Prompt
 from routelab.lab.compare import Comparison
+from routelab.lab.refreshes import refreshes_of
 from routelab.store import Log
 from routelab.store.revival import to_event
 
 ALONE = "prompt"
 """The data set's name of a single prompt, asked in a cell or in the playground: a look, and no experiment to open."""
 
+# What a cache asked for again in the background is no arm's answer to a prompt.
 # The latest description of an experiment counts: whoever plays it may say more about it than it first said.
 _EXPERIMENTS = """
     with e as (
@@ -31,7 +33,7 @@ _EXPERIMENTS = """
         from experiments group by experiment
     ), r as (
         select experiment, count(*) as runs, count(distinct arm) as arms, bool_or(simulated) as simulated
-        from runs group by experiment
+        from runs where try(tags ->> '$.revalidates') is null group by experiment
     )
     select e.experiment, e.dataset, e.arms, e.detail, e.at, e.seed, r.runs, r.simulated
     from e join r using (experiment)
@@ -39,7 +41,8 @@ _EXPERIMENTS = """
     order by e.at desc, e.experiment limit ?
 """
 _RUNS = """
-    select run_id, arm, config, prompt_id, task, tags, seed, started_at from runs where experiment = ?
+    select run_id, arm, config, prompt_id, task, tags, seed, started_at from runs
+    where experiment = ? and try(tags ->> '$.revalidates') is null
     qualify row_number() over (partition by arm, prompt_id order by started_at desc, run_id) = 1
 """
 _EVENTS = """
@@ -132,6 +135,7 @@ def reopened(log: Log, experiment: str, *, baseline: str | None = None, margin: 
         seed=played.seed,
         experiment=played.id,
         dataset=played.dataset,
+        refreshes=refreshes_of(log, played.id),
         unfinished=max(int(total) if isinstance(total, int) else seen, seen) - len(whole),
     )
     pending = _pending(played, fixed=fixed)

@@ -71,8 +71,11 @@ class Recorded:
     started_at: datetime
 
 
+# What a cache asked for again in the background counts only where nobody else asked.
 _RECORDED = """
-    with asked as (
+    with again as (
+        select run_id from runs where contains(tags, 'revalidates') and try(tags ->> '$.revalidates') is not null
+    ), asked as (
         select * replace (
                    case when count(cost_usd) over tries = count(*) over tries then sum(cost_usd) over tries end as cost_usd,
                    case when count(latency_s) over tries = count(*) over tries then sum(latency_s) over tries end as latency_s
@@ -86,7 +89,8 @@ _RECORDED = """
     ), last as (
         select * from asked
         qualify row_number() over (
-            partition by prompt_id, requested_model order by started_at desc, run_id desc, attempt desc) = 1
+            partition by prompt_id, requested_model
+            order by run_id in (select run_id from again), started_at desc, run_id desc, attempt desc) = 1
     ), measured as (
         select run_id, model, arg_max(quality, seq) as quality
         from scores where accepted is null and quality is not null group by run_id, model
