@@ -216,6 +216,7 @@ def _missed(event: Missed) -> str:
 
 
 def quoted(text: str, longest: int = 60) -> str:
+    """Return a text in quotes, on one line, cut where it is longer."""
     line = " ".join(text.split())
     return f"'{line if len(line) <= longest else line[: longest - 1] + '…'}'"
 
