@@ -72,7 +72,10 @@ class Why:
         )
         self._recorded, self._body = html(), html()
         boxes = ipywidgets.Box([self.question, self.other], layout={"display": "flex", "flex_flow": "row wrap"})
+        intro = html()
+        put(intro, note(SAYS))
         live = column(
+            intro,
             row(self.latest),
             boxes,
             row(self.arm, self.embedder, self.guard, self.threshold, self.same, self.explain),
@@ -188,8 +191,3 @@ class Why:
         if self.recorded is not None:
             parts.append(self.recorded.facts)
         return bundle(*parts)
-
-
-def says() -> str:
-    """Return what this part is for, as HTML."""
-    return note(SAYS)
