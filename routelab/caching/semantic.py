@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from routelab.caching.entry import FOR_EVER, Entry, Lifetime, of_run
+from routelab.caching.reach import comparable
 from routelab.caching.records import Records, Unkept
 from routelab.caching.request import Asked, asked
 from routelab.caching.room import Near, Room
@@ -32,9 +33,6 @@ LOOK = 5
 """How many of the nearest questions a guard may object to before the model is asked."""
 NEAR = 0.5
 """The least cosine that counts as near where entries learn thresholds of their own."""
-READS_BYTES = {"minilm": 512}
-"""Texts of so many bytes an embedder is sure to read whole (MiniLM: 256 tokens). Beyond that, texts that differ only at their ends would
-have one vector, so they are not compared at all."""
 KNOWN = "the nearest entry gives this answer already"
 """Why an answer that was asked for to learn from is not kept beside the one that it says again."""
 LONG_S = 1e9
@@ -95,7 +93,7 @@ class Semantic:
                 return found
             if not request.text.strip() or len(room) == 0:
                 return Missed(cache=self.kind, key=request.namespace)
-        if not self._reads(request.text):
+        if not self._comparable(request.text):
             return Missed(cache=self.kind, key=request.namespace, why="longer than the embedder reads")
         try:
             vector = self._vectors([request.text])[0]
@@ -121,7 +119,7 @@ class Semantic:
                 if right:
                     return replace(event, refused=KNOWN)
             self._put(room, [entry])
-        if self._reads(entry.asked):
+        if self._comparable(entry.asked):
             try:
                 self._records.keep_vectors(self._embedder_id(), room.vectors_of([entry], self._vectors))
             except TROUBLE as trouble:
@@ -255,7 +253,7 @@ class Semantic:
 
     def _index(self, room: Room) -> None:
         """Bring the room's index up to date: vectors come from the log, and what it lacks is embedded."""
-        waiting = [e for e in room.waiting() if self._reads(e.asked)]
+        waiting = [e for e in room.waiting() if self._comparable(e.asked)]
         if not waiting:
             return
         # What this process remembered itself, it has embedded; what came out of the log has its vector there.
@@ -294,10 +292,8 @@ class Semantic:
 
         return vectors(self.settings.embedder, texts)
 
-    def _reads(self, text: str) -> bool:
-        spec = self.settings.embedder
-        most = READS_BYTES.get(spec if isinstance(spec, str) else str(spec.get("kind")))
-        return most is None or len(text.encode("utf-8", "surrogatepass")) <= most
+    def _comparable(self, text: str) -> bool:
+        return comparable(self.settings.embedder, text)
 
 
 def _equal(one: str, two: str, prompt: Prompt) -> bool:

@@ -46,6 +46,8 @@ def arm(setting: Setting, point: Point | None, confirm: Pairs, budget: float, *,
     """Return an arm's figures on the confirm half at the threshold of a point of the tune half (None: nothing can hit)."""
     passed, scores = setting.passed[1], setting.scores[1]
     same = confirm.same
+    # Pairs that are too long to be compared are let through by nobody, and no guard objects to them for it.
+    objected = np.array([kind is not None for kind in setting.raised], dtype=bool) if setting.raised else ~passed
     reached = setting.curves[1].at(np.inf if point is None else point.threshold)
     hit = passed & (scores >= reached.threshold)
     met = point is not None and point.false_hit_upper is not None and point.false_hit_upper <= budget
@@ -64,7 +66,7 @@ def arm(setting: Setting, point: Point | None, confirm: Pairs, budget: float, *,
         "auc": auc(np.where(passed, scores, -np.inf), same),
         "auc_let_through": auc(scores[passed], same[passed]),
         "auc_of": "score" if setting.guard == FITTED else "cosine",
-        "objected": {"same": _share(~passed, same), "different": _share(~passed, ~same)},
+        "objected": {"same": _share(objected, same), "different": _share(objected, ~same)},
         "objections": _kinds(setting.raised, same),
         "slices": _slices(confirm, hit, passed),
         "wrong": _wrong(confirm, np.where(hit & ~same, scores, -np.inf)) if chosen else [],

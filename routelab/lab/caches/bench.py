@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from routelab.caching.reach import comparable
 from routelab.core.errors import ConfigError, DataError
 from routelab.core.ports import Floats
 from routelab.embedding import vectors
@@ -89,6 +90,7 @@ class _Half:
     pairs: Pairs
     cosines: Mapping[str, Floats]
     objections: Mapping[str, tuple[str | None, ...]]
+    comparable: Mapping[str, Bools]
 
 
 def bench(
@@ -121,7 +123,7 @@ def bench(
         for t in FIXED
     ]
     about = {
-        **_about(pairs, split),
+        **_about(pairs, split, embedders),
         "seed": seed,
         "budget": budget,
         "tried": sum(len(setting.curves[0]) for setting in found),
@@ -179,6 +181,13 @@ def cosines(spec: str, pairs: Pairs) -> Floats:
     return np.clip(found, -1.0, 1.0)
 
 
+def comparables(spec: str, pairs: Pairs) -> Bools:
+    """Return which pairs a cache compares at all: those of which the embedder reads both texts whole."""
+    return np.array(
+        [comparable(spec, a) and comparable(spec, b) for a, b in zip(pairs.asked, pairs.known, strict=True)], dtype=bool
+    )
+
+
 def objections(guard: Guard, pairs: Pairs) -> tuple[str | None, ...]:
     """Return the kind of the guard's objection to each pair, None where it has none."""
     raised = (guard(a, b) for a, b in zip(pairs.asked, pairs.known, strict=True))
@@ -190,12 +199,16 @@ def _half(pairs: Pairs, embedders: Sequence[str], guards: Mapping[str, Guard]) -
         pairs=pairs,
         cosines={spec: cosines(spec, pairs) for spec in embedders},
         objections={name: objections(guard, pairs) for name, guard in guards.items()},
+        comparable={spec: comparables(spec, pairs) for spec in embedders},
     )
 
 
 def _setting(embedder: str, guard: tuple[str, str], tune: _Half, confirm: _Half) -> Setting:
     parts = (tune, confirm)
-    passed = tuple(np.array([o is None for o in part.objections[guard[0]]], dtype=bool) for part in parts)
+    passed = tuple(
+        np.array([o is None for o in part.objections[guard[0]]], dtype=bool) & part.comparable[embedder]
+        for part in parts
+    )
     scores = tuple(part.cosines[embedder] for part in parts)
     made = _drawn(embedder, guard, (tune, confirm), (scores[0], scores[1]), (passed[0], passed[1]))
     return replace(made, raised=confirm.objections[guard[0]])
@@ -226,11 +239,17 @@ def _fitted(tune: _Half, confirm: _Half, objecting: str, seed: int) -> Setting:
         rehearsed(tune.pairs, tune.cosines, raised[0], seed=seed),
         fit(tune.pairs, tune.cosines, raised[0])(confirm.pairs, confirm.cosines, raised[1]),
     )
-    everybody = (np.ones(len(tune.pairs), dtype=bool), np.ones(len(confirm.pairs), dtype=bool))
-    return _drawn("+".join(tune.cosines), (FITTED, FITTED), (tune, confirm), scores, everybody)
+    able = [np.logical_and.reduce([*part.comparable.values()]) for part in (tune, confirm)]
+    return _drawn("+".join(tune.cosines), (FITTED, FITTED), (tune, confirm), scores, (able[0], able[1]))
 
 
-def _about(pairs: Pairs, split: Halves) -> dict[str, Any]:
+def _about(pairs: Pairs, split: Halves, embedders: Sequence[str]) -> dict[str, Any]:
+    long = {spec: int((~comparables(spec, pairs)).sum()) for spec in embedders}
+    unread = [
+        f"{n:,} of {len(pairs):,} pairs are longer than {spec} reads and are never hits with it: a cache does not compare them either"
+        for spec, n in long.items()
+        if n
+    ]
     return {
         "routelab": __version__,
         "bench": "cache",
@@ -251,5 +270,5 @@ def _about(pairs: Pairs, split: Halves) -> dict[str, Any]:
             "confirm_components": split.confirm.components,
         },
         "threshold_chosen_on": "tune",
-        "notes": [*pairs.notes, *split.notes],
+        "notes": [*pairs.notes, *unread, *split.notes],
     }

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from routelab.caching.semantic import READS_BYTES
+from routelab.caching.reach import comparable
 from routelab.core.errors import ConfigError
 from routelab.core.values import draw
 from routelab.lab.caches.curve import BUDGET, hits_needed
@@ -308,11 +308,9 @@ def near_keys(
         from routelab.embedding import vectors
 
         rows = vectors(embedder, [text for _, text in keys])
-    kind = embedder if isinstance(embedder, str) else str(embedder.get("kind"))
-    most = READS_BYTES.get(kind)
     # As live: nothing is like an empty question, or like one of which the embedder reads the beginning only.
-    read = [bool(t.strip()) and (most is None or len(t.encode("utf-8", "surrogatepass")) <= most) for _, t in keys]
-    return neighbours(keys, rows, at_least=least, comparable=np.array(read, dtype=np.bool_))
+    able = np.array([comparable(embedder, text) for _, text in keys], dtype=np.bool_)
+    return neighbours(keys, rows, at_least=least, comparable=able)
 
 
 def verdicts_for(names: Sequence[str], given: Mapping[str, Guard], held: Neighbours) -> dict[str, Verdicts]:

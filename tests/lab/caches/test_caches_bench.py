@@ -369,3 +369,28 @@ def test_curves_hold_both_halves(found: CacheBench) -> None:
         again = curve(cosines("lexical", part), part.same, part.nodes)
         assert (one.thresholds == again.thresholds).all()
         assert (one.false_after == again.false_after).all()
+
+
+def test_pairs_that_a_cache_does_not_compare_are_never_hits() -> None:
+    """MiniLM reads 512 bytes for sure: two long texts that differ only at their ends have one vector."""
+    short = made(120)
+    filler = "and so on and so forth " * 30
+    long = Pairs.of(
+        [f"{filler} {a}" for a in short.asked[:80]],
+        [f"{filler} {b}" for b in short.known[:80]],
+        short.same[:80].tolist(),
+        ["long"] * 80,
+    )
+    found = benched(short + long, embedders=["minilm", "lexical"])
+    slices = {
+        (a["embedder"], a["guard"]): a["slices"]["long"] for a in found.arms if a["threshold_is"] == "chosen on tune"
+    }
+    assert slices["minilm", "none"]["hits"] == slices["minilm", "none"]["let_through"] == 0
+    assert slices["lexical", "none"]["let_through"] == slices["lexical", "none"]["n"] > 0
+    [arm] = [a for a in found.arms if a["name"] == "minilm, no guard, fixed 0.80"]
+    assert arm["slices"]["long"]["hits"] == 0
+    assert arm["objected"] == {"same": 0.0, "different": 0.0}
+    said = (
+        "80 of 320 pairs are longer than minilm reads and are never hits with it: a cache does not compare them either"
+    )
+    assert [n for n in found.about["notes"] if "longer than" in n] == [said]

@@ -67,6 +67,43 @@ def test_the_stream_hits_what_the_live_cache_hits(
     assert len(provider.requests) == sum(kind == "model" for kind, _, _ in live)
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_stream_and_the_live_cache_agree_on_texts_that_minilm_does_not_read_whole(exact: bool) -> None:
+    long = "The same words again and again, " * 20
+    texts = [
+        f"{long}what is 5 + 5?",
+        f"{long}what is 6 + 6?",
+        "How do I reset my password?",
+        f"{long}what is 5 + 5?",
+        "How do I reset my password, please?",
+        " ",
+        "  ",
+        "é" * 256,
+        "é" * 257,
+        "é" * 256 + " ",
+        "é" * 255 + ".",
+    ]
+    cache = CacheConfig(exact=exact, semantic={"threshold": 0.8, "guard": "none", "embedder": "minilm"})  # type: ignore[arg-type]
+    router = Router(
+        RouteConfig(name="a", strategy={"kind": "fixed", "model": "m"}, cache=cache),
+        fleet=fleet({"m": Scripted("an answer")}),
+    )
+    live = []
+    for text in texts:
+        hit = next((e for e in router.route(text).run.events if isinstance(e, Recalled)), None)
+        live.append("model" if hit is None else hit.cache)
+    traffic = Traffic.of(texts, at_s=np.arange(len(texts), dtype=float))
+    trace = stream(traffic, [setting_of(cache, len(texts))], embedder="minilm").trace(0)
+    assert list(trace["answered_by"]) == live
+    assert live == [
+        *["model"] * 3,
+        "exact" if exact else "semantic",
+        "semantic",
+        *["model"] * 5,
+        "semantic",
+    ]
+
+
 def test_a_log_with_hits_is_traffic_at_what_they_saved() -> None:
     with Lab() as lab:
         lab.arms["cached"] = RouteConfig(
