@@ -90,7 +90,7 @@ class Lexical:
     @property
     def id(self) -> str:
         """The version of the rules and how strict they are."""
-        return "lexical-strict@1" if self.strict else "lexical@1"
+        return "lexical-strict@2" if self.strict else "lexical@2"
 
     def __post_init__(self) -> None:
         if not isinstance(self.strict, bool):

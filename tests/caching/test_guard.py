@@ -348,8 +348,8 @@ def test_guards_are_made_by_name() -> None:
     assert guard_of() == Lexical()
     assert guard_of({"kind": "lexical", "remembered": 100}) == Lexical(remembered=100)
     assert guard_of({"kind": "lexical", "strict": True}) == Lexical(strict=True)
-    assert Lexical(strict=True).id == "lexical-strict@1"
-    assert [guard_of(name).id for name in GUARDS] == ["none", "lexical@1"]
+    assert Lexical(strict=True).id == "lexical-strict@2"
+    assert [guard_of(name).id for name in GUARDS] == ["none", "lexical@2"]
     assert guard_of("none")("Yes?", "No!") is None
 
 

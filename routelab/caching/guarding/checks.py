@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
 
-from routelab.caching.guarding.opposites import OPPOSITES, opposed
+from routelab.caching.guarding.contents import Found, content, kindred, leftover, said
+from routelab.caching.guarding.frames import alike
+from routelab.caching.guarding.opposites import opposed
 from routelab.caching.guarding.reading import Signature
-from routelab.caching.guarding.stems import american, listed
+from routelab.caching.guarding.roles import roles
+from routelab.caching.guarding.stems import listed
 from routelab.caching.guarding.synonyms import groups
 
-Found: TypeAlias = tuple[str, str, str] | None
-"""The kind, what the one text has, what the other has."""
-
+_READ = 1_500
+"""Characters of which an embedder of sentences, with its 256 tokens or so, has surely read the end."""
 _SWAPS = (
     ("on", "off"),
     ("in", "out"),
@@ -24,13 +24,19 @@ _SWAPS = (
     ("over", "under"),
     ("before", "during"),
     ("after", "during"),
+    ("for", "against"),
+    ("from", "to"),
 )
-_ENDINGS = frozenset(
+_PARTICLES = frozenset(listed("on off in out up down over under"))
+"""Words that stand in so many phrases that only the same place in the same frame makes opposites of them."""
+_CLEAR = frozenset({"how", "why", "when", "where", "who", "whom", "how much", "how many", "how long", "how often", "how far", "how old", "how tall", "how fast", "how deep", "whether"})  # fmt: skip
+_ASIDE = frozenset({"when", "where", "who", "whom", "how often", "how far", "how old"})
+"""Forms that "what" is none of, unless it says of what: what time, what place, what age."""
+_SAYING = frozenset(
     listed(
-        "ment ion tion ation ition sion al ial ual ive able ible ity ty ness ful y ly ily ally i an ian n ese ish ance ence ist ism age ure ic ical ically ize iz ization en th ed d e s es ing tory ory is it"
+        "time times date day days hour hours year month week moment place location spot site age distance person people"
     )
-) | {""}
-_CLEAR = frozenset({"how", "why", "when", "where", "who", "how much", "how many", "how long", "how often", "how far", "how old", "how tall", "how fast", "how deep", "whether"})  # fmt: skip
+)
 _COUNTS = frozenset(
     listed("number count amount quantity population total size many much percentage share length age height")
 )
@@ -46,7 +52,8 @@ _AKIN = frozenset({frozenset({"how", "whether"}) - {"how"}, frozenset({"when", "
 def compare(one: Signature, other: Signature, *, strict: bool) -> Found:
     """Return the first difference that a wrong answer could hang on, in a fixed order of kinds.
 
-    `strict` objects to a content word that one text adds, too.
+    Inside one frame, whatever differs counts. Between two frames only what contradicts does: what one text alone says may be what
+    the other leaves to be understood. `strict` takes all texts for one frame, and objects to a content word that one text adds, too.
     """
     if one.key == other.key:
         return None
@@ -54,29 +61,33 @@ def compare(one: Signature, other: Signature, *, strict: bool) -> Found:
         return ("length", f"{len(one.key)} characters", f"{len(other.key)} characters")
     if one.plain == other.plain:
         return None
+    # No embedding has read the end of a long text: nothing speaks for what differs there.
+    framed = strict or max(len(one.key), len(other.key)) > _READ or alike(one, other)
     for check in CHECKS:
-        found = check(one, other)
+        found = check(one, other, framed)
         if found is not None:
             return found
-    return content(one, other, strict=strict)
+    return content(one, other, strict=strict) if framed else None
 
 
-def script(one: Signature, other: Signature) -> Found:
+def script(one: Signature, other: Signature, framed: bool) -> Found:
     """Object when the texts are in different scripts."""
     if one.script and other.script and one.script != other.script:
         return ("language", one.script.lower(), other.script.lower())
     return None
 
 
-def codes(one: Signature, other: Signature) -> Found:
+def codes(one: Signature, other: Signature, framed: bool) -> Found:
     """Object when code, an address, a flag or an operator is in one text alone."""
     mine, yours = _unmatched_codes(one, other), _unmatched_codes(other, one)
-    if mine or yours:
-        return ("code", _said(mine), _said(yours))
-    if one.signs != other.signs:
+    if (mine and yours) or (framed and (mine or yours)):
+        return ("code", said(mine), said(yours))
+    if one.signs != other.signs and one.line == other.line:
+        return ("code", said(one.signs), said(other.signs))
+    if framed and one.signs != other.signs:
         left, right = Counter(one.signs) - Counter(other.signs), Counter(other.signs) - Counter(one.signs)
         if (left and right) or any(len(sign) > 1 or sign == "#" for sign in (*left, *right)):
-            return ("code", _said(left), _said(right))
+            return ("code", said(left), said(right))
     return None
 
 
@@ -104,7 +115,7 @@ def _split_code(norm: str) -> list[str]:
     return [*out, piece]
 
 
-def numbers(one: Signature, other: Signature) -> Found:
+def numbers(one: Signature, other: Signature, framed: bool) -> Found:
     """Object when the numbers differ."""
     if one.numbers == other.numbers:
         return None
@@ -119,8 +130,8 @@ def numbers(one: Signature, other: Signature) -> Found:
         left.clear()
     if right and all(n in one.numbers for n in right) and not left:
         right.clear()
-    if left or right:
-        return ("number", _said(left), _said(right))
+    if (left and right) or (framed and (left or right)):
+        return ("number", said(left), said(right))
     return None
 
 
@@ -135,50 +146,70 @@ def _pair_ones(left: Counter[str], right: Counter[str]) -> None:
             del c[key]
 
 
-def units(one: Signature, other: Signature) -> Found:
+def units(one: Signature, other: Signature, framed: bool) -> Found:
     """Object when both texts name a unit or a currency that the other does not."""
     if one.units == other.units:
         return None
-    left, right = set(one.units) - set(other.units), set(other.units) - set(one.units)
-    for these, those in ((left, right), (right, left)):
-        # Degrees are of the scale that the other names.
-        if "degree" in these and not those.isdisjoint(("celsius", "fahrenheit")):
-            these.discard("degree")
+    left, right = Counter(one.units) - Counter(other.units), Counter(other.units) - Counter(one.units)
+    if {"celsius", "fahrenheit"} & {*one.units, *other.units}:
+        # Degrees are of the scale that either names.
+        del left["degree"], right["degree"]
     if left and right:
-        return ("unit", _said(left), _said(right))
+        return ("unit", said(left), said(right))
     return None
 
 
-def dates(one: Signature, other: Signature) -> Found:
+def dates(one: Signature, other: Signature, framed: bool) -> Found:
     """Object when a day, month, hour or "last" is in one text alone."""
     if one.dates == other.dates:
         return None
     left, right = set(one.dates) - set(other.dates), set(other.dates) - set(one.dates)
+    if "today" in left | right and "this" in left | right:
+        return None
     # Today is what is meant when no day is named.
     if (left | right) <= {"today", "this"} and not (left and right):
         return None
-    if left or right:
-        return ("date", _said(left), _said(right))
+    if (left and right) or (framed and (left or right)):
+        return ("date", said(left), said(right))
     return None
 
 
-def negations(one: Signature, other: Signature) -> Found:
-    """Object when one text denies, or excepts, and the other does not."""
-    if bool(one.negations) != bool(other.negations):
-        return ("negation", _said(one.negations), _said(other.negations))
-    if bool(one.exceptions) != bool(other.exceptions) and not (one.negations and other.negations):
-        return ("negation", _said(one.exceptions), _said(other.exceptions))
-    if len(one.negations) % 2 != len(other.negations) % 2:
-        return ("negation", _said(one.negations), _said(other.negations))
+def negations(one: Signature, other: Signature, framed: bool) -> Found:
+    """Object when one text denies, or excepts, what the other says; in one frame, when only one of them denies anything."""
     mine, yours = set(one.deniers), set(other.deniers)
     if mine and yours and mine.isdisjoint(yours) and mine <= other.tokens and yours <= one.tokens:
-        return ("negation", f"not {_said(mine)}", f"not {_said(yours)}")
+        return ("negation", f"not {said(mine)}", f"not {said(yours)}")
+    if one.negations == other.negations and one.exceptions == other.exceptions and one.denied == other.denied:
+        return None
+    if framed and not _turned(one, other) and not _turned(other, one):
+        if bool(one.negations) != bool(other.negations):
+            return ("negation", said(one.negations), said(other.negations))
+        if bool(one.exceptions) != bool(other.exceptions) and not (one.negations and other.negations):
+            return ("negation", said(one.exceptions), said(other.exceptions))
+        if len(one.negations) % 2 != len(other.negations) % 2:
+            return ("negation", said(one.negations), said(other.negations))
+    mine, yours = _contradicted(one, other), _contradicted(other, one)
+    # Where both deny something, only two contradictions are one: "calls come but messages do not" and the reverse.
+    if (mine and yours) or ((mine or yours) and not (one.denied and other.denied)):
+        return ("negation", f"not {said(mine)}" if mine else "", f"not {said(yours)}" if yours else "")
     return None
 
 
-def polarity(one: Signature, other: Signature) -> Found:
-    """Object when one text has a word and the other its opposite."""
-    if one.particles != other.particles:
+def _turned(one: Signature, other: Signature) -> bool:
+    """Return whether one text denies what the other says with an opposite: not safe and unsafe, cannot remember and forgot."""
+    return not other.negations and any(opposed(root, other.tokens) is not None for root in one.denied)
+
+
+def _contradicted(one: Signature, other: Signature) -> set[str]:
+    """Return what one text denies and the other says without denying it; "sugar-free" and "I try to" deny, too."""
+    if "free" in other.tokens or "try" in other.tokens:
+        return set()
+    return {root for root in one.denied - other.doubted if root in other.words or root in other.light}
+
+
+def polarity(one: Signature, other: Signature, framed: bool) -> Found:
+    """Object when one text has a word and the other its opposite, and nothing turns it round again."""
+    if framed and one.particles != other.particles:
         left, right = _surplus(one.particles, other.particles), _surplus(other.particles, one.particles)
         for a, b in _SWAPS if left and right else ():
             if (a in left and b in right) or (b in left and a in right):
@@ -186,13 +217,26 @@ def polarity(one: Signature, other: Signature) -> Found:
     mine, yours = _plain(one, other), _plain(other, one)
     if not mine or not yours:
         return None
-    # Words that are opposite by a prefix end alike: few need the slow look.
-    ends = {word[-3:] for word in yours}
-    for word in sorted(mine):
-        other_word = opposed(word, yours, word[-3:] in ends)
-        if other_word is not None:
-            return ("polarity", word, other_word)
+    for word in sorted(mine if framed else mine - _PARTICLES):
+        found = opposed(word, yours, framed)
+        if found is not None and not _reconciled(one, other, word, found, framed):
+            return ("polarity", word, found)
     return None
+
+
+def _reconciled(one: Signature, other: Signature, mine: str, yours: str, framed: bool) -> bool:
+    """Return whether two opposites do not oppose the texts that they are in."""
+    # "Acidic or basic?" has both already.
+    if opposed(mine, one.tokens, False) or opposed(yours, other.tokens, False):
+        return True
+    left, right = one.roots.get(mine, mine), other.roots.get(yours, yours)
+    if (left in one.denied) != (right in other.denied):
+        return True
+    # "Is A faster than B?" is "Is B slower than A?".
+    if "than" in one.ends and "than" in other.ends and one.ends["than"] != other.ends["than"]:
+        return True
+    # Between two frames, more words that only one of them has may turn it round.
+    return not framed and bool(leftover(one, other) - {left}) and bool(leftover(other, one) - {right})
 
 
 def _surplus(these: Sequence[str], those: Sequence[str]) -> Counter[str]:
@@ -208,15 +252,15 @@ def _plain(one: Signature, other: Signature) -> set[str]:
     }
 
 
-def names(one: Signature, other: Signature) -> Found:
+def names(one: Signature, other: Signature, framed: bool) -> Found:
     """Object when a name is in one text alone, or, in other languages than English, when each has its own."""
     mine, yours = _foreign(one, other), _foreign(other, one)
     if not mine and not yours:
         return None
-    if (mine and yours) or (one.english and other.english):
-        first = (mine or yours)[0]
-        kind = "entity" if first.isupper() or any(c.isupper() for c in first[1:]) else "name"
-        return (kind, _said(mine), _said(yours))
+    if (mine and yours) or (framed and one.english and other.english):
+        inner = any(c.isupper() for surface in (*mine, *yours) for c in surface[1:])
+        kind = "entity" if inner or any(surface.isupper() for surface in (*mine, *yours)) else "name"
+        return (kind, said(mine), said(yours))
     return None
 
 
@@ -226,7 +270,13 @@ def _foreign(one: Signature, other: Signature) -> list[str]:
     ]
     if len(missing) > _MOST:
         return [s for _, s in missing[:5]]
-    return [s for root, s in missing if not any(_alike(root, t) for t in other.words) and not _initials(s, other)]
+    return [
+        surface
+        for root, surface in missing
+        if other.groups.isdisjoint(groups(surface.casefold(), root))
+        and not any(kindred(root, t) for t in other.words)
+        and not _initials(surface, other)
+    ]
 
 
 def _initials(surface: str, other: Signature) -> bool:
@@ -237,9 +287,14 @@ def _initials(surface: str, other: Signature) -> bool:
     return low in "".join(word[0] for word in other.order)
 
 
-def questions(one: Signature, other: Signature) -> Found:
+def questions(one: Signature, other: Signature, framed: bool) -> Found:
     """Object when the texts clearly ask for different things: how and why, must and can."""
+    same = one.words.keys() == other.words.keys()
+    if not framed and not same:
+        return None
     left, right = one.forms & _CLEAR, other.forms & _CLEAR
+    if one.passive != other.passive:
+        left, right = left - {"whom"}, right - {"whom"}
     if _must(one, other) or _must(other, one):
         return ("question", *(("must", "can") if _must(one, other) else ("can", "must")))
     for asked, known in ((one, other), (other, one)):
@@ -250,180 +305,30 @@ def questions(one: Signature, other: Signature) -> Found:
             and not asked.units
             and _COUNTS.isdisjoint(known.tokens)
         ):
-            return ("question", _said(one.forms), _said(other.forms))
+            return ("question", said(one.forms), said(other.forms))
+        if (
+            same
+            and known.forms == {"what"}
+            and "what" not in asked.forms
+            and not _ASIDE.isdisjoint(asked.forms)
+            and _SAYING.isdisjoint(known.tokens)
+        ):
+            return ("question", said(one.forms), said(other.forms))
         # What has to be done is not why; what is the reason of it is.
-        if asked.forms == {"why"} and known.forms == {"what"} and _REASONS.isdisjoint(known.tokens):
-            return ("question", _said(one.forms), _said(other.forms))
+        if framed and asked.forms == {"why"} and known.forms == {"what"} and _REASONS.isdisjoint(known.tokens):
+            return ("question", said(one.forms), said(other.forms))
     if not left or not right or left & right or "what" in one.forms | other.forms:
         return None
     if any(frozenset({a, b}) in _AKIN for a in left for b in right):
         return None
-    return ("question", _said(left), _said(right))
+    return ("question", said(left), said(right))
 
 
 def _must(one: Signature, other: Signature) -> bool:
     return one.modal == "must" and other.modal in ("can", "may", "could")
 
 
-def content(one: Signature, other: Signature, *, strict: bool) -> Found:
-    """Weigh the words that are left over: one on each side that nothing relates is a change of subject."""
-    if not (one.english and other.english):
-        return _replaced(one, other)
-    mine = [(r, s) for r, s in one.words.items() if r not in other.tokens]
-    yours = [(r, s) for r, s in other.words.items() if r not in one.tokens]
-    if not mine and not yours:
-        return _repeated(one, other)
-    # So many words apart are another text, and each would be held against each.
-    if max(len(mine), len(yours)) > _MOST:
-        return ("topic", _said(s for _, s in mine[:5]), _said(s for _, s in yours[:5]))
-    mine, yours = _unabridged(mine, yours)
-    yours, mine = _unabridged(yours, mine)
-    said = [surface for root, surface in mine if not _covered(root, surface, other, one)]
-    known = [surface for root, surface in yours if not _covered(root, surface, one, other)]
-    if said and known:
-        return ("topic", _said(said), _said(known))
-    shared = len(one.words.keys() & other.tokens)
-    if len(said or known) > (0 if strict else max(1, shared // 2)):
-        return ("topic", _said(said), _said(known))
-    return None
-
-
-def _replaced(one: Signature, other: Signature) -> Found:
-    """Object, in any language, when the texts are the same but for one word that is no form of the other."""
-    if len(one.sequence) != len(other.sequence):
-        return None
-    unlike = [(a, b) for a, b in zip(one.sequence, other.sequence, strict=True) if a != b]
-    if len(unlike) != 1 or len(one.sequence) < 2:
-        return None
-    a, b = unlike[0]
-    same = a[:3] == b[:3] or _alike(a, b) or min(len(a), len(b)) < 4
-    return None if same else ("topic", a, b)
-
-
-def _unabridged(
-    whole: list[tuple[str, str]], short: list[tuple[str, str]]
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Return both without the words that one acronym stands for, and without the acronym."""
-    initials = "".join(root[0] for root, _ in whole)
-    if len(initials) >= 3 and any(root == initials for root, _ in short):
-        return [], [pair for pair in short if pair[0] != initials]
-    return whole, short
-
-
-def _repeated(one: Signature, other: Signature) -> Found:
-    """Object when both say the same words, but one says this word twice and the other that."""
-    left, right = Counter(one.order) - Counter(other.order), Counter(other.order) - Counter(one.order)
-    mine, yours = [t for t in left if t in one.words], [t for t in right if t in other.words]
-    return ("topic", _said(mine), _said(yours)) if mine and yours else None
-
-
-def _covered(root: str, surface: str, other: Signature, own: Signature) -> bool:
-    """Return whether another text says a word in another way."""
-    low = american(surface.casefold())
-    if root in other.joined or low in other.joined:
-        return True
-    both = own.joined & other.tokens
-    if both and any(root in whole for whole in both):
-        return True
-    if not other.groups.isdisjoint(groups(low, root)) or _inflected(low, other.tokens):
-        return True
-    start = root[:3]
-    return any(word.startswith(start) and _alike(root, word) for word in other.words)
-
-
-def _inflected(word: str, tokens: frozenset[str]) -> bool:
-    """Return whether short words with a silent e, which stems keep apart, are one: cure and cured, rate and rating."""
-    forms = (word + "d", word[:-1] + "ing") if word.endswith("e") else (word[:-1],) if word.endswith("ed") else ()
-    return any(form in tokens for form in forms) or (word.endswith("ing") and word[:-3] + "e" in tokens)
-
-
-def _alike(one: str, other: str) -> bool:
-    """Return whether two stems are one word derived or mistyped: payment and pay, India and Indian, recieve and receive.
-
-    Only endings of derivation count: car and carpet, pass and password are two words each.
-    """
-    shared = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    ends = {one[shared:], other[shared:]}
-    if shared >= 4 and ends <= _ENDINGS and ("" in ends or shared >= 5):
-        return True
-    if shared == 3 and ends <= {"", "ment"}:
-        return True
-    return min(len(one), len(other)) >= 6 and _slipped(one, other)
-
-
-def _slipped(one: str, other: str) -> bool:
-    """Return whether one letter was doubled or two neighbours changed places."""
-    if len(one) == len(other):
-        unlike = [i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
-        return (
-            len(unlike) == 2
-            and unlike[1] == unlike[0] + 1
-            and one[unlike[0]] == other[unlike[1]]
-            and one[unlike[1]] == other[unlike[0]]
-        )
-    return _single(one) == _single(other)
-
-
-def _single(word: str) -> str:
-    return "".join(c for i, c in enumerate(word) if i == 0 or c != word[i - 1])
-
-
-def roles(one: Signature, other: Signature) -> Found:
-    """Object when two words change places around a third that both texts have between them."""
-    mine, yours = _numbered(one.order), _numbered(other.order)
-    place = {token: i for i, token in enumerate(yours)}
-    both = [token for token in mine if token in place]
-    if one.acted_on != other.acted_on and one.words.keys() == other.words.keys() and one.acting != other.acting:
-        return ("role", "me" if one.acted_on else "i", "me" if other.acted_on else "i")
-    for a, b in pairwise(both):
-        if place[a] > place[b] and b[0] in OPPOSITES.get(a[0], ()):
-            return ("role", f"{a[0]} {b[0]}", f"{b[0]} {a[0]}")
-    size = max(len(mine), len(yours))
-    # In a long sentence that was turned round, order says nothing; a swap is all but a repetition.
-    if len(both) < 3 or size > 14 or len(both) < 0.7 * size:
-        return None
-    reversed_ = _longest_fall([place[token] for token in both])
-    flipped = len(reversed_) >= 3
-    if flipped != (one.passive != other.passive) and (flipped or _straight([place[t] for t in both])):
-        if flipped:
-            seen = [both[i][0] for i in reversed_]
-            return ("role", " ".join(seen), " ".join(reversed(seen)))
-        return ("role", " ".join(one.order), " ".join(other.order))
-    return None
-
-
-def _numbered(order: Sequence[str]) -> list[tuple[str, int]]:
-    seen: Counter[str] = Counter()
-    out = []
-    for token in order:
-        out.append((token, seen[token]))
-        seen[token] += 1
-    return out
-
-
-def _straight(places: Sequence[int]) -> bool:
-    return all(a < b for a, b in pairwise(places))
-
-
-def _longest_fall(places: Sequence[int]) -> list[int]:
-    """Return the positions of a longest falling run; at most the first 60 places are looked at."""
-    places = places[:60]
-    best: list[list[int]] = []
-    for i, p in enumerate(places):
-        before = [b for b in best if places[b[-1]] > p]
-        best.append([*max(before, key=len, default=[]), i])
-    return max(best, key=len, default=[])
-
-
-def _said(items: Iterable[str]) -> str:
-    return (
-        ", ".join(sorted(dict.fromkeys(items)))
-        if not isinstance(items, (list, tuple))
-        else ", ".join(dict.fromkeys(items))
-    )
-
-
-CHECKS: tuple[Callable[[Signature, Signature], Found], ...] = (
+CHECKS: tuple[Callable[[Signature, Signature, bool], Found], ...] = (
     script,
     codes,
     negations,

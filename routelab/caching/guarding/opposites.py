@@ -50,9 +50,10 @@ OPPOSITES = _opposites(
     good better best | bad worse worst
     right correct true accurate | wrong incorrect false inaccurate
     ok okay fine | wrong
+    oneway | roundtrip return
     safe harmless | dangerous harmful hazardous risky
     edible | poisonous toxic
-    cheap cheaper cheapest inexpensive | expensive dearer costly
+    cheap cheaper cheapest inexpensive | expensive dearer
     rich | poor
     positive | negative
     plus add | minus subtract

@@ -11,7 +11,7 @@ from routelab.caching.guarding.quantities import AFTER_NUMBER, UNITS, number_of
 # NFKC sorts a run of combining marks in quadratic time; U+034F breaks long ones (UAX #15, stream-safe text format).
 _LONG_RUN = re.compile(r"[^\w\s\x00-\x7f]{30}")
 _MARKS = re.compile("[\u0300-\u036f]+")
-_TYPOGRAPHY = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-", "\u2212": "-", "\u2011": "-", "\u2010": "-", "\xb5": "\u03bc", "\u2044": "/", "`": " "})  # fmt: skip
+_TYPOGRAPHY = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-", "\u2212": "-", "\u2011": "-", "\u2010": "-", "\u2192": "->", "\xb5": "\u03bc", "\u2044": "/", "`": " "})  # fmt: skip
 _CODE = re.compile(
     r"://|^www\.|\w@\w|^--?[A-Za-z]|^[$%:][A-Za-z_]|_|\\|::|^(?:~|\.{0,2})/\w|\w\(|^@\w|[A-Za-z]\w{1,60}\.[a-z_]|^\.[a-z]\w+|==?\d|^[a-z]{2,}[A-Z]\w|^[\w-]+(?:/[\w-]+){2,}"
 )
@@ -42,6 +42,11 @@ _ASKED_NEGATIVELY = re.compile(
     r"(^|[.,!?;:]\s*)(do|does|did|is|are|was|were|could|would|should|can|have|has|wo|ca)n'?t (i|you|we|he|she|it|they|there|this|that)\b",
     re.IGNORECASE,
 )
+
+_ASKED_OF = re.compile(
+    r"(^|[.!?;:]\s*)((?i:do|does|did|is|are|was|were|has|have|wo|would|should))n't (?=[A-Z]|(?:the|my|your|our|this|these|those|all) )()"
+)
+"""Opening words that ask whether, for all that they deny: "Isn't the shop open?"; "Doesn't work" denies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ def cleaned(text: str) -> str:
     if len(clean) < 2000:
         clean = _COURTESY.sub(" ", clean)
     clean = _ASKED_POLITELY.sub(r"\1\2 \3", clean)
+    clean = _ASKED_OF.sub(r"\1\2 \3", clean)
     return _ASKED_NEGATIVELY.sub(r"\1\2 \3", _TAG.sub("?", clean))
 
 

@@ -41,6 +41,10 @@ ORDINALS = MappingProxyType(
 PARTS = MappingProxyType(
     {"half": "0.5", "quarter": "0.25", "twice": "2", "double": "2", "triple": "3", "thrice": "3", "quadruple": "4"}
 )
+HALVES = MappingProxyType(
+    {"minute": ("30", "second"), "hour": ("30", "minute"), "day": ("12", "hour"), "year": ("6", "month")}
+)
+"""What half of a unit is usually said as."""
 DECADES = MappingProxyType({w[:-1] + "ies": v for w, v in TENS.items()})
 ROMAN = MappingProxyType(
     {
@@ -105,7 +109,7 @@ UNITS = _units(
     gigabit gigabits
     byte bytes
     kb kilobyte kilobytes ki kib
-    mb megabyte megabytes mi mib
+    mb megabyte megabytes mib
     gb gigabyte gigabytes gi gib
     tb terabyte terabytes ti tib
     kbps kbit/s kb/s
@@ -127,6 +131,7 @@ UNITS = _units(
     joule joules
     kj kilojoule kilojoules
     calorie calories kcal cal
+    kilocalorie kilocalories
     btu
     celsius °c centigrade
     fahrenheit °f
@@ -237,7 +242,7 @@ MOMENTS = MappingProxyType(
     {
         **{w: w for w in listed("tomorrow yesterday midnight morning evening afternoon spring summer winter")},
         **{w + "s": w for w in listed("morning evening afternoon spring summer winter weekend weekday")},
-        **{w: w for w in listed("weekend weekday overnight decade century centuries")},
+        **{w: w for w in listed("weekend weekday decade century centuries")},
         "noon": "12:00",
         "midday": "12:00",
         "midnight": "00:00",
@@ -245,6 +250,7 @@ MOMENTS = MappingProxyType(
         "night": "night",
         "nights": "night",
         "nightly": "night",
+        "overnight": "night",
         "autumn": "autumn",
         "quarterly": "quarterly",
         "bc": "bc",
@@ -300,6 +306,11 @@ def times(number: str, factor: int) -> str:
     except InvalidOperation:
         return number
     return number_of(f"{product:f}")
+
+
+def plus_half(number: str) -> str:
+    """Return a whole number and a half; anything else as it is."""
+    return f"{number}.5" if number.isdigit() else number
 
 
 def clock(hours: str, minutes: str, *, half: str) -> str:

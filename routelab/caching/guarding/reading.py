@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from routelab.caching.guarding.clauses import ASKING, asked_first, denied, deniers, doubted, ends, forms
 from routelab.caching.guarding.pieces import Piece, cleaned, key_of, pieces
 from routelab.caching.guarding.quantities import (
     AFTER_NUMBER,
     DECADES,
+    HALVES,
     LOOSE,
     MOMENTS,
     MONTHS,
@@ -28,33 +30,30 @@ from routelab.caching.guarding.quantities import (
     UNITS,
     WEEKDAYS,
     clock,
+    plus_half,
     times,
 )
 from routelab.caching.guarding.stems import american, listed, stem
 from routelab.caching.guarding.synonyms import groups
-from routelab.caching.guarding.words import CONTRACTED, EVIDENCE, EXCEPTIONS, FUNCTION, LIGHT, NEGATORS, PHRASES
+from routelab.caching.guarding.words import (
+    CONTRACTED,
+    EVIDENCE,
+    EXCEPTIONS,
+    FUNCTION,
+    LIGHT,
+    NEGATORS,
+    PHRASES,
+    SETTLED,
+)
 
 LONGEST = 20_000
 """Characters beyond which two texts must agree word for word."""
 
-_FORMS = {"how": "how", "why": "why", "when": "when", "where": "where", "who": "who", "whom": "who", "whose": "who", "what": "what", "which": "what"}  # fmt: skip
-_AMOUNTS = {
-    "much": "how much",
-    "many": "how many",
-    "long": "how long",
-    "often": "how often",
-    "frequently": "how often",
-    "far": "how far",
-    "old": "how old",
-    "tall": "how tall",
-    "fast": "how fast",
-    "deep": "how deep",
-    "soon": "when",
-    "come": "why",
-}
-_ASKING = frozenset(
-    listed("am is are was were do does did can could will would shall should may might must has have had")
-)
+_LINE = 300
+"""Words of a text by which its frame is known."""
+_OPENING = frozenset(listed("what who where how when why it that there here"))
+_UNSTRESSED = frozenset(listed("a an the my your our please"))
+_SAME_STEP = {"into": "to", "onto": "on", "us": "i", "me": "i", "we": "i"}
 _LINKS = frozenset(
     listed("to from than before after into by as over of with for in on under about against without behind above below")
 )
@@ -78,6 +77,11 @@ class Signature:
     negations: tuple[str, ...] = ()
     exceptions: tuple[str, ...] = ()
     deniers: tuple[str, ...] = ()
+    denied: frozenset[str] = frozenset()
+    doubted: frozenset[str] = frozenset()
+    ends: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    line: tuple[str, ...] = ()
+    places: Mapping[str, int] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
     light: frozenset[str] = frozenset()
     tokens: frozenset[str] = frozenset()
@@ -126,15 +130,27 @@ class _Reader:
     def _spelled(found: Sequence[Piece]) -> list[Piece]:
         """Write contractions out, take possessives off, spell the American way."""
         spelled: list[Piece] = []
-        for piece in found:
+        for i, piece in enumerate(found):
             if piece.kind != "word":
                 spelled.append(piece)
+                continue
+            if spelled and spelled[-1].norm == "non" and spelled[-1].kind == "word":
+                before = spelled.pop()
+                spelled.append(Piece("word", "non" + american(piece.norm), f"{before.surface}-{piece.surface}"))
+                continue
+            if piece.surface == "US":
+                if i + 1 < len(found) and UNITS.get(found[i + 1].norm) == "dollar":
+                    continue
+                spelled.append(Piece("word", "usa", piece.surface, piece.capital))
                 continue
             parts = CONTRACTED.get(piece.norm)
             if parts is not None:
                 spelled.extend(Piece("word", part, piece.surface) for part in parts)
                 continue
             bare, _, tail = piece.norm.partition("'")
+            if tail == "s" and bare in _OPENING:
+                spelled.extend((Piece("word", bare, piece.surface), Piece("word", "is", piece.surface)))
+                continue
             if not bare or tail not in ("s", "", "re", "ll", "ve", "d", "m", "em"):
                 bare = piece.norm.replace("'", "")
             spelled.append(Piece("word", american(bare), piece.surface.split("'")[0] or piece.surface, piece.capital))
@@ -149,11 +165,7 @@ class _Reader:
                 continue
             for j in range(i + 1, min(i + 4, len(found))):
                 other = phrased[j]
-                whole = (
-                    PHRASES.get((stem(piece.norm) if piece.norm not in ("goes", "went") else piece.norm, other.norm))
-                    if other
-                    else None
-                )
+                whole = _whole(piece.norm, other.norm, j == i + 1) if other else None
                 if whole is None or phrased[i] is None:
                     continue
                 # "log in" may be far apart only when an object stands between; "to", "of" and their like end the reach.
@@ -173,20 +185,30 @@ class _Reader:
         words = [p.norm for p in self.pieces if p.kind == "word"]
         stems = [stem(w) for w in words]
         tokens = frozenset(words) | frozenset(stems) | frozenset(self.codes) | frozenset(_parts(self.codes))
+        line = tuple(
+            _step(p)
+            for p in self.pieces
+            if p.kind not in ("sign", "strong") and (p.capital or p.norm not in _UNSTRESSED)
+        )[:_LINE]
         return Signature(
             key=key,
             plain=re.sub(r"[\s'-]+", "", key) if not any(c.isdigit() for c in key) else key,
             english=self.english,
             script=_script(words),
             numbers=tuple(self.numbers),
-            units=tuple(sorted(set(self.units))),
+            units=tuple(sorted(self.units)),
             dates=tuple(sorted(set(self.dates))),
             codes=self.codes,
             signs=tuple(sorted(self.signs)),
             names=self.names,
             negations=tuple(w for w in words if w in NEGATORS),
             exceptions=tuple(w for w in words if w in EXCEPTIONS),
-            deniers=_deniers(words),
+            deniers=deniers(words),
+            denied=denied(words),
+            doubted=doubted(words),
+            ends=ends(words, stems),
+            line=line,
+            places=_places(line),
             words=self.words,
             light=frozenset(self.light),
             tokens=tokens,
@@ -211,11 +233,15 @@ class _Reader:
                     "below",
                     "over",
                     "under",
+                    "for",
+                    "against",
+                    "from",
+                    "to",
                 )
             ),
             sequence=() if self.english else tuple(words),
             order=tuple(self.order),
-            forms=_forms(self.pieces),
+            forms=forms(words),
             acting="i" in words or "we" in words,
             acted_on=any(b in ("me", "us") and stem(a) in self.words for a, b in pairwise(words)),
             modal=words[0] if words and words[0] in ("must", "can", "may", "could") else "",
@@ -262,6 +288,8 @@ class _Reader:
 
     def _number(self, i: int, number: str, used: int) -> int:
         """Take a number with the unit, scale, half of the day or decade that follows it."""
+        if [p.norm for p in self.pieces[i + used : i + used + 3]] == ["and", "a", "half"]:
+            number, used = plus_half(number), used + 3
         after = self._near(i + used)
         if after is None or after.kind not in ("word", "suffix", "symbol"):
             return self._counted(number, used)
@@ -278,6 +306,10 @@ class _Reader:
             ):
                 self.dates.append(f"decade {number[-2:]}")
                 return used + 1
+        half = _half_of_day(self.pieces, i + used) if number.isdigit() and len(number) <= 2 else ""
+        if half:
+            self.dates.append(clock(number, "00", half=half))
+            return used + (2 if norm == "at" else 3)
         scale = SCALES.get(norm) or (
             1000 if norm == "k" else 10**9 if norm == "bn" else 10**6 if norm == "mn" else None
         )
@@ -348,7 +380,11 @@ class _Reader:
         if norm in ORDINALS:
             return self._counted(str(ORDINALS[norm]), 1)
         if norm in PARTS:
-            before = self._near(i - 1)
+            before, after = self._near(i - 1), self._near(i + 2)
+            if norm == "half" and after is not None and after.norm in HALVES and self.pieces[i + 1].norm in ("a", "an"):
+                number, unit = HALVES[after.norm]
+                self._counted(number, 1)
+                return self._unit(i, unit, 3)
             if (
                 norm == "quarter"
                 and before is not None
@@ -410,7 +446,7 @@ class _Reader:
     def _inverted(self, i: int) -> bool:
         """Return whether "i" stands behind "how do" and the like, where it is nobody's part."""
         verb, form = self._near(i - 1), self._near(i - 2)
-        return verb is not None and form is not None and verb.norm in _ASKING and form.norm in _FORMS
+        return verb is not None and form is not None and verb.norm in ASKING and asked_first(form.norm)
 
     def _content(self, i: int, norm: str, piece: Piece) -> None:
         root = stem(norm)
@@ -434,15 +470,33 @@ class _Reader:
         self.order.append(root)
 
 
-def _deniers(words: Sequence[str]) -> tuple[str, ...]:
-    """Return the pronouns of whom something is denied: "i" in "I can't hear them"."""
-    return tuple(
-        "i" if words[j] == "we" else words[j]
-        for i, word in enumerate(words)
-        if word == "not"
-        for j in range(max(0, i - 2), i)
-        if words[j] in ("i", "we", "you", "he", "she", "it", "they")
-    )
+def _half_of_day(found: Sequence[Piece], i: int) -> str:
+    """Return "am" or "pm" for "in the morning" and the like at i; "" for anything else."""
+    said = tuple(p.norm for p in found[i : i + 3])
+    if said[:2] == ("in", "the"):
+        return {"morning": "am", "afternoon": "pm", "evening": "pm"}.get(said[-1], "")
+    return "pm" if said[:2] == ("at", "night") else ""
+
+
+def _whole(verb: str, particle: str, beside: bool) -> str | None:
+    pair = (verb if verb in ("goes", "went") else stem(verb), particle)
+    return PHRASES.get(pair) or (SETTLED.get(pair) if beside else None)
+
+
+def _step(piece: Piece) -> str:
+    norm = piece.norm
+    known = UNITS.get(norm) or _SAME_STEP.get(norm)
+    if known is not None or piece.kind != "word":
+        return known or norm
+    return str(ONES[norm]) if norm in ONES else stem(norm)
+
+
+def _places(line: Sequence[str]) -> dict[str, int]:
+    """Return where in a line each of its words is, as a whole number with a bit for each place."""
+    places: dict[str, int] = {}
+    for i, word in enumerate(line):
+        places[word] = places.get(word, 0) | 1 << i
+    return places
 
 
 def _parts(codes: dict[str, str]) -> set[str]:
@@ -450,32 +504,6 @@ def _parts(codes: dict[str, str]) -> set[str]:
     for code in codes:
         found.update(p for p in re.split(r"[\W_]+", code) if p)
     return found
-
-
-def _forms(found: Sequence[Piece]) -> frozenset[str]:
-    """Return the forms of asking in a text: "how", "why", "how many", ..., or "whether" for a question to be answered yes or no."""
-    words = [p.norm for p in found if p.kind == "word"]
-    forms: set[str] = set()
-    for i, word in enumerate(words):
-        form = _FORMS.get(word)
-        if form is None:
-            continue
-        after = words[i + 1] if i + 1 < len(words) else ""
-        if form == "how":
-            form = _AMOUNTS.get(after, "how")
-        elif form == "what" and after in ("time", "date", "day", "year"):
-            form = "when"
-        elif (form == "when" and i > 0 and not forms) or (form == "who" and i > 2):
-            continue
-        forms.add(form)
-    if (
-        not forms
-        and words
-        and words[0] in _ASKING
-        and not (len(words) > 1 and words[0] in ("can", "could", "would", "will") and words[1] == "you")
-    ):
-        forms.add("whether")
-    return frozenset(forms)
 
 
 def _script(words: Sequence[str]) -> str:

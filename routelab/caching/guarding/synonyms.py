@@ -82,6 +82,20 @@ SYNONYMS = _groups(
     missing absent; absent away; empty vacant; busy occupied; ready prepared; certain sure; sure certain; likely probable; probably likely; maybe perhaps possibly; uk britain british; usa america american us; france french; spain spanish; poland polish; netherlands dutch; switzerland swiss; denmark danish; sweden swedish; turkey turkish; greece greek; wales welsh; portugal portuguese;
     china chinese; peru peruvian; ireland irish; germany german; cutting-edge state-of-the-art; leading top; unchanged unaltered; extract unpack; extract retrieve; compress zip; corresponding matching related associated; related associated relevant; relate connect; initiate begin start; consult refer; refer reference; mention cite; quote cite quotation; appear show; accompany escort;
     reach contact; contact call; call phone ring; track trace follow; follow pursue; monitor watch track; complain complaint; apply application; request ask demand; demand require; book reserve; reservation booking; ratio proportion; percentage percent share;
+    exit quit leave close; message note memo text; vaccination vaccine vaccinate shot jab injection inoculation; contest dispute challenge appeal fight;
+    parse convert translate; reactivate reinstate; compute calculate find; run flow; arrive receive; set change adjust; reschedule move postpone shift;
+    revert undo rollback reverse; employee staff worker personnel; fridge refrigerator; contact reach; expire lapse; expire end; crash freeze hang;
+    coupon voucher promo; subscription membership plan; declined rejected refused denied; blocked locked suspended; charge debit deduct bill;
+    transaction payment; shipment parcel package; stuck frozen; slow laggy; broken malfunctioning defective; warranty guarantee; go golang; duration period;
+    withdraw pull; abort cancel; cancel annul; shrink compress; copy replicate; enlarge resize; wash rinse; rinse clean; pan skillet; drain empty; mount install;
+    mount attach; hang mount; load import; download import; filter query; city municipality; plane flight airplane aeroplane; substitute replace; swap exchange replace change;
+    replace change; rewrite rephrase reword paraphrase; proofread correct; shorten abridge; draft write compose; invent create; inventor creator; colleague workmate teammate;
+    insurer insurance; landlord owner; flatmate roommate housemate; pupil student; physician gp; hospital clinic; pharmacy chemist drugstore; stomach belly tummy;
+    trousers pants; jumper sweater; underground subway metro tube; railway railroad rail train; motorway highway freeway; driver motorist; queue line; post mail;
+    autumn fall; tyre tire; boot trunk; bonnet hood; crisps chips; aubergine eggplant; courgette zucchini; coriander cilantro; mince ground; hoover vacuum; nappy diaper;
+    pram stroller; torch flashlight; bin trash; cooker stove; hob stove; oven stove; plaster bandage; paracetamol acetaminophen tylenol; mobile cell; timetable schedule;
+    overdue late; tardy late; begin commence; permitted legal allowed; obligatory obliged required; purchase order; sum add; sign symbol; worth value; value price;
+    spouse partner; kid youngster; senior elderly; teen teenager adolescent; nearby near close; distant far; stay accommodation; hotel accommodation; journey ride;
     """
 )
 """Groups of words that may stand for each other in a question; a word may be in several."""
@@ -93,4 +107,8 @@ def groups(word: str, root: str) -> tuple[int, ...]:
     >>> set(groups("purchased", "purchas")) & set(groups("buy", "buy")) != set()
     True
     """
-    return SYNONYMS.get(word, ()) + (SYNONYMS.get(root, ()) if root != word else ())
+    found = SYNONYMS.get(word, ()) + (SYNONYMS.get(root, ()) if root != word else ())
+    if not found and word.endswith(("er", "est")):
+        bare = word.removesuffix("er").removesuffix("est")
+        return SYNONYMS.get(bare) or SYNONYMS.get(bare[:-1] if bare[-2:-1] == bare[-1:] else bare + "e", ())
+    return found

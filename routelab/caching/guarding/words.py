@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from routelab.caching.guarding.stems import listed
+from routelab.caching.guarding.stems import listed, stem
 
 
 def _set(text: str) -> frozenset[str]:
@@ -58,7 +58,6 @@ LIGHT = _set(
 
 NEGATORS = _set(
     "not no never none nobody nothing nowhere neither nor without hardly barely scarcely rarely seldom cannot minus lack lacks lacking"
-    " avoid avoids avoiding fail fails failing failed unable refuse refuses refused absent"
 )
 EXCEPTIONS = _set("except excluding exclude excludes besides save unless")
 
@@ -70,6 +69,7 @@ CONTRACTED = MappingProxyType(
             for w in listed("do does did is are was were has have had could would should must need")
         },
         "cant": ("can", "not"),
+        "unable": ("not", "able"),
         "can't": ("can", "not"),
         "cannot": ("can", "not"),
         "wont": ("will", "not"),
@@ -166,3 +166,25 @@ PHRASES: Mapping[tuple[str, str], str] = MappingProxyType(
     }
 )
 """A verb and its particle, at most three words apart, said with one word."""
+
+SETTLED: Mapping[tuple[str, str], str] = MappingProxyType(
+    {
+        (stem(first), second): whole
+        for first, second, whole in (
+            ("fail", "to", "not"),
+            ("refuse", "to", "not"),
+            ("stand", "for", "mean"),
+            ("short", "for", "mean"),
+            ("united", "states", "usa"),
+            ("united", "kingdom", "uk"),
+            ("european", "union", "eu"),
+            ("new", "york", "nyc"),
+            ("one", "way", "oneway"),
+            ("round", "trip", "roundtrip"),
+            ("pass", "away", "die"),
+            ("straight", "away", "immediately"),
+            ("right", "away", "immediately"),
+        )
+    }
+)
+"""Two words side by side that are one."""
