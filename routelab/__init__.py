@@ -5,11 +5,11 @@ configuration is then replayed over that log at no cost, compared with honest st
 
 The house is an hourglass::
 
-     prompt ─► render ─► recall ─► route ─► call ─► remember ─► score ─┐
-         one prompt at a time: stages, each adding one typed event      │
-                                                           [Run]  the waist: one frozen, append-only record
-         many runs at a time: functions over tables                     │
-                     log ─► outcomes ─► replay ─► compare ─► verdict ─► export ◄──┘
+     prompt ─► render ─► recall ─► (confirm) ─► route ─► call ─► remember ─► score ─┐
+         one prompt at a time: stages, each adding one typed event                   │
+                                                                        [Run]  the waist: one frozen, append-only record
+         many runs at a time: functions over tables                                  │
+                     log ─► outcomes ─► replay ─► compare ─► verdict ─► export ◄─────┘
 
 Floors, top to bottom; an upper one may import a lower one, never the other way round::
 
@@ -39,7 +39,7 @@ from routelab.version import __version__
 
 if TYPE_CHECKING:
     from routelab.answer import Answer
-    from routelab.caching import CacheConfig
+    from routelab.caching import CacheConfig, SemanticConfig
     from routelab.config import Limits, PromptConfig, RouteConfig
     from routelab.core.errors import RoutelabError
     from routelab.core.values import Message, Prompt
@@ -64,6 +64,7 @@ _WHERE = {
     "RouteConfig": "routelab.config",
     "Router": "routelab.router",
     "RoutelabError": "routelab.core.errors",
+    "SemanticConfig": "routelab.caching",
 }
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "RouteConfig",
     "RoutelabError",
     "Router",
+    "SemanticConfig",
     "__version__",
     "load_ipython_extension",
     "unload_ipython_extension",

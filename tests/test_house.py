@@ -129,19 +129,24 @@ def test_every_event_is_a_past_participle_with_a_time() -> None:
 
 
 def test_the_flow_is_in_the_order_that_the_package_docstring_draws() -> None:
-    config = RouteConfig(
-        name="a",
-        models=["m"],
-        strategy={"kind": "fixed", "model": "m"},
-        cache={"exact": True},
-        prompt={"system": "be brief"},
-    )
-    outline = Router(config, fleet=fleet({"m": Scripted()})).describe()
-    stages = re.findall(r"^\s+(render|recall|route|call|remember|measure)$", outline, re.MULTILINE)
-    assert stages == ["render", "recall", "route", "call", "remember", "measure"]
+    def stages(cache: object) -> list[str]:
+        config = RouteConfig(
+            name="a",
+            models=["m"],
+            strategy={"kind": "fixed", "model": "m"},
+            cache=cache,
+            prompt={"system": "be brief"},
+        )
+        outline = Router(config, fleet=fleet({"m": Scripted(), "judge": Scripted()})).describe()
+        return re.findall(r"^\s+(render|recall|confirm|route|call|remember|measure)$", outline, re.MULTILINE)
+
     drawn = re.search(r"prompt ─► (.*?) ─┐", routelab.__doc__ or "")
     assert drawn is not None
-    assert drawn.group(1).split(" ─► ") == ["render", "recall", "route", "call", "remember", "score"]
+    order = [name.replace("score", "measure") for name in drawn.group(1).split(" ─► ")]
+    # What is drawn in brackets is there when the config asks for it.
+    assert stages({"exact": True}) == [name for name in order if not name.startswith("(")]
+    judged = {"semantic": {"threshold": 0.9, "guard": {"kind": "judge", "model": "judge"}, "embedder": "lexical"}}
+    assert stages(judged) == [name.strip("()") for name in order]
 
 
 def test_nothing_is_exported_that_does_not_say_what_it_does() -> None:
