@@ -269,7 +269,8 @@ def _told(event: Event) -> str:
     if isinstance(event, Missed):
         return _missed(event)
     if isinstance(event, Remembered):
-        return (
-            f"{event.cache}: not kept: {event.refused}" if event.refused else f"{event.cache}: kept for the next time"
+        wrong = "; the nearest entry's answer is another one" if event.learned is False else ""
+        return f"{event.cache}: " + (
+            f"not kept: {event.refused}" if event.refused else f"kept for the next time{wrong}"
         )
     return ", ".join(f"{k}={str(v)[:60]}" for k, v in payload(event).items())

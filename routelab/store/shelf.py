@@ -83,7 +83,8 @@ class Shelf:
         self._places: dict[str, Place] = {}
         self._rooms: dict[str, list[Place]] = {}
         self._here: set[tuple[str, str]] = set()
-        self._lessons: dict[str, dict[str, Lesson]] = {}
+        self._lessons: dict[str, list[Lesson]] = {}
+        self._heard: set[tuple[str, str]] = set()
         self._forgotten: dict[str | None, datetime] = {}
 
     def took(self, run: Run) -> None:
@@ -133,7 +134,7 @@ class Shelf:
     def lessons(self, namespace: str, after: int = 0) -> list[Lesson]:
         """Return what was learned about the entries of a namespace, in the order in which it came, without the first `after`."""
         with self._lock:
-            return list(self._lessons.get(namespace, {}).values())[after:]
+            return self._lessons.get(namespace, [])[after:]
 
     def renew(self) -> None:
         """Read the file at the next `sync`, whoever wrote into it."""
@@ -194,7 +195,9 @@ class Shelf:
             self._rooms.setdefault(namespace, []).append(place)
 
     def _teach(self, namespace: str, lesson: Lesson) -> None:
-        self._lessons.setdefault(namespace, {}).setdefault(lesson.run_id, lesson)
+        if (namespace, lesson.run_id) not in self._heard:
+            self._heard.add((namespace, lesson.run_id))
+            self._lessons.setdefault(namespace, []).append(lesson)
 
     def _forget(self, label: str | None, at: datetime) -> None:
         known = self._forgotten.get(label)

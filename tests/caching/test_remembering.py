@@ -412,6 +412,7 @@ def test_what_an_entry_learned_is_known_in_the_next_session_and_what_says_the_sa
             True, answers[0].id, "the nearest entry gives this answer already"
         )  # fmt: skip
         assert last.similarity is not None
+        assert "semantic: not kept: the nearest entry gives this answer already" in str(explored[0].trace().rows)
         assert log.run(explored[0].id).events == explored[0].run.events  # type: ignore[union-attr]
     with Log(path) as log:
         router = router_of(log, "Press reset.")
@@ -427,6 +428,7 @@ def test_an_answer_that_was_wrong_nearby_is_known_to_be_wrong_in_the_next_sessio
         router = router_of(log, "5")
         wrong = router.route("What is 2 + 3?")
         assert [e.learned for e in wrong.run.events if isinstance(e, Remembered)] == [False]
+        assert "semantic: kept for the next time; the nearest entry's answer is another one" in str(wrong.trace().rows)
     with Log(path) as log:
         router = router_of(log, "6")
         assert observed(router) == []
