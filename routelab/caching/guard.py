@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from routelab.caching.guarding.checks import compare
-from routelab.caching.guarding.reading import LONGEST, Signature, read
+from routelab.caching.guarding.reading import LONGEST, read
+from routelab.caching.guarding.signature import Signature
 from routelab.core.errors import ConfigError, suggest
 
 

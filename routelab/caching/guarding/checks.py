@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from routelab.caching.guarding.contents import Found, content, kindred, leftover, said
 from routelab.caching.guarding.frames import alike
 from routelab.caching.guarding.opposites import opposed
-from routelab.caching.guarding.reading import Signature
 from routelab.caching.guarding.roles import roles
+from routelab.caching.guarding.signature import Signature
 from routelab.caching.guarding.stems import listed
 from routelab.caching.guarding.synonyms import groups
 
@@ -29,6 +29,7 @@ _SWAPS = (
 )
 _PARTICLES = frozenset(listed("on off in out up down over under"))
 """Words that stand in so many phrases that only the same place in the same frame makes opposites of them."""
+_WAYS = frozenset({"how", "where"})
 _CLEAR = frozenset({"how", "why", "when", "where", "who", "whom", "how much", "how many", "how long", "how often", "how far", "how old", "how tall", "how fast", "how deep", "whether"})  # fmt: skip
 _ASIDE = frozenset({"when", "where", "who", "whom", "how often", "how far", "how old"})
 """Forms that "what" is none of, unless it says of what: what time, what place, what age."""
@@ -46,7 +47,7 @@ _REASONS = frozenset(
         "cause caus reason purpose motive make mak explain why come com matter wrong happen significance point sense lead lie behind"
     )
 )
-_AKIN = frozenset({frozenset({"how", "whether"}) - {"how"}, frozenset({"when", "how long"}), frozenset({"how much", "how many"}), frozenset({"how long", "how fast"})})  # fmt: skip
+_AKIN = frozenset({frozenset({"how", "where"}), frozenset({"when", "how long"}), frozenset({"how much", "how many"}), frozenset({"how long", "how fast"})})  # fmt: skip
 
 
 def compare(one: Signature, other: Signature, *, strict: bool) -> Found:
@@ -57,6 +58,14 @@ def compare(one: Signature, other: Signature, *, strict: bool) -> Found:
     """
     if one.key == other.key:
         return None
+    # Of several differences the same one is named, whichever text was asked.
+    if one.key > other.key:
+        found = _first(other, one, strict)
+        return None if found is None else (found[0], found[2], found[1])
+    return _first(one, other, strict)
+
+
+def _first(one: Signature, other: Signature, strict: bool) -> Found:
     if one.long or other.long:
         return ("length", f"{len(one.key)} characters", f"{len(other.key)} characters")
     if one.plain == other.plain:
@@ -181,6 +190,9 @@ def negations(one: Signature, other: Signature, framed: bool) -> Found:
         return ("negation", f"not {said(mine)}", f"not {said(yours)}")
     if one.negations == other.negations and one.exceptions == other.exceptions and one.denied == other.denied:
         return None
+    # What somebody cannot do is what another asks how to do.
+    if (one.stuck and not _WAYS.isdisjoint(other.forms)) or (other.stuck and not _WAYS.isdisjoint(one.forms)):
+        return None
     if framed and not _turned(one, other) and not _turned(other, one):
         if bool(one.negations) != bool(other.negations):
             return ("negation", said(one.negations), said(other.negations))
@@ -214,6 +226,8 @@ def polarity(one: Signature, other: Signature, framed: bool) -> Found:
         for a, b in _SWAPS if left and right else ():
             if (a in left and b in right) or (b in left and a in right):
                 return ("polarity", a if a in left else b, b if a in left else a)
+    if not framed and one.against.isdisjoint(other.tokens):
+        return None
     mine, yours = _plain(one, other), _plain(other, one)
     if not mine or not yours:
         return None

@@ -79,6 +79,16 @@ def deniers(words: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def stuck(words: Sequence[str]) -> bool:
+    """Return whether somebody says what he cannot do, and asks nothing: "I can't find my invoice"."""
+    able = any(
+        words[i + 1 : i + 2] == ["not"] or words[i - 1 : i] == ["not"]
+        for i, word in enumerate(words)
+        if word in ("can", "could", "able") and "i" in words[max(0, i - 3) : i + 3]
+    )
+    return able and not any(word in _FORMS for word in words)
+
+
 def denied(words: Sequence[str]) -> frozenset[str]:
     """Return the stems of what a text denies or excepts: the next word that says something.
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from routelab.caching.guarding.frames import slot
-from routelab.caching.guarding.reading import Signature
+from routelab.caching.guarding.opposites import opposed
+from routelab.caching.guarding.signature import Signature
 from routelab.caching.guarding.stems import american, listed
 from routelab.caching.guarding.synonyms import groups
 
@@ -39,6 +40,10 @@ def content(one: Signature, other: Signature, *, strict: bool) -> Found:
     asked = [surface for root, surface in mine if not _covered(root, surface, other, one)]
     known = [surface for root, surface in yours if not _covered(root, surface, one, other)]
     if asked and known:
+        # "It failed" is "it was not successful".
+        turned = [word for word in (*asked, *known) if _turned(word, one, other) or _turned(word, other, one)]
+        asked, known = [w for w in asked if w not in turned], [w for w in known if w not in turned]
+    if asked and known:
         return ("topic", said(asked), said(known))
     if asked or known:
         left, right = slot(one.line, other.line)
@@ -50,6 +55,11 @@ def content(one: Signature, other: Signature, *, strict: bool) -> Found:
     if len(asked or known) > (0 if strict else max(1, shared // 2)):
         return ("topic", said(asked), said(known))
     return None
+
+
+def _turned(word: str, own: Signature, other: Signature) -> bool:
+    low = word.casefold()
+    return own.roots.get(low) in own.denied and opposed(low, other.tokens, False) is not None
 
 
 def _light(part: Sequence[str], own: Signature, other: Signature) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from routelab.caching.guarding.reading import Signature
+from routelab.caching.guarding.signature import Signature
 
 ALIKE = 0.6
 """The share of two lines from which they are one frame."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import pairwise
 
-from routelab.caching.guarding.clauses import ASKING, asked_first, denied, deniers, doubted, ends, forms
+from routelab.caching.guarding.clauses import ASKING, asked_first, denied, deniers, doubted, ends, forms, stuck
+from routelab.caching.guarding.opposites import OPPOSITES
 from routelab.caching.guarding.pieces import Piece, cleaned, key_of, pieces
 from routelab.caching.guarding.quantities import (
     AFTER_NUMBER,
@@ -33,6 +33,7 @@ from routelab.caching.guarding.quantities import (
     plus_half,
     times,
 )
+from routelab.caching.guarding.signature import Signature
 from routelab.caching.guarding.stems import american, listed, stem
 from routelab.caching.guarding.synonyms import groups
 from routelab.caching.guarding.words import (
@@ -49,6 +50,7 @@ from routelab.caching.guarding.words import (
 LONGEST = 20_000
 """Characters beyond which two texts must agree word for word."""
 
+_PARTICLES = frozenset(listed("on off in out up down before during after above below over under for against from to"))
 _LINE = 300
 """Words of a text by which its frame is known."""
 _OPENING = frozenset(listed("what who where how when why it that there here"))
@@ -57,45 +59,6 @@ _SAME_STEP = {"into": "to", "onto": "on", "us": "i", "me": "i", "we": "i"}
 _LINKS = frozenset(
     listed("to from than before after into by as over of with for in on under about against without behind above below")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """What is remembered of one text; everything is folded, and written forms are kept to name an objection."""
-
-    key: str
-    plain: str = ""
-    long: bool = False
-    english: bool = False
-    script: str = ""
-    numbers: tuple[str, ...] = ()
-    units: tuple[str, ...] = ()
-    dates: tuple[str, ...] = ()
-    codes: dict[str, str] = field(default_factory=dict)
-    signs: tuple[str, ...] = ()
-    names: dict[str, str] = field(default_factory=dict)
-    negations: tuple[str, ...] = ()
-    exceptions: tuple[str, ...] = ()
-    deniers: tuple[str, ...] = ()
-    denied: frozenset[str] = frozenset()
-    doubted: frozenset[str] = frozenset()
-    ends: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    line: tuple[str, ...] = ()
-    places: Mapping[str, int] = field(default_factory=dict)
-    words: dict[str, str] = field(default_factory=dict)
-    light: frozenset[str] = frozenset()
-    tokens: frozenset[str] = frozenset()
-    groups: frozenset[int] = frozenset()
-    roots: dict[str, str] = field(default_factory=dict)
-    joined: frozenset[str] = frozenset()
-    particles: tuple[str, ...] = ()
-    sequence: tuple[str, ...] = ()
-    order: tuple[str, ...] = ()
-    forms: frozenset[str] = frozenset()
-    passive: bool = False
-    modal: str = ""
-    acting: bool = False
-    acted_on: bool = False
 
 
 def read(text: str) -> Signature:
@@ -205,7 +168,9 @@ class _Reader:
             exceptions=tuple(w for w in words if w in EXCEPTIONS),
             deniers=deniers(words),
             denied=denied(words),
+            against=frozenset().union(*(OPPOSITES.get(t, ()) for t in tokens)),
             doubted=doubted(words),
+            stuck=stuck(words),
             ends=ends(words, stems),
             line=line,
             places=_places(line),
@@ -215,30 +180,7 @@ class _Reader:
             roots=dict(zip(words, stems, strict=True)),
             groups=frozenset(g for w, r in zip(words, stems, strict=True) for g in groups(w, r)),
             joined=frozenset(a + b for a, b in pairwise(words)),
-            particles=tuple(
-                w
-                for w in words
-                if w
-                in (
-                    "on",
-                    "off",
-                    "in",
-                    "out",
-                    "up",
-                    "down",
-                    "before",
-                    "during",
-                    "after",
-                    "above",
-                    "below",
-                    "over",
-                    "under",
-                    "for",
-                    "against",
-                    "from",
-                    "to",
-                )
-            ),
+            particles=tuple(w for w in words if w in _PARTICLES),
             sequence=() if self.english else tuple(words),
             order=tuple(self.order),
             forms=forms(words),

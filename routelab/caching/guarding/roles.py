@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from routelab.caching.guarding.contents import Found, said
 from routelab.caching.guarding.frames import exchanged
-from routelab.caching.guarding.opposites import OPPOSITES, opposed
-from routelab.caching.guarding.reading import Signature
+from routelab.caching.guarding.opposites import OPPOSITES
+from routelab.caching.guarding.signature import Signature
 
 _NOWHERE: frozenset[str] = frozenset()
 _LISTING = frozenset({"or", "vs", "versus", "between"})
@@ -26,17 +26,20 @@ def roles(one: Signature, other: Signature, framed: bool) -> Found:
         left, right = (" ".join(part) for part in swapped)
         return ("role", f"{left} … {right}", f"{right} … {left}")
     short = max(len(one.line), len(other.line)) <= _SHORT
-    for goal in ("from", "to", "than"):
+    for goal in ("from", "to", "than") if short else ():
         mine, yours = one.ends.get(goal, _NOWHERE), other.ends.get(goal, _NOWHERE)
-        if goal == "than" and any(opposed(word, other.tokens, False) for word in one.tokens - other.tokens):
-            continue
         # What the one goes to is in the other, but goes elsewhere; and the other way round.
-        if mine and yours and short and mine.isdisjoint(yours) and mine <= other.tokens and yours <= one.tokens:
+        if not mine or not yours or not mine.isdisjoint(yours) or not (mine <= other.tokens and yours <= one.tokens):
+            continue
+        # "A is cheaper than B" is "B is dearer than A".
+        if goal != "than" or one.against.isdisjoint(other.tokens):
             return ("role", f"{goal} {said(mine)}", f"{goal} {said(yours)}")
     return _reordered(one, other) if framed or _same_words(one, other) else None
 
 
 def _same_words(one: Signature, other: Signature) -> bool:
+    if min(len(one.line), len(other.line)) < _SAME * max(len(one.line), len(other.line)):
+        return False
     common = (Counter(one.line) & Counter(other.line)).total()
     return common >= _SAME * max(len(one.line), len(other.line))
 
