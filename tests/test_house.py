@@ -35,6 +35,12 @@ HEAVY = (
 )
 
 
+def test_no_two_test_files_have_one_name() -> None:
+    # pytest imports them by their base names, and refuses the second one.
+    names = sorted(p.name for p in (ROOT / "tests").rglob("*.py") if p.name != "conftest.py")
+    assert [a for a, b in zip(names, names[1:], strict=False) if a == b] == []
+
+
 def loaded_by(code: str) -> set[str]:
     """Return the top-level modules that a fresh interpreter has after running the code."""
     script = f"{code}\nimport sys; print(' '.join(sorted({{m.split('.')[0] for m in sys.modules}})))"
