@@ -317,7 +317,7 @@ def test_beyond_its_reach_texts_must_be_the_same_word_for_word() -> None:
 
 def test_decisions_do_not_depend_on_the_hash_seed(elsewhere) -> None:  # type: ignore[no-untyped-def]
     said = elsewhere(
-        "from test_guard import FOREIGN, HARMLESS, NEAR_MISSES\n"
+        "from test_caching_guard import FOREIGN, HARMLESS, NEAR_MISSES\n"
         "from routelab.caching.guard import Lexical\n"
         "guard = Lexical()\n"
         "for a, b, *_ in NEAR_MISSES + FOREIGN + HARMLESS: print(ascii(str(guard(a, b))))"
