@@ -208,7 +208,9 @@ def negations(one: Signature, other: Signature, framed: bool) -> Found:
 
 
 def _turned(one: Signature, other: Signature) -> bool:
-    """Return whether one text denies what the other says with an opposite: not safe and unsafe, cannot remember and forgot."""
+    """Return whether one text denies what the other says with an opposite: not safe and unsafe, no sugar and sugar-free."""
+    if "free" in other.tokens and one.denied and one.denied <= other.words.keys():
+        return True
     return not other.negations and any(opposed(root, other.tokens) is not None for root in one.denied)
 
 

@@ -47,7 +47,8 @@ def content(one: Signature, other: Signature, *, strict: bool) -> Found:
         return ("topic", said(asked), said(known))
     if asked or known:
         left, right = slot(one.line, other.line)
-        if len(left) <= _SLOT and len(right) <= _SLOT:
+        # One thing put for another, not one thing said in two ways.
+        if max(len(left), len(right)) <= _SLOT and set(left).isdisjoint(right):
             light = _light(right, other, one) if asked else _light(left, one, other)
             if left and right and light:
                 return ("topic", said(asked or light), said(known or light))
@@ -59,7 +60,7 @@ def content(one: Signature, other: Signature, *, strict: bool) -> Found:
 
 def _turned(word: str, own: Signature, other: Signature) -> bool:
     low = word.casefold()
-    return own.roots.get(low) in own.denied and opposed(low, other.tokens, False) is not None
+    return own.roots.get(low) in own.denied and opposed(low, other.tokens) is not None
 
 
 def _light(part: Sequence[str], own: Signature, other: Signature) -> list[str]:

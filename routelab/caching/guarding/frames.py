@@ -13,22 +13,17 @@ from routelab.caching.guarding.signature import Signature
 
 ALIKE = 0.6
 """The share of two lines from which they are one frame."""
-_WITHIN = 0.8
-"""The share of the shorter line from which the longer one is the same frame with something added."""
 _SLOT = 3
 _REACH = 6
 _JOINING = frozenset({"and", "or", "vs", "versus", "&", "plus", "nor", "be"})
 
 
 def alike(one: Signature, other: Signature) -> bool:
-    """Return whether the texts have one frame: most words in common, in one order, or one within the other."""
-    short, long = sorted((len(one.line), len(other.line)))
-    if not short:
-        return False
+    """Return whether the texts have one frame: most words in common and in one order, or all but a few in one place."""
     if _slotted(one.line, other.line):
         return True
-    common = in_order(one, other)
-    return 2 * common >= ALIKE * (short + long) or (short >= 2 and common >= _WITHIN * short)
+    size = len(one.line) + len(other.line)
+    return size > 0 and 2 * in_order(one, other) >= ALIKE * size
 
 
 def slot(one: Sequence[str], other: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:

@@ -25,6 +25,8 @@ _PIECE = re.compile(
     r"|(?P<strong>&&|\|\||==|!=|\+\+|(?<=\w)--(?!\w)|->|=>|<=|>=|<<|>>|:=|//=?|[-+*/%&^]=|\*\*|(?<=[A-Za-z])#)"
     r"|(?P<sign>[<>=^+*~&|])",
 )
+_POWER = re.compile("(?<![^\\W\\d_/])(mm|cm|km|m|ft|yd)([\xb2\xb3])")
+_POWERS = {"\xb2": "square", "\xb3": "cubic", "mm": "millimeters", "cm": "centimeters", "km": "kilometers", "m": "meters", "ft": "feet", "yd": "yards"}  # fmt: skip
 _MIXED = re.compile(r"(\d[\d.,]*)([^\W\d_]+(?:/[^\W\d_]+)?)$")
 _DOTTED = re.compile(r"(?:[^\W\d_]\.){2,}[^\W\d_]?$|(?:[^\W\d_]\.)+[^\W\d_]$")
 _EDGES = "\"'“”‘’«»()[]{}<>,;!?…*.:¿¡"
@@ -86,6 +88,7 @@ def cleaned(text: str) -> str:
     """Return the text without greetings, thanks and tags, and with "can't you" asked as "can you"."""
     clean = text.translate(_TYPOGRAPHY)
     if not clean.isascii():
+        clean = _POWER.sub(lambda m: f" {_POWERS[m.group(2)]} {_POWERS[m.group(1)]}", clean)
         clean = unicodedata.normalize("NFKC", _LONG_RUN.sub("\\g<0>\u034f", clean)).translate(_TYPOGRAPHY)
     if len(clean) < 2000:
         clean = _COURTESY.sub(" ", clean)
