@@ -79,16 +79,23 @@ class Errand:
 
     def __init__(self) -> None:
         self._con: Connection | None = None
+        self._lock = threading.Lock()
+        self._given_up = False
+        self._ended = threading.Event()
 
     def watched(self, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
-        """Return the work with its connection noted, so that it can be interrupted."""
+        """Return the work with its connection noted, so that it can be interrupted; nobody waits for it: it does not begin."""
 
         def noted(con: Connection) -> T:
-            self._con = con
+            with self._lock:
+                if self._given_up:
+                    raise LogError("nobody waits for this query any more")
+                self._con = con
             try:
                 return work(con)
             finally:
-                self._con = None
+                with self._lock:
+                    self._con = None
 
         return noted
 
@@ -101,6 +108,8 @@ class Errand:
                 answer.put((fetch(), None))
             except BaseException as error:  # noqa: BLE001  # raised again, in the caller's thread
                 answer.put((None, error))
+            finally:
+                self._ended.set()
 
         threading.Thread(target=do, name="routelab-log-read", daemon=True).start()
         try:
@@ -116,6 +125,15 @@ class Errand:
         return result  # type: ignore[return-value]  # None only where fetch returned None
 
     def _interrupt(self) -> None:
-        con = self._con
-        if con is not None:
-            con.interrupt()
+        with self._lock:
+            self._given_up = True
+        threading.Thread(target=self._nag, name="routelab-log-interrupt", daemon=True).start()
+
+    def _nag(self) -> None:
+        """Interrupt until the work has ended: DuckDB forgets an interrupt that comes before the query has begun."""
+        while True:
+            with self._lock:
+                if self._con is not None:
+                    self._con.interrupt()
+            if self._ended.wait(0.02):
+                return

@@ -110,6 +110,14 @@ def test_a_query_that_takes_too_long_is_stopped_and_the_next_one_is_answered(log
     assert log.query("select count(*) from runs") == [(1,)]
 
 
+def test_a_query_that_is_given_up_before_it_began_never_begins(log: Log) -> None:
+    log.record(a_run())
+    for _ in range(20):
+        with pytest.raises(LogError, match="longer than"):
+            log.query(SLOW, timeout_s=1e-6)
+    assert log.query("select count(*) from runs", timeout_s=20) == [(1,)]
+
+
 def test_recording_goes_on_while_a_query_runs(log: Log) -> None:
     trouble: list[str] = []
 
