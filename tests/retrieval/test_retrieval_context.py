@@ -32,9 +32,7 @@ def hit(rank: int, start: int, end: int, source: str = "a", headings: tuple[str,
 
 def test_passages_are_numbered_by_rank_and_say_where_they_stand() -> None:
     context = assembled([hit(1, 20, 24, headings=("One", "Two")), hit(2, 3, 5, source="b")], count=len)
-    assert context.text == (
-        f"[1] a (One › Two), characters 20–24\n{TEXT[20:24]}\n\n[2] b, characters 3–5\n{TEXT[3:5]}"
-    )
+    assert context.text == (f"[1] a (One › Two), characters 20–24\n{TEXT[20:24]}\n\n[2] b, characters 3–5\n{TEXT[3:5]}")
     assert (context.tokens, context.left_out) == (len(context.text), ())
     assert [(c.number, c.ranks) for c in context.citations] == [(1, (1,)), (2, (2,))]
 

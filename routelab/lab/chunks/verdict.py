@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from routelab.lab.chunks.measures import Scores, difference
+from routelab.lab.chunks.measures import Scores
 from routelab.lab.chunks.questions import Ints
-from routelab.lab.statistics import Estimate, non_inferiority
+from routelab.lab.statistics import Estimate, non_inferiority, paired_difference
 
 MARGIN = 0.05
 RULE = (
@@ -32,18 +32,18 @@ def choice(names: Sequence[str], scores: Sequence[Scores], halves: tuple[Ints, I
     """Return the choice of the rule; intervals of the confirm half are over its questions, paired."""
     tune, confirm = ([s.only(half) for s in scores] for half in halves)
     recall = [float(s.recall.mean()) for s in tune]
-    # Of equals the cheaper one, then the first.
-    best = max(range(len(names)), key=lambda i: (recall[i], -float(tune[i].context_tokens.mean()), -i))
+    # Of equals the one with the larger context, so that what a smaller one saves is checked against it.
+    best = max(range(len(names)), key=lambda i: (recall[i], float(tune[i].context_tokens.mean()), -i))
     near = [i for i in range(len(names)) if recall[i] >= recall[best] - margin]
     named = max(near, key=lambda i: (tune[i].recall_per_1k_tokens, -i))
     new, base = confirm[named], confirm[best]
     tokens = (float(new.context_tokens.mean()), float(base.context_tokens.mean()))
-    gap = difference(new.recall, base.recall, halves[1])  # by question: clusters of one
-    verdict = non_inferiority(gap.questions, margin)
+    gap = paired_difference(new.recall, base.recall)
+    verdict = non_inferiority(gap, margin)
     versus = {
         "arm": names[best],
-        "recall_delta": gap.questions.value,
-        "recall_delta_ci": _ends(gap.questions),
+        "recall_delta": gap.value,
+        "recall_delta_ci": _ends(gap),
         "token_ratio": tokens[0] / tokens[1] if tokens[1] else None,
         "verdict": verdict.verdict,
         "n_needed": verdict.n_needed,
@@ -53,7 +53,7 @@ def choice(names: Sequence[str], scores: Sequence[Scores], halves: tuple[Ints, I
         why = f"{names[named]} had both the best recall and, within {margin:g} of it, the best recall per token on the half that chose; on the other: {told}"
         return Choice(named=named, best=best, accepted=True, why=why, versus=versus)
     beside = f"{names[best]}, the best on the half that chose: {float(base.recall.mean()):.3f} with {tokens[1]:,.0f}"
-    said = f"difference {gap.questions.value:+.3f} {_shown(gap.questions)}"
+    said = f"difference {gap.value:+.3f} {_shown(gap)}"
     if verdict.verdict == "non-inferior":
         why = (
             f"{names[named]} gives the most recall per token: {told} on the half that chose nothing ({beside}; {said})"
