@@ -80,8 +80,10 @@ class Lexical:
     and names where both texts have one that the other has not. English only: numbers and dates in words, negation, opposites,
     forms of asking, roles, derivation, and what is left of the content. Texts that differ in case, white space or the punctuation of
     sentences alone are the same. Texts of more than 20,000 characters must be the same in that sense.
-    `strict` objects as well to a content word that only one text has ("a virtual card", "a disposable virtual card"): a tenth of the
-    true paraphrases for half of the near misses that still pass. It remembers the signatures of `remembered` texts.
+    Two texts of one frame (most words the same and in one order) may differ in nothing of this; between two frames, where somebody else
+    has asked in other words, only what contradicts counts: two numbers, two names, what the one denies and the other says.
+    `strict` takes every two texts for one frame, and objects to a content word that one text adds ("a virtual card", "a disposable virtual
+    card"): it stops most near misses that still pass, and most of the paraphrases. It remembers the signatures of `remembered` texts.
     """
 
     strict: bool = False
