@@ -22,7 +22,7 @@ Floors, top to bottom; an upper one may import a lower one, never the other way 
     gates · asker           when an answer is accepted: rules, agreement, a learned one, judges; how a judge is asked
     judging                 what judges are asked, and how their verdicts are read
     stages, strategies, caching, scoring,      siblings; none imports another's insides
-    chunking, context
+    chunking, context, retrieval
     providers, embedding, store                the only code that touches the outside
     strict · present        the door for YAML; text and HTML for people
     core                    values, events, run, flow, plan, ports, errors: standard library and NumPy

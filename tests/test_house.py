@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import re
 import subprocess
 import sys
@@ -38,7 +39,7 @@ HEAVY = (
 def test_no_two_test_files_have_one_name() -> None:
     # pytest imports them by their base names, and refuses the second one.
     names = sorted(p.name for p in (ROOT / "tests").rglob("*.py") if p.name != "conftest.py")
-    assert [a for a, b in zip(names, names[1:], strict=False) if a == b] == []
+    assert [a for a, b in itertools.pairwise(names) if a == b] == []
 
 
 def loaded_by(code: str) -> set[str]:

@@ -234,7 +234,9 @@ def _cache(bench: Bench, line: Line) -> Any:
     if action == "clear":
         bench.routers.clear()
         bench.lab.forget()
-        return sheet("forgot what the caches remembered, here and in the log; its answers stay, but are not given again")
+        return sheet(
+            "forgot what the caches remembered, here and in the log; its answers stay, but are not given again"
+        )
     if action != "stats":
         near = suggest(str(action), ("stats", "clear"))
         raise ConfigError(

@@ -166,8 +166,6 @@ def _single(word: str) -> str:
 
 
 def said(items: Iterable[str]) -> str:
-    return (
-        ", ".join(sorted(dict.fromkeys(items)))
-        if not isinstance(items, (list, tuple))
-        else ", ".join(dict.fromkeys(items))
-    )
+    """Return the words with commas between, each once: a list in its order, a set by the alphabet."""
+    different = dict.fromkeys(items)
+    return ", ".join(different if isinstance(items, (list, tuple)) else sorted(different))
