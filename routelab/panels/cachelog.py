@@ -28,13 +28,15 @@ LOOK = (
     ".rl.rl-did td:first-child,.rl.rl-did td:nth-child(3){white-space:nowrap}</style>"
 )
 # A run may have asked two caches and missed both; it counts once.
-_ARMS = """
+# A refresh of a stale answer is nobody's request.
+_OWN = "r.run_id in (select run_id from events where kind in ('recalled', 'missed')) and try(r.tags ->> '$.revalidates') is null"
+_ARMS = f"""
     select coalesce(r.arm, ''), count(*), count(*) filter (r.cached),
            count(*) filter (h.cache = 'exact'), count(*) filter (h.cache = 'semantic'), count(*) filter (h.stale),
            sum(h.saved_usd) filter (not h.stale), count(*) filter (h.run_id is not null and h.saved_usd is null and not h.stale),
            quantile_cont(r.latency_s, 0.5) filter (r.cached), quantile_cont(r.latency_s, 0.5) filter (not r.cached), bool_or(r.simulated)
     from runs r left join cache_hits h using (run_id)
-    where r.run_id in (select run_id from events where kind in ('recalled', 'missed')) group by 1 order by 3 desc, 1
+    where {_OWN} group by 1 order by 3 desc, 1
 """
 _HITS = f"""
     select started_at, arm, cache, similarity, age_s, stale, model, saved_usd, asked, known, simulated
@@ -43,7 +45,7 @@ _HITS = f"""
 # Of a run that missed two levels the semantic one says more.
 _MISSES = f"""
     select started_at, arm, cache, nearest, objection, why, asked, known, simulated from cache_misses
-    where run_id not in (select run_id from cache_hits)
+    where run_id not in (select run_id from cache_hits) and run_id in (select r.run_id from runs r where {_OWN})
     qualify row_number() over (partition by run_id order by nearest is null, cache desc) = 1
     order by started_at desc, run_id limit {ROWS}
 """
@@ -51,7 +53,7 @@ _LEVELS = f"""
     select epoch_us(r.started_at) / 1e6, case when h.run_id is null then 'miss' when h.stale then 'stale' else coalesce(h.cache, 'exact') end,
            r.simulated
     from runs r left join cache_hits h using (run_id)
-    where r.run_id in (select run_id from events where kind in ('recalled', 'missed')) order by r.started_at desc limit {MOST}
+    where {_OWN} order by r.started_at desc limit {MOST}
 """
 
 

@@ -64,10 +64,14 @@ def test_stale_hits_are_told_and_save_no_money(lab: Lab) -> None:
     config = dataclasses.replace(config, cache=dataclasses.replace(config.cache, ttl_s=1e-3, stale_s=3600.0))
     router = lab.router(config).with_setting(arm="kept")
     router.route(ON)
+    requests = 2
     while not (answer := router.route(ON)).cached or answer.run.recalled is None or not answer.run.recalled.stale:
-        continue
+        requests += 1
     lab.memory.close()
     row = arms(lab.log.query).rows[0]
+    # The refresh that the stale answer set off is no request.
+    assert lab.log.query("select count(*) from runs") == [(requests + 1,)]
+    assert row[1] == str(requests)
     assert row[5] == "1"
     assert row[6] == "$0" or row[6] == "?"
     assert any(", stale" in hit[4] for hit in hits(lab.log.query).rows)
