@@ -243,6 +243,16 @@ PAIRS = (
 )
 
 
+ALIKE = (
+    ("semantic 400 +20%", "tokens 200 +20%"),
+    ("semantic 800 +20%", "tokens 400 +20%"),
+    ("semantic 200 +20%", "recursive 200 +20%"),
+    ("semantic 400 +20%", "recursive 200 +20%"),
+    ("semantic 800 +20%", "recursive 400 +20%"),
+)
+"""Arms whose chunks are of about one length: a cap of 400 that semantic borders come before is not a size of 400."""
+
+
 def answer(found: ChunksBench, questions: Questions) -> list[str]:
     """Return what semantic borders and overlap are worth at equal context tokens."""
     lines = [
@@ -263,7 +273,43 @@ def answer(found: ChunksBench, questions: Questions) -> list[str]:
                 cells.append(f"{points(gap.questions)}; {ends(gap.sources.interval)}")
             tokens = " against ".join(f"{found.scores[name].context_tokens.mean():,.0f}" for name in (a, b))
             lines.append(f"| {size} | {what} | " + " | ".join(cells) + f" ({tokens}) |")
-    return [*lines, "", *verdicts(found, questions), ""]
+    return [*lines, "", *verdicts(found, questions), "", *alike(found, questions), ""]
+
+
+def alike(found: ChunksBench, questions: Questions) -> list[str]:
+    """Return the same comparison between chunks of about one length: what is left of the difference is the borders'."""
+    per = {arm["name"]: arm["tokens_per_chunk"] for arm in found.arms}
+    short = ", ".join(
+        f"{per[f'semantic {n}, minilm']:.0f} against {per[f'tokens {n}, minilm']:.0f} tokens" for n in SIZES
+    )
+    lines = [
+        f"**A size is a cap that semantic borders mostly come before**: their chunks are shorter ({short} on average), and shorter chunks fill a context better whatever "
+        "their borders. Against chunks of nearer length, and against recursive ones, whose borders are free, this is left (same form):",
+        "",
+        "| arms | tokens a chunk | " + " | ".join(f"{b:,} tokens" for b in BUDGETS) + " |",
+        "|---|---|" + "---|" * len(BUDGETS),
+    ]
+    told: dict[str, int] = {"better": 0, "worse": 0, "not told apart": 0}
+    for one, two in ALIKE:
+        new, base = f"{one}, minilm", f"{two}, minilm"
+        gaps = [compared(found, new, base, budget, questions) for budget in BUDGETS]
+        cells = [f"{points(gap.questions)}; {ends(gap.sources.interval)}" for gap in gaps]
+        lines.append(f"| {one} − {two} | {per[new]:.0f} − {per[base]:.0f} | " + " | ".join(cells) + " |")
+        for gap in gaps:
+            told[word(gap.questions)] += 1
+    counts = ", ".join(f"{n} {name}" for name, n in told.items())
+    return [
+        *lines,
+        "",
+        f"Of these {sum(told.values())} comparisons, semantic borders are: {counts} (intervals over questions, not corrected for their number).",
+    ]
+
+
+def word(gap: Estimate) -> str:
+    """Return what an interval says of the first of two."""
+    if gap.low is None or gap.high is None or gap.low <= 0 <= gap.high:
+        return "not told apart"
+    return "better" if gap.value > 0 else "worse"
 
 
 def verdicts(found: ChunksBench, questions: Questions) -> list[str]:
@@ -275,14 +321,7 @@ def verdicts(found: ChunksBench, questions: Questions) -> list[str]:
             gap = compared(
                 found, f"semantic {size} +20%, minilm", f"tokens {size}, minilm", budget, questions
             ).questions
-            word = (
-                "not told apart"
-                if gap.low is None or gap.low <= 0 <= (gap.high or 0.0)
-                else "better"
-                if gap.value > 0
-                else "worse"
-            )
-            parts.append(f"{word} at {budget:,} tokens ({points(gap)} points)")
+            parts.append(f"{word(gap)} at {budget:,} tokens ({points(gap)} points)")
         said.append(f"- Chunks of {size}: semantic borders with 20 % overlap are " + ", ".join(parts) + ".")
     rows = []
     for kind in KINDS:
@@ -327,7 +366,7 @@ def recommendation(found: ChunksBench, questions: Questions) -> list[str]:
     lines += ["| seed | verdict |", "|---:|---|"]
     for seed in SEEDS:
         made = choice(list(found.scores), list(found.scores.values()), halves(questions, seed=seed))
-        lines.append(f"| {seed} | {'' if made.accepted else 'nothing is recommended; '}{made.why} |")
+        lines.append(f"| {seed} | {made.why} |")
     models = [m for m in Fleet.practice().models if m.price is not None]
     named = [m for m in models if m.name in PRICED] or models[:3]
     dated = max((str(m.price.as_of) for m in named if m.price is not None and m.price.as_of), default="unknown")
