@@ -301,7 +301,7 @@ def alike(found: ChunksBench, questions: Questions) -> list[str]:
     return [
         *lines,
         "",
-        f"Of these {sum(told.values())} comparisons, semantic borders are: {counts} (intervals over questions, not corrected for their number).",
+        f"Of these {sum(told.values())} comparisons, semantic borders are: {counts} (intervals over questions, not corrected for their number; where theirs are the longer chunks, length is against them).",
     ]
 
 
