@@ -139,7 +139,7 @@ def checked(path: Path) -> dict[str, Any]:
         ("bench cache --out r.json", 2, "routelab bench cache: the following arguments are required: --pairs (see routelab bench cache --help)"),
         ("bench cache --pairs no.csv", 1, "routelab: no.csv: no such file"),
         ("bench cache --pairs no.csv --embedder minlm", 1, "routelab: embedder.kind: unknown 'minlm'; did you mean 'minilm'?"),
-        ("bench chunks", 1, "routelab: `routelab bench chunks` (the bench for chunking and retrieval) is not in version"),
+        ("bench chunks", 2, "routelab bench chunks: the following arguments are required: --corpora, --questions (see routelab bench chunks --help)"),
         ("replay --prompts no.csv --outcomes no.csv", 1, "routelab: no.csv: "),
         ("replay --prompts no.csv --outcomes no.csv --arms no.yaml", 1, "routelab: no.yaml: there is no such file"),
         ("export no.yaml --to routelab -o x.yaml", 1, "routelab: no.yaml: there is no such file"),
