@@ -87,9 +87,11 @@ def test_an_empty_question_is_refused() -> None:
         between("", ON, under(), SystemClock())
 
 
-WORDS = st.lists(st.sampled_from(["how", "do", "i", "turn", "on", "off", "the", "printer", "5", "6", "not", "red"]), min_size=1, max_size=7).map(
-    " ".join
-)
+WORDS = st.lists(
+    st.sampled_from(["how", "do", "i", "turn", "on", "off", "the", "printer", "5", "6", "not", "red"]),
+    min_size=1,
+    max_size=7,
+).map(" ".join)
 
 
 @settings(max_examples=25, deadline=None)
