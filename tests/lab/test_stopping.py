@@ -109,8 +109,8 @@ class Played:
 
 
 def _answer(quality: float) -> Any:
-    run = SimpleNamespace(attempts=(), events=())
-    return SimpleNamespace(quality=quality, error=None, model=None, cost_usd=0.0, latency_s=0.0, run=run)
+    run = SimpleNamespace(id="", attempts=(), events=(), recalled=None)
+    return SimpleNamespace(quality=quality, error=None, model=None, cost_usd=0.0, latency_s=0.0, cached=False, run=run)
 
 
 def test_prompts_that_were_finished_out_of_order_wait_for_the_ones_before_them() -> None:

@@ -342,7 +342,8 @@ class _Shelf:
         self.ever[key] = True
         if self.used is not None:
             self.count += which & np.isneginf(self.at[key])
-            self.used[key, which] = self.step
+            # A little later than the stale entry that was served meanwhile.
+            self.used[key, which] = self.step + 0.5
         self.at[key, which] = now
         self.source[key, which] = request
         if self.used is not None:

@@ -44,7 +44,7 @@ def near(traffic: Traffic, at_least: float) -> Neighbours:
 class Entry:
     at: float
     source: int
-    used: int
+    used: float
 
 
 def plainly(traffic: Traffic, setting: Setting, held: Neighbours, nearest: int) -> list[tuple[int, int, bool]]:
@@ -74,7 +74,7 @@ def plainly(traffic: Traffic, setting: Setting, held: Neighbours, nearest: int) 
             entry = entries[hit]
             stale, source, entry.used = now - entry.at >= ttl, entry.source, i
         if (hit is None or stale) and traffic.kept[i]:
-            entries[key] = Entry(at=now, source=i, used=i)
+            entries[key] = Entry(at=now, source=i, used=i + 0.5)
             if setting.size is not None and len(entries) > setting.size:
                 del entries[min(entries, key=lambda k: entries[k].used)]
         out.append((level, source, stale))
