@@ -290,3 +290,26 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: _tuples(v) for k, v in value.items()}
     return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
+
+
+def build_kind(
+    kinds: Mapping[str, type], spec: Mapping[str, Any] | str, key: tuple[str, ...], document: Document | None = None
+) -> Any:
+    """Return the value that a name, or a mapping with `kind`, describes; ConfigError at its place for what is not one of `kinds`."""
+    where = Document(values={}, name="config") if document is None else document
+    hint = f"kinds: {', '.join(kinds)}"
+    if isinstance(spec, str):
+        spec = {"kind": spec}
+    if not isinstance(spec, Mapping):
+        raise ConfigError(f"{where.where(*key)}: a name or a mapping with a kind is wanted (got {spec!r})", hint=hint)
+    values = dict(spec)
+    kind = values.pop("kind", None)
+    if kind is None:
+        raise ConfigError(f"{where.where(*key)}: `kind` is missing", hint=hint)
+    if not isinstance(kind, str):
+        raise ConfigError(f"{where.where(*key, 'kind')}: must be a text (got {kind!r})", hint=hint)
+    if kind not in kinds:
+        near = suggest(kind, kinds)
+        found = f"{where.where(*key, 'kind')}: unknown '{kind}'{'' if near is None else '; ' + near}"
+        raise ConfigError(found, hint=None if near else hint)
+    return build(kinds[kind], values, key, where)

@@ -24,7 +24,7 @@ from routelab.chunking.recursive import Recursive
 from routelab.chunking.semantic import Semantic
 from routelab.chunking.sentences import Sentences
 from routelab.chunking.tokens import Tokens
-from routelab.core.errors import ConfigError, suggest
+from routelab.core.errors import ConfigError
 
 __all__ = [
     "ADAPTED",
@@ -80,23 +80,7 @@ def chunker_of(
     Traceback (most recent call last):
     routelab.core.errors.ConfigError: config: chunker.overlap: must be from 0 and below the size (100), not 100
     """
-    where = strict.Document(values={}, name="config") if doc is None else doc
-    kinds = f"kinds: {', '.join(KINDS)}"
-    if isinstance(spec, str):
-        spec = {"kind": spec}
-    if not isinstance(spec, Mapping):
-        raise ConfigError(f"{where.where(*key)}: a name or a mapping with a kind is wanted (got {spec!r})", hint=kinds)
-    values = dict(spec)
-    kind = values.pop("kind", None)
-    if kind is None:
-        raise ConfigError(f"{where.where(*key)}: `kind` is missing", hint=kinds)
-    if not isinstance(kind, str):
-        raise ConfigError(f"{where.where(*key, 'kind')}: must be a text (got {kind!r})", hint=kinds)
-    if kind not in KINDS:
-        near = suggest(kind, KINDS)
-        found = f"{where.where(*key, 'kind')}: unknown '{kind}'{'' if near is None else '; ' + near}"
-        raise ConfigError(found, hint=None if near else kinds)
-    made: Chunker = strict.build(KINDS[kind], values, key, where)
+    made: Chunker = strict.build_kind(KINDS, spec, key, doc)
     return made
 
 

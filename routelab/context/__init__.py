@@ -25,7 +25,7 @@ from routelab.context.room import Room, room_of
 from routelab.context.summarise import Summarise
 from routelab.context.window import Window
 from routelab.context.writing import Writer
-from routelab.core.errors import ConfigError, suggest
+from routelab.core.errors import ConfigError
 
 __all__ = [
     "KINDS",
@@ -78,23 +78,7 @@ def policy_of(
     Traceback (most recent call last):
     routelab.core.errors.ConfigError: config: context: a window needs `turns`, `tokens`, or both
     """
-    where = strict.Document(values={}, name="config") if doc is None else doc
-    kinds = f"kinds: {', '.join(KINDS)}"
-    if isinstance(spec, str):
-        spec = {"kind": spec}
-    if not isinstance(spec, Mapping):
-        raise ConfigError(f"{where.where(*key)}: a name or a mapping with a kind is wanted (got {spec!r})", hint=kinds)
-    values = dict(spec)
-    kind = values.pop("kind", None)
-    if kind is None:
-        raise ConfigError(f"{where.where(*key)}: `kind` is missing", hint=kinds)
-    if not isinstance(kind, str):
-        raise ConfigError(f"{where.where(*key, 'kind')}: must be a text (got {kind!r})", hint=kinds)
-    if kind not in KINDS:
-        near = suggest(kind, KINDS)
-        found = f"{where.where(*key, 'kind')}: unknown '{kind}'{'' if near is None else '; ' + near}"
-        raise ConfigError(found, hint=None if near else kinds)
-    made: Policy = strict.build(KINDS[kind], values, key, where)
+    made: Policy = strict.build_kind(KINDS, spec, key, doc)
     return made
 
 
