@@ -140,14 +140,14 @@ class Room:
             self._waiting.pop(id_, None)
             self._read.discard(id_)
 
-    def nearest(self, vector: Vectors, k: int) -> list[Near]:
-        """Return the k nearest entries, nearest first."""
+    def nearest(self, vector: Vectors, k: int, at_least: float = -1.0) -> list[Near]:
+        """Return the k nearest entries whose cosine is `at_least`, nearest first."""
         if self._index is not None:
-            found = self._index.nearest(vector, k)
+            found = self._index.nearest(vector, k, at_least)
         else:
             wide = np.asarray(vector, dtype=np.float64)
             cosines = [(id_, float((row.astype(np.float64) * wide).sum())) for id_, row in self._few.items()]
-            found = sorted(cosines, key=lambda pair: -pair[1])[:k]
+            found = sorted((pair for pair in cosines if pair[1] >= at_least), key=lambda pair: -pair[1])[:k]
         return [Near(entry=self._entries[id_], similarity=min(1.0, s)) for id_, s in found if id_ in self._entries]
 
     def seen(self, near: Near) -> Observations:

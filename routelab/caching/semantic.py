@@ -139,18 +139,13 @@ class Semantic:
     def _among(self, room: Room, request: Asked, vector: Any, run: Run) -> Recalled | Missed:
         """Return the nearest that may answer, or why none does."""
         self._index(room)
-        near = room.nearest(vector, LOOK)
-        while any(self._gone(n.entry) for n in near):
-            for each in near:
-                if self._gone(each.entry):
-                    self._drop(request.namespace, each.entry)
-            near = room.nearest(vector, LOOK)
-        first = near[0] if near else None
-        objection = ""
         least = NEAR if self.settings.threshold is None else self.settings.threshold
+        near = self._alive(room, vector, LOOK, least)
+        if not near:
+            # Whoever reads the log wants to know how far the nearest was; a model's answer takes longer than looking again.
+            return self._missed(request, next(iter(self._alive(room, vector, 1)), None))
+        objection = ""
         for each in near:
-            if each.similarity < least:
-                break
             objected = self._guard(request.text, each.entry.asked)
             if objected is not None:
                 objection = objection or str(objected)
@@ -161,7 +156,16 @@ class Semantic:
             found = self._recalled(request, each)
             if found is not None:
                 return found
-        return self._missed(request, first, objection=objection)
+        return self._missed(request, near[0], objection=objection)
+
+    def _alive(self, room: Room, vector: Any, k: int, at_least: float = -1.0) -> list[Near]:
+        """Return the nearest that are not past their time, and drop those that are."""
+        near = room.nearest(vector, k, at_least)
+        while gone := [n.entry for n in near if self._gone(n.entry)]:
+            for entry in gone:
+                self._drop(room.namespace, entry)
+            near = room.nearest(vector, k, at_least)
+        return near
 
     def _missed(self, request: Asked, near: Near | None, *, objection: str = "", why: str = "") -> Missed:
         return Missed(
