@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import Field, dataclass, fields
 from typing import Any
 
-from routelab.core.values import Finish, Message, Tokens
+from routelab.core.values import Finish, Message, Tokens, ToolCall
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,22 +30,55 @@ class Blocked:
 
 @dataclass(frozen=True, kw_only=True)
 class Compacted:
-    """The conversation was rendered and fitted to the context policy; `messages` are what the model will see."""
+    """The messages were rewritten: `policy` says by what, `messages` are what the model will see.
+
+    "system" and "template" render the prompt the config's way, "compress" takes out what says nothing, and a context policy's kind
+    ("none", "window", "summarise", "hybrid") fits the conversation into a window. Positions are in the messages before.
+    """
 
     policy: str
     messages: tuple[Message, ...]
     tokens_before: int | None = None
     tokens_after: int | None = None
+    template: str = ""
+    """Which version of which template: "qa@3"."""
+    examples: tuple[str, ...] = ()
+    """The ids of the examples that were shown, in their order."""
+    head: int = 0
+    """How many of `messages`, from the first, are the config's own (system text, examples) and no part of the conversation."""
+    summarised: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+    models: tuple[str, ...] = ()
+    """Who can take what is left; empty: nobody looked."""
+    summarisers: tuple[str, ...] = ()
+    """Who wrote the summaries that were paid for now; their tokens, costs and waits are summed below."""
+    tokens: Tokens = Tokens()
+    cost_usd: float | None = 0.0
+    latency_s: float | None = 0.0
+    simulated: bool = False
+    error: str | None = None
+    """Why it is not what the policy wanted, in one line: a summary failed, and older turns were left out instead."""
     at_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieved:
-    """Passages were found for the prompt and put in front of it."""
+    """Passages were found for the prompt and put in front of it.
+
+    `chunks` name the passages in the context, best first, as "source:start-end" in characters, and `scores` are what ranked
+    them; `context` is the text that was made of them and `tokens` its length. `digest` says which state of the corpus, cut and
+    embedded how, they are from; `left_out` counts hits that did not fit the budget.
+    """
 
     corpus: str
     chunks: tuple[str, ...]
     messages: tuple[Message, ...]
+    scores: tuple[float, ...] = ()
+    context: str = ""
+    tokens: int | None = None
+    digest: str = ""
+    left_out: int = 0
+    latency_s: float | None = None
     at_s: float = 0.0
 
 
@@ -251,6 +284,6 @@ def _said(event: Event, field: Field[Any]) -> bool:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
-    if isinstance(value, (Message, Tokens, Candidate)):
-        return {f.name: _plain(v) for f in fields(value) if (v := getattr(value, f.name)) is not None}
+    if isinstance(value, (Message, Tokens, Candidate, ToolCall)):
+        return {f.name: _plain(v) for f in fields(value) if (v := getattr(value, f.name)) not in (None, ())}
     return value

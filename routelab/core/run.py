@@ -167,7 +167,7 @@ class Run:
 
     @property
     def cost_usd(self) -> float | None:
-        """What every attempt and every gate's judge cost together; None as soon as one of them is not known.
+        """What every attempt, every summary and every gate's judge cost together; None as soon as one of them is not known.
 
         What measuring the answer cost is not part of it, but `measuring_usd`; only where nobody was asked and a recorded
         answer was judged is that all there is.
@@ -182,7 +182,9 @@ class Run:
     def _costs(self) -> Iterator[float | None]:
         alone = self.status == "judged"
         for event in self.events:
-            if isinstance(event, Answered) or (isinstance(event, Scored) and (alone or event.accepted is not None)):
+            if isinstance(event, (Answered, Compacted)) or (
+                isinstance(event, Scored) and (alone or event.accepted is not None)
+            ):
                 yield event.cost_usd
             elif isinstance(event, Unanswered):
                 # A refused connection costs nothing; a broken stream costs what it generated, known or not.
@@ -190,14 +192,16 @@ class Run:
 
     @property
     def latency_s(self) -> float | None:
-        """Seconds of every attempt, wait, judge and cache look-up, one after the other; None when one is not known."""
+        """Seconds of every attempt, wait, judge, summary, retrieval and cache look-up, one after the other; None when one is not known."""
         total = 0.0
         for event in self.events:
             if isinstance(event, (Answered, Unanswered)):
                 if event.latency_s is None:
                     return None
                 total += event.latency_s + event.waited_s
-            elif isinstance(event, (Recalled, Missed)) or (isinstance(event, Scored) and event.accepted is not None):
+            elif isinstance(event, (Compacted, Retrieved, Recalled, Missed)) or (
+                isinstance(event, Scored) and event.accepted is not None
+            ):
                 total += event.latency_s or 0.0
         return total
 

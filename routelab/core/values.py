@@ -27,11 +27,30 @@ def draw(seed: int, *names: str) -> float:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ToolCall:
+    """A model's wish to have a tool called: `arguments` is the JSON text that it wrote, valid or not."""
+
+    id: str
+    name: str
+    arguments: str = "{}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation; `calls` are the tools that an assistant's turn wants called, `answers` the id of the call that
+    a tool's turn answers.
+    """
 
     role: Role
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    answers: str | None = None
+
+    @property
+    def told(self) -> tuple[Any, ...]:
+        """The turn as plain values to hash or compare: role and content, and what it says of tools only if it does."""
+        tools = [(c.id, c.name, c.arguments) for c in self.calls]
+        return (self.role, self.content, tools, self.answers) if tools or self.answers else (self.role, self.content)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +79,7 @@ class Prompt:
         messages = (Message(role="user", content=content),) if isinstance(content, str) else tuple(content)
         if system is not None:
             messages = (Message(role="system", content=system), *messages)
-        return Prompt(id=digest([(m.role, m.content) for m in messages]), messages=messages, task=task)
+        return Prompt(id=digest([m.told for m in messages]), messages=messages, task=task)
 
     @property
     def text(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from routelab.core.errors import LogError
 from routelab.core.events import Candidate, Event
-from routelab.core.values import Message, Prompt, Tokens
+from routelab.core.values import Message, Prompt, Tokens, ToolCall
 
 _KINDS: Mapping[str, type[Any]] = {cls.__name__.lower(): cls for cls in typing.get_args(Event)}
 _HINTS: Mapping[str, Mapping[str, Any]] = {name: typing.get_type_hints(cls) for name, cls in _KINDS.items()}
@@ -37,7 +37,7 @@ def to_prompt(prompt_id: str, task: str | None, stored: str) -> Prompt | None:
         return None
     return Prompt(
         id=prompt_id,
-        messages=tuple(Message(role=m["role"], content=m["content"]) for m in messages),
+        messages=tuple(_message(m) for m in messages),
         task=task,
         reference=facts["reference"],
         scorer=facts["scorer"],
@@ -56,11 +56,21 @@ def _revived(value: Any, hint: Any) -> Any:
     if hint in (Tokens, Candidate) and isinstance(value, Mapping):
         return hint(**value)
     if hint is Message and isinstance(value, Mapping):
-        text = value.get("content")
-        return Message(role=value["role"], content=text if isinstance(text, str) else "")
+        return _message(value)
     if hint is str and not isinstance(value, str):
         return ""
     return value
+
+
+def _message(value: Mapping[str, Any]) -> Message:
+    """Return a stored turn; what a content policy kept out is empty."""
+    text, calls, answers = value.get("content"), value.get("calls"), value.get("answers")
+    return Message(
+        role=value["role"],
+        content=text if isinstance(text, str) else "",
+        calls=tuple(ToolCall(**{k: v if isinstance(v, str) else "" for k, v in call.items()}) for call in calls or ()),
+        answers=answers if isinstance(answers, str) else None,
+    )
 
 
 def _empty(hint: Any) -> Any:

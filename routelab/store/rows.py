@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from routelab.core.events import Answered, Event, Recalled, Remembered, Scored, Unanswered, kind, payload
 from routelab.core.run import Run
-from routelab.core.values import Prompt
+from routelab.core.values import Message, Prompt
 from routelab.store.redaction import redact
 from routelab.store.schema import FORGOTTEN, TABLES
 from routelab.store.text import Content, note, sha256, storable, to_json, veil, veiled
@@ -24,7 +24,7 @@ Row: TypeAlias = tuple[Any, ...]
 # Fields whose text comes from a prompt or an answer, and fields that may quote one.
 _CONTENT: Mapping[str, frozenset[str]] = {
     "compacted": frozenset({"messages"}),
-    "retrieved": frozenset({"messages", "chunks"}),
+    "retrieved": frozenset({"messages", "chunks", "context"}),
     "recalled": frozenset({"text", "like"}),
     "missed": frozenset({"like", "objection"}),
     "answered": frozenset({"text"}),
@@ -34,7 +34,13 @@ _DEFAULTS: Mapping[type[Any], tuple[tuple[str, Any], ...]] = {
     cls: tuple((f.name, f.default) for f in fields(cls) if f.name != "at_s" and f.default is not MISSING)
     for cls in typing.get_args(Event)
 }
-_NOTES: Mapping[str, str] = {"blocked": "reason", "unanswered": "message", "scored": "reason", "failed": "message"}
+_NOTES: Mapping[str, str] = {
+    "blocked": "reason",
+    "unanswered": "message",
+    "scored": "reason",
+    "failed": "message",
+    "compacted": "error",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +67,20 @@ def of_run(run: Run, *, content: Content = "full", session: str = "") -> Unit:
     return Unit(table="runs", key=(storable(run.id),), rows={name: found for name, found in rows.items() if found})
 
 
+def _turn(message: Message) -> dict[str, Any]:
+    """Return a turn as it stands in a prompt's row: what it says of tools only if it does, so that others keep their mark."""
+    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.calls:
+        turn["calls"] = [{"id": c.id, "name": c.name, "arguments": c.arguments} for c in message.calls]
+    if message.answers is not None:
+        turn["answers"] = message.answers
+    return turn
+
+
 def of_prompt(prompt: Prompt, *, added_at: datetime, content: Content = "full") -> Unit:
     """Return the prompt's row of `prompts`; the same prompt with the same facts has the same key."""
     facts = {
-        "messages": [{"role": m.role, "content": m.content} for m in prompt.messages],
+        "messages": [_turn(m) for m in prompt.messages],
         "reference": prompt.reference,
         "scorer": None if prompt.scorer is None else dict(prompt.scorer),
         "wrong": list(prompt.wrong),

@@ -27,7 +27,7 @@ from routelab.core.events import (
     payload,
 )
 from routelab.core.run import Run
-from routelab.core.values import Message, Prompt, Tokens
+from routelab.core.values import Message, Prompt, Tokens, ToolCall, digest
 
 MODELS = ("a", "b", "c")
 money = st.none() | st.sampled_from([0.0, 0.25, 1.0])
@@ -184,4 +184,24 @@ def test_an_event_has_a_name_and_a_payload_of_plain_values() -> None:
         "simulated": False,
     }
     compacted = Compacted(policy="system", messages=(Message(role="user", content="x"),))
-    assert payload(compacted) == {"policy": "system", "messages": [{"role": "user", "content": "x"}]}
+    assert payload(compacted) == {
+        "policy": "system",
+        "messages": [{"role": "user", "content": "x"}],
+        "head": 0,
+        "cost_usd": 0.0,
+        "latency_s": 0.0,
+        "simulated": False,
+    }
+
+
+def test_a_turn_says_what_it_has_of_tools_only_if_it_does() -> None:
+    wish = ToolCall(id="1", name="weather", arguments='{"city": "Bern"}')
+    called = Message(role="assistant", content="", calls=(wish,))
+    assert Message(role="user", content="x").told == ("user", "x")
+    assert called.told == ("assistant", "", [("1", "weather", '{"city": "Bern"}')], None)
+    assert payload(Compacted(policy="window", messages=(called,)))["messages"] == [
+        {"role": "assistant", "content": "", "calls": [{"id": "1", "name": "weather", "arguments": '{"city": "Bern"}'}]}
+    ]
+    plain = Prompt.of([Message(role="user", content="x")])
+    assert plain.id == digest([("user", "x")])
+    assert Prompt.of([Message(role="user", content="x"), called]).id != plain.id
