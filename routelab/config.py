@@ -7,84 +7,32 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
-import os
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from routelab import gates, strict
-from routelab.caching.settings import CacheConfig, SemanticConfig, plain
+from routelab import gates, sections, strict
+from routelab.beside import filled, replaced, write
+from routelab.caching.settings import CacheConfig
 from routelab.core.errors import ConfigError, UnavailableError, suggest
 from routelab.core.ports import Strategy
 from routelab.core.values import digest
+from routelab.sections import ContextConfig, Limits, PromptConfig
 from routelab.strategies import identity_of, spec_of, strategy_of
-from routelab.strategies.fitting.learned import MOST_BYTES, Learned, placed, told
+from routelab.strategies.fitting.learned import placed, told
+
+__all__ = ["KEYS", "VERSION", "ContextConfig", "Limits", "PromptConfig", "RouteConfig"]
 
 VERSION = 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class PromptConfig:
-    """How the prompt is put to the model: a system text, the most tokens of an answer, the sampling temperature."""
-
-    system: str | None = None
-    max_output_tokens: int | None = None
-    temperature: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.max_output_tokens is not None and self.max_output_tokens < 1:
-            raise ValueError(f"max_output_tokens: must be at least 1, not {self.max_output_tokens}")
-        if self.temperature is not None and not 0 <= self.temperature <= 2:
-            raise ValueError(f"temperature: must lie between 0 and 2, not {self.temperature}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How long, how often, how many at once, and for how much: seconds over all attempts, retries per model, calls, USD.
-
-    `decide_s` is the strategy's time for one prompt; the default decides when it is over. It is a second, because a strategy
-    that embeds needs some 10 ms a prompt and now and then, on a busy machine, much more: a default that is taken early
-    changes the experiment. While the first decision still loads its model, ten times as long is allowed.
-    """
-
-    deadline_s: float = 60.0
-    retries: int = 2
-    concurrency: int = 8
-    budget_usd: float | None = None
-    decide_s: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.decide_s > 0:
-            raise ValueError(f"decide_s: must be more than 0, not {self.decide_s}")
-        _finite("decide_s", self.decide_s)
-        if not self.deadline_s > 0:
-            raise ValueError(f"deadline_s: must be more than 0, not {self.deadline_s}")
-        if self.retries < 0:
-            raise ValueError(f"retries: must be at least 0, not {self.retries}")
-        if self.concurrency < 1:
-            raise ValueError(f"concurrency: must be at least 1, not {self.concurrency}")
-        if self.budget_usd is not None and not self.budget_usd >= 0:
-            raise ValueError(f"budget_usd: must be at least 0, not {self.budget_usd}")
-        _finite("deadline_s", self.deadline_s)
-        _finite("budget_usd", self.budget_usd)
-
-
-def _finite(name: str, value: float | None) -> None:
-    # YAML has no word for infinity that every tool reads alike; None says "no limit" where there may be none.
-    if value is not None and not math.isfinite(value):
-        raise ValueError(f"{name}: must be a finite number, not {value}")
-
-
 # What the file format has and this version does not: said at load time, never ignored.
 _PLANNED: Mapping[str, Sequence[str]] = {
-    "prompt": ("template", "few_shot", "compress"),
     "limits": ("rpm", "tpm"),
 }
-_PLANNED_SECTIONS = ("context", "retrieval", "guards")
-_SECTIONS: Mapping[str, type] = {"cache": CacheConfig, "prompt": PromptConfig, "limits": Limits}
+_PLANNED_SECTIONS = ("retrieval", "guards")
+_SECTIONS = tuple(sections.DEFAULTS)
 KEYS = ("routelab", "name", "models", "strategy", *_SECTIONS, *_PLANNED_SECTIONS, "fallbacks", "fleet", "evidence")
 
 
@@ -104,6 +52,7 @@ class RouteConfig:
     strategy: Strategy | Mapping[str, Any]
     models: Sequence[str] = ()
     cache: CacheConfig = CacheConfig()
+    context: ContextConfig | Mapping[str, Any] | str | None = None
     prompt: PromptConfig = PromptConfig()
     limits: Limits = Limits()
     fallbacks: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -162,7 +111,7 @@ class RouteConfig:
     def _sections(self) -> dict[str, Any]:
         values: dict[str, Any] = {"models": list(self.models)}
         for section in _SECTIONS:
-            if changed := plain(getattr(self, section)):
+            if changed := sections.plain(section, getattr(self, section)):
                 values[section] = changed
         if self.fallbacks:
             values["fallbacks"] = {k: list(v) for k, v in self.fallbacks.items()}
@@ -190,16 +139,16 @@ class RouteConfig:
         for key, learned in placed(values):
             raw = learned.to_bytes()
             beside = path.with_name("-".join((path.stem, *key[1:-1])) + ".npz")
-            _write(beside, raw)
+            write(beside, raw)
             said = {"file": beside.name, "sha256": hashlib.sha256(raw).hexdigest(), "about": learned.told()["about"]}
-            values = _with(values, key, said)
-        _write(path, _text(values, evidence, comment).encode("utf-8"))
+            values = replaced(values, key, said)
+        write(path, _text(values, evidence, comment).encode("utf-8"))
         return path
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> RouteConfig:
         """Return the config in a YAML file; ConfigError names file, line and key of the first thing that does not fit."""
-        return cls.from_document(_filled(strict.read(path), Path(path).parent))
+        return cls.from_document(filled(strict.read(path), Path(path).parent))
 
     @classmethod
     def from_text(cls, text: str, *, name: str = "yaml") -> RouteConfig:
@@ -234,78 +183,6 @@ def _text(values: Mapping[str, Any], evidence: Mapping[str, Any] | None, comment
     return strict.dump(values if evidence is None else {**values, "evidence": evidence}, comment=comment)
 
 
-def _write(path: Path, raw: bytes) -> None:
-    # Not tempfile: its files are for their owner only, and this one may be read by whoever runs production.
-    draft = path.parent / f".{uuid.uuid4().hex}.tmp"
-    try:
-        draft.write_bytes(raw)
-        os.replace(draft, path)
-    except OSError as trouble:
-        draft.unlink(missing_ok=True)
-        raise ConfigError(
-            f"{path}: cannot be written ({trouble.strerror})", hint="check that the folder exists"
-        ) from None
-
-
-def _with(values: Any, key: tuple[str, ...], new: Any) -> Any:
-    """Return nested mappings and lists with one place replaced."""
-    if not key:
-        return new
-    if isinstance(values, Mapping):
-        return {k: _with(v, key[1:], new) if k == key[0] else v for k, v in values.items()}
-    return [_with(v, key[1:], new) if str(i) == key[0] else v for i, v in enumerate(values)]
-
-
-def _filled(document: strict.Document, folder: Path) -> strict.Document:
-    """Return the document with the arrays that its strategy learned read from the files beside it."""
-    values = document.values
-    for key in list(_filed(values.get("strategy"), ("strategy",))):
-        node: Any = values
-        for name in key:
-            node = node[int(name)] if isinstance(node, list) else node[name]
-        values = _with(values, key, _read_learned(node, key, document, folder))
-    return dataclasses.replace(document, values=values)
-
-
-def _filed(values: Any, key: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    if isinstance(values, Mapping):
-        if key[-1] == "learned" and "file" in values:
-            yield key
-            return
-        for name, value in values.items():
-            yield from _filed(value, (*key, name))
-    elif isinstance(values, list):
-        for i, value in enumerate(values):
-            yield from _filed(value, (*key, str(i)))
-
-
-def _read_learned(said: Mapping[str, Any], key: tuple[str, ...], document: strict.Document, folder: Path) -> Learned:
-    """Return the arrays in the file that a mapping names; ConfigError, one line, when it is not the one that was written."""
-    for name in said:
-        if name not in ("file", "sha256", "about"):
-            raise ConfigError(f"{document.where(*key, name)}: unknown key", hint="keys here: file, sha256, about")
-    file, about = said["file"], said.get("about") or {}
-    where = document.where(*key, "file")
-    if not isinstance(file, str) or Path(file).name != file or "\\" in file or file in ("", ".", ".."):
-        raise ConfigError(f"{where}: must be the name of a file beside the YAML (got {file!r})")
-    if not isinstance(said.get("sha256"), str) or not isinstance(about, Mapping):
-        raise ConfigError(f"{where}: needs the file's `sha256`", hint="to_yaml writes both")
-    try:
-        if (folder / file).stat().st_size > MOST_BYTES:
-            raise ConfigError(f"{where}: {file} is larger than {MOST_BYTES:,} bytes")
-        raw = (folder / file).read_bytes()
-    except OSError as trouble:
-        raise ConfigError(
-            f"{where}: {file} cannot be read ({trouble.strerror})", hint="copy it along with the YAML"
-        ) from None
-    if hashlib.sha256(raw).hexdigest() != said["sha256"].lower():
-        raise ConfigError(f"{where}: {file} is not the file that this YAML was written with", hint="export both again")
-    try:
-        return Learned.from_bytes(raw, about)
-    except ValueError as trouble:
-        raise ConfigError(f"{where}: {file} {str(trouble).removeprefix('learned: ')}") from None
-
-
 def _paired(value: Any) -> Any:
     if isinstance(value, Mapping):
         return [[k, _paired(v)] for k, v in value.items()]
@@ -321,7 +198,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _checked(values: Mapping[str, Any], document: strict.Document) -> dict[str, Any]:
+def _checked(values: Mapping[str, Any], document: strict.Document, folder: Path | None = None) -> dict[str, Any]:
     """Return the values of a RouteConfig, built and checked; names in messages come with their line when there is a file."""
     for section in _PLANNED_SECTIONS:
         if values.get(section) not in (None, {}, [], {"kind": "none"}):
@@ -331,21 +208,13 @@ def _checked(values: Mapping[str, Any], document: strict.Document) -> dict[str, 
     out = {k: v for k, v in values.items() if k not in _PLANNED_SECTIONS}
     if not isinstance(out["name"], str) or not out["name"].strip():
         raise ConfigError(f"{document.where('name')}: must be a text (got {out['name']!r})")
-    for section, cls in _SECTIONS.items():
-        value = out.get(section)
-        if isinstance(value, Mapping):
-            planned = _PLANNED.get(section, ())
-            for key in planned:
-                if value.get(key) is not None:
-                    raise UnavailableError(
-                        f"{document.where(section, key)}: is not in this version of routelab yet", hint="leave it out"
-                    )
-            fields = {k: v for k, v in value.items() if k not in planned}
-            if section == "cache" and isinstance(fields.get("semantic"), Mapping):
-                fields["semantic"] = strict.build(SemanticConfig, fields["semantic"], ("cache", "semantic"), document)
-            out[section] = strict.build(cls, fields, (section,), document)
-        elif value is not None and not isinstance(value, cls):
-            raise ConfigError(f"{document.where(section)}: must be `key: value` lines")
+    for section in _SECTIONS:
+        planned = [k for k in _PLANNED.get(section, ()) if isinstance(m := out.get(section), Mapping) and m.get(k)]
+        for key in planned:
+            raise UnavailableError(
+                f"{document.where(section, key)}: is not in this version of routelab yet", hint="leave it out"
+            )
+        out[section] = sections.read(section, out.get(section), document, folder)
     spec = out["strategy"]
     if isinstance(spec, Mapping):
         out["strategy"] = strategy_of(spec, document)

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from routelab import strict
 from routelab.caching import CacheConfig
-from routelab.config import Limits, PromptConfig, RouteConfig
+from routelab.config import ContextConfig, Limits, PromptConfig, RouteConfig
+from routelab.context import Whole, Window
 from routelab.core.errors import ConfigError, UnavailableError
 from routelab.strategies import Fixed, Random, Rules, Split
 
@@ -155,7 +156,7 @@ def test_the_names_of_everybody_who_may_be_asked() -> None:
         ("  claude-opus: [gpt-5-mini, gpt-5]", "  claude-opus: gpt-5", "a.yaml:22: fallbacks.claude-opus: must be a list of model names"),
         ("fallbacks:\n  claude-opus: [gpt-5-mini, gpt-5]", "fallbacks: 0", "a.yaml:21: fallbacks: must map a model to a list of models"),
         ("fleet: practice", "fleet: practise", "a.yaml:23: fleet: must be `practice` or a mapping in the form of fleet.yaml"),
-        ("fleet: practice", "context: {kind: summarise}", "a.yaml:23: context: is not in this version of routelab yet"),
+        ("fleet: practice", "context: {kind: summarise}", "a.yaml:23: context.model: is missing"),
         ("fleet: practice", "guards: {input: [injection]}", "a.yaml:23: guards: is not in this version of routelab yet"),
         ("fleet: practice", "retrieval: {corpus: x}", "a.yaml:23: retrieval: is not in this version of routelab yet"),
     ],
@@ -166,15 +167,27 @@ def test_what_cannot_be_used_is_named_with_file_line_and_key(old: str, new: str,
 
 
 def test_sections_that_say_none_are_nothing_to_complain_about() -> None:
-    config = RouteConfig.from_text(
-        SMALL + "context: {kind: none}\nguards: {}\nretrieval: null\nfallbacks: {}\nlimits:\n"
-    )
+    config = RouteConfig.from_text(SMALL + "context: null\nguards: {}\nretrieval: null\nfallbacks: {}\nlimits:\n")
     assert config == RouteConfig.from_text(SMALL)
 
 
 def test_a_feature_of_a_later_version_is_told_from_a_mistake() -> None:
     with pytest.raises(UnavailableError):
-        RouteConfig.from_text(SMALL + "context: {kind: summarise}\n")
+        RouteConfig.from_text(SMALL + "guards: {input: [injection]}\n")
+
+
+def test_a_context_policy_is_a_section_with_its_defaults_left_out() -> None:
+    config = RouteConfig.from_text(SMALL + "context: {kind: window, turns: 20, pin: [tool], escalate: false}\n")
+    assert config.context == ContextConfig(policy=Window(turns=20, pin=("tool",)), escalate=False)
+    assert config.to_mapping()["context"] == {"kind": "window", "turns": 20, "pin": ["tool"], "escalate": False}
+    assert RouteConfig.from_text(config.to_text()) == config
+    assert (
+        dataclasses.replace(config, context={"kind": "window", "turns": 20, "pin": ["tool"], "escalate": False})
+        == config
+    )
+    whole = RouteConfig.from_text(SMALL + "context: none\n")
+    assert whole.context == ContextConfig(policy=Whole())
+    assert len({config.fingerprint, whole.fingerprint, RouteConfig.from_text(SMALL).fingerprint}) == 3
 
 
 # Every deletion and every swap
