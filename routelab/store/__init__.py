@@ -6,5 +6,6 @@ from routelab.store.file import Loss
 from routelab.store.health import Health
 from routelab.store.log import Log, RowsMissing
 from routelab.store.recall import Kept, Recorded
+from routelab.store.templates import KeptTemplate
 
-__all__ = ["Health", "Kept", "Log", "Loss", "Recorded", "RowsMissing"]
+__all__ = ["Health", "Kept", "KeptTemplate", "Log", "Loss", "Recorded", "RowsMissing"]

@@ -95,6 +95,10 @@ class LogFile:
 
         return self._patiently(lambda: self._writing(work), patience_s)
 
+    def change(self, work: Callable[[Connection], tuple[T, Mapping[str, int]]]) -> T:
+        """Do the work in one transaction, whose result and rows by table it returns; raises LogBusy when the file is held."""
+        return self._patiently(lambda: self._writing(work), None)
+
     def merge(self, other: Path) -> dict[str, int]:
         """Take over what another log has and this one has not; returns the rows by table."""
 
@@ -167,8 +171,8 @@ class LogFile:
     def _reading(self, work: Callable[[Connection], T], pending: Sequence[Unit]) -> T:
         con = self._connect(read_only=True)
         with self._closing(con):
-            tables.identify(con, self.path)
-            tables.overlay(con, pending)
+            version, _ = tables.identify(con, self.path)
+            tables.overlay(con, pending, version)
             con.execute("set lock_configuration = true")
             self._reading_now = con
             try:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from routelab.core.errors import LogBusy, LogError
 from routelab.core.run import Run
 from routelab.core.values import Prompt
-from routelab.store import asking, recall, rows, spool
+from routelab.store import asking, recall, rows, spool, templates
 from routelab.store.asking import Asked, Errand
 from routelab.store.clock import SystemTime, Timepiece
 from routelab.store.file import Connection, LogFile
@@ -31,6 +31,7 @@ from routelab.store.memory import MEMORY, MemoryFile
 from routelab.store.recall import Kept, Recorded
 from routelab.store.shelf import PATIENCE_S, Shelf
 from routelab.store.spool import Spool
+from routelab.store.templates import KeptTemplate
 from routelab.store.text import Content, storable
 from routelab.store.writer import Writer
 
@@ -230,6 +231,22 @@ class Log:
         """Take vectors by the hash of their text; one that is there is not stored twice."""
         now = self._clock.now()
         self._put([rows.of_vector(embedder_id, key, vector, added_at=now) for key, vector in items.items()])
+
+    def add_template(self, name: str, content: Mapping[str, Any], note: str = "") -> int:
+        """Keep a template's content under its name and return its version: the next one, or the one that has this content.
+
+        In the file when it returns, because nobody else may get the same number: raises LogBusy where another process holds it.
+        A template is stored whole under every content policy, as an experiment's arms are: it is a setting, nobody's prompt.
+        """
+        self._put([])
+        work, file = templates.adding(name, content, note, at=self._clock.now()), self._writer.file
+        errand = Errand()
+        version: int = errand.run(lambda: file.change(errand.watched(work)), QUERY_S)
+        return version
+
+    def templates(self, name: str | None = None) -> list[KeptTemplate]:
+        """Return the templates with every version of theirs, or one's, by name and version."""
+        return self._read(lambda con: templates.kept(con, name), QUERY_S)
 
     def merge(self, path: str | Path) -> dict[str, int]:
         """Take over from another log what this one lacks, and return the rows by table; doing it twice adds nothing.

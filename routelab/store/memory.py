@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,16 +48,25 @@ class MemoryFile:
 
     def write(self, units: Sequence[Unit], *, patience_s: float | None = None) -> int:
         """Write the units in one transaction, without those that are there already; returns the number of rows."""
+
+        def work(con: Connection) -> tuple[int, Mapping[str, int]]:
+            written = tables.write(con, units)
+            return sum(written.values()), written
+
+        return self.change(work)
+
+    def change(self, work: Callable[[Connection], tuple[T, Mapping[str, int]]]) -> T:
+        """Do the work in one transaction, whose result and rows by table it returns."""
         with self.turn:
             self._con.begin()
             try:
-                written = tables.write(self._con, units)
+                result, _ = work(self._con)
             except duckdb.Error as error:
                 with contextlib.suppress(duckdb.TransactionException):
                     self._con.rollback()
                 raise trouble.refused(error, self.path) from error
             self._con.commit()
-        return sum(written.values())
+        return result
 
     def merge(self, other: Path) -> dict[str, int]:
         """Refuse: a log in memory reads no files."""

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from routelab.core.events import Answered, Event, Recalled, Remembered, Scored, Unanswered, kind, payload
+from routelab.core.events import Answered, Compacted, Event, Recalled, Remembered, Scored, Unanswered, kind, payload
 from routelab.core.run import Run
 from routelab.core.values import Message, Prompt
 from routelab.store.redaction import redact
@@ -231,6 +231,7 @@ def _calls(run: Run, content: Content) -> Iterator[Row]:
                 propensity=_propensity(run),
                 started_at=_began(run, event.at_s, event.latency_s),
                 call_id=_call_id(run, seq),
+                template=_template(run),
             )
 
 
@@ -268,6 +269,7 @@ def _call(run: Run, seq: int, event: Answered | Unanswered, content: Content) ->
         started_at=_began(run, event.at_s, event.latency_s),
         attempt=event.attempt,
         call_id=_call_id(run, seq),
+        template=_template(run),
     )
 
 
@@ -346,6 +348,11 @@ def _call_id(run: Run, seq: int) -> str:
 def _task(run: Run) -> str | None:
     routed = run.routed
     return _name(run.prompt.task or (routed.task if routed is not None else None))
+
+
+def _template(run: Run) -> str:
+    named = (e.template for e in reversed(run.events) if isinstance(e, Compacted) and e.template)
+    return storable(next(named, ""))
 
 
 def _propensity(run: Run) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-VERSION = 4
+VERSION = 5
 """The schema's number, kept in `meta`; a file with a higher one is refused, one with a lower one is upgraded."""
 
 FORGOTTEN = "forgotten"
@@ -46,7 +46,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             cached_tokens BIGINT, tokens_source VARCHAR, cost_usd DOUBLE, price_as_of VARCHAR, latency_s DOUBLE
             ttft_s DOUBLE, cached BOOLEAN, propensity DOUBLE, error VARCHAR, simulated BOOLEAN, started_at TIMESTAMP
             attempt INTEGER, finish VARCHAR, reasoning_tokens BIGINT, call_id VARCHAR, mean_logprob DOUBLE
-            min_logprob DOUBLE""",
+            min_logprob DOUBLE, template VARCHAR""",
         ),
         "scores": _table(
             """run_id VARCHAR, experiment VARCHAR, arm VARCHAR, prompt_id VARCHAR, task VARCHAR, model VARCHAR
@@ -76,6 +76,11 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             finish VARCHAR
             input_tokens BIGINT, output_tokens BIGINT, cost_usd DOUBLE, latency_s DOUBLE, simulated BOOLEAN
             started_at TIMESTAMP, cache_namespace VARCHAR, cache_text VARCHAR, cache_label VARCHAR""",
+        ),
+        "templates": _table(
+            "name VARCHAR, version INTEGER, sha256 VARCHAR, content VARCHAR, note VARCHAR, added_at TIMESTAMP",
+            "name",
+            "sha256",
         ),
         "embeddings": _table(
             "embedder VARCHAR, sha256 VARCHAR, dimensions INTEGER, vector BLOB, added_at TIMESTAMP",
@@ -112,10 +117,32 @@ VIEWS: Mapping[str, str] = MappingProxyType(
                 select started_at, null, judge, simulated, cost_usd,
                        case when accepted is null then 'measuring' else 'judging' end
                 from scores where judge <> ''
+                union all
+                -- What summaries cost, known for all of one request together: the first row carries it.
+                select started_at, null, model, simulated, case when number = 1 then cost_usd else 0 end, 'summarising'
+                from (
+                    select started_at, unnest(models) as model, generate_subscripts(models, 1) as number,
+                           try(cast(payload ->> '$.simulated' as boolean)) as simulated,
+                           try(cast(payload ->> '$.cost_usd' as double)) as cost_usd
+                    from (
+                        select started_at, payload, try(cast(payload -> '$.summarisers' as varchar[])) as models
+                        from events where kind = 'compacted' and contains(payload, '"summarisers":')
+                    )
+                )
             )
             select cast(started_at as date) as day, provider, requested_model, simulated,
                    count(*) as calls, sum(cost_usd) as cost_usd, count(*) - count(cost_usd) as cost_unknown, what
             from spent group by all order by day, provider, requested_model, simulated, what""",
+        "tokens_by_type": """
+            select task, coalesce(template, '') as template, requested_model as model, simulated,
+                   count(*) as calls,
+                   sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
+                   sum(cached_tokens) as cached_tokens, sum(reasoning_tokens) as reasoning_tokens,
+                   count(*) filter (finish = 'length') as cut,
+                   sum(cost_usd) as cost_usd, count(cost_usd) as cost_known,
+                   count(*) filter (status = 'answered') as answered,
+                   count(*) filter (input_tokens is not null and output_tokens is not null) as tokens_known
+            from calls where not cached group by all order by task, template, model, simulated""",
         "cache_hits": """
             select c.run_id, c.experiment, c.arm, c.prompt_id, c.task, c.requested_model as model,
                    try(e.payload ->> '$.cache') as cache, try(e.payload ->> '$.key') as key,

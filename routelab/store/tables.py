@@ -36,6 +36,12 @@ UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType(
             f"create or replace view cache_hits as {VIEWS['cache_hits']}",
             f"create or replace view cache_misses as {VIEWS['cache_misses']}",
         ),
+        4: (
+            "alter table calls add column template varchar",
+            "create table templates (name varchar, version integer, sha256 varchar, content varchar, note varchar, added_at timestamp)",
+            f"create or replace view spend_by_day as {VIEWS['spend_by_day']}",
+            f"create or replace view tokens_by_type as {VIEWS['tokens_by_type']}",
+        ),
     }
 )
 """By schema version, the statements that lead to the next one. They name what that next version had, columns at the end."""
@@ -125,19 +131,24 @@ def count(con: duckdb.DuckDBPyConnection, names: Sequence[str] = FACTS) -> dict[
     return {str(name): int(n) for name, n in con.execute(sql).fetchall()}
 
 
-def overlay(con: duckdb.DuckDBPyConnection, pending: Sequence[Unit]) -> None:
-    """Let this read-only connection see units that are not in the file yet, under the tables' and views' own names."""
+def overlay(con: duckdb.DuckDBPyConnection, pending: Sequence[Unit], found: int = VERSION) -> None:
+    """Let this read-only connection see units that are not in the file yet, under the tables' and views' own names.
+
+    A file of an earlier version, opened for reading only, shows today's tables, columns and views, which it has no rows for.
+    """
     units = fresh(con, pending)
-    touched = {table for unit in units for table in unit.rows}
+    touched = {table for unit in units for table in unit.rows} | (set(FACTS) if found < VERSION else set())
     if not touched:
         return
     home = con.execute("select current_database()").fetchall()[0][0]
+    there = {str(row[0]) for row in con.execute("select table_name from duckdb_tables()").fetchall()}
     for table in touched:
         columns = ", ".join(f"{name} {type_}" for name, type_ in TABLES[table].columns.items())
         con.execute(f"create temp table pending_{table} ({columns})")
         _insert(con, f"temp.pending_{table}", [row for unit in units for row in unit.rows.get(table, ())], like=table)
         # By name: a file of an earlier version, opened for reading only, has fewer columns.
-        both = f'select * from "{home}".main.{table} union all by name select * from temp.pending_{table}'
+        new = f"select * from temp.pending_{table}"
+        both = f'select * from "{home}".main.{table} union all by name {new}' if table in there else new
         con.execute(f"create temp view {table} as {both}")
     for name, sql in VIEWS.items():
         con.execute(f"create temp view {name} as {sql}")
@@ -156,6 +167,8 @@ def merge(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
         # The parts go first: they are told from those that are here by the owner's key, which comes last.
         for name in (*_PARTS.get(owner, ()), owner):
             there = _columns(con, name)
+            if not there:  # an earlier version had no such table
+                continue
             columns = ", ".join(f"theirs.{c}" if c in there else f"null as {c}" for c in TABLES[name].columns)
             sql = (
                 f"insert into {name} select {columns} from other.main.{name} theirs "

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -46,6 +46,7 @@ class File(Protocol):
     def read(
         self, work: Callable[[Connection], T], *, pending: Sequence[Unit] = (), patience_s: float | None = None
     ) -> T: ...
+    def change(self, work: Callable[[Connection], tuple[T, Mapping[str, int]]]) -> T: ...
     def merge(self, other: Path) -> dict[str, int]: ...
     def release(self) -> None: ...
     def renew(self) -> None: ...

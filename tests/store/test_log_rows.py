@@ -20,7 +20,7 @@ from routelab.core.run import Run
 from routelab.core.values import Message, Prompt, Tokens
 from routelab.store import Log, revival, rows
 from routelab.store.redaction import redact
-from routelab.store.schema import TABLES
+from routelab.store.schema import TABLES, VIEWS
 from routelab.store.text import storable
 from routelab.testing.logs import CALLS, STARTED_AT, a_hit, a_run
 
@@ -105,7 +105,7 @@ def test_any_run_goes_through_duckdb_and_back(happened: list[Event], name: str, 
     with Log(":memory:") as log:
         log.record(run)
         found = log.run("r")
-        for view in ("calls_by_task", "spend_by_day", "cache_hits", "decisions"):
+        for view in VIEWS:
             log.query(f"select * from {view}")
     assert found is not None
     expected = dataclasses.replace(as_stored(run), prompt=as_stored(run.prompt))

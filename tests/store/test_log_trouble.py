@@ -103,46 +103,76 @@ def test_an_earlier_schema_is_brought_up_one_version_at_a_time(tmp_path: Path) -
     assert con.execute("select count(*) from runs").fetchall() == [(0,)]
 
 
-def first_version(path: Path) -> None:
-    """Make a log as version 1 made it, with one run in it, whose scores did not name a judge."""
+ADDED: dict[int, dict[str, tuple[str, ...]]] = {
+    1: {"scores": ("judge", "input_tokens", "output_tokens", "simulated")},
+    2: {"calls": ("mean_logprob", "min_logprob")},
+    3: {"answers": ("cache_namespace", "cache_text", "cache_label")},
+    4: {"calls": ("template",)},
+}
+"""The columns that each version lacked, and the next one has."""
+
+
+def of_version(path: Path, version: int) -> None:
+    """Make a log as a version made it, with one run in it and nothing that came later."""
     with Log(path) as log:
         log.record(a_run("old"))
     with duckdb.connect(str(path)) as con:
-        for column in ("judge", "input_tokens", "output_tokens", "simulated"):
-            con.execute(f"alter table scores drop column {column}")
-        for column in ("mean_logprob", "min_logprob"):
-            con.execute(f"alter table calls drop column {column}")
-        con.execute("drop view cache_hits")
-        con.execute("drop view cache_misses")
-        for column in ("cache_namespace", "cache_text", "cache_label"):
-            con.execute(f"alter table answers drop column {column}")
+        con.execute("drop view tokens_by_type")
+        for lacking in range(4, version - 1, -1):
+            for table, columns in ADDED[lacking].items():
+                for column in columns:
+                    con.execute(f"alter table {table} drop column {column}")
+        con.execute("drop table templates")
+        if version <= 3:
+            con.execute("drop view cache_misses")
+            con.execute("drop view cache_hits")
         con.execute("create or replace view spend_by_day as select 1 as day from calls")
         con.execute("delete from meta where key = 'schema'")
-        con.execute("insert into meta values ('schema', '1', '', null)")
+        con.execute("insert into meta values ('schema', ?, '', null)", [str(version)])
 
 
-def test_a_log_of_the_first_version_is_read_as_it_is_and_upgraded_when_it_is_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ADDED)
+def test_a_log_of_an_earlier_version_shows_todays_views_when_it_is_only_read(tmp_path: Path, version: int) -> None:
     path = tmp_path / "log.duckdb"
-    first_version(path)
+    of_version(path, version)
     with Log(path, read_only=True) as log:
-        assert log.query("select count(*), count(quality) from scores") == [(1, 1)]
+        assert log.query("select count(*), count(quality), count(judge) from scores")[0][:2] == (1, 1)
+        assert log.query("select sum(calls), sum(cost_usd) from spend_by_day") == [(2, 0.002)]
+        assert log.query("select task, template, model, calls, input_tokens from tokens_by_type") == [
+            ("math", "", "small", 2, 12)
+        ]
+        assert log.query("select count(*) from cache_misses") == [(1,)]
+        assert log.templates() == []
+    with duckdb.connect(str(path)) as con:
+        assert tables.identify(con, path)[0] == version
+
+
+@pytest.mark.parametrize("version", ADDED)
+def test_a_log_of_an_earlier_version_is_upgraded_when_it_is_written(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "log.duckdb"
+    of_version(path, version)
     with Log(path) as log:
         log.record(a_run("new"))
-        assert log.query("select run_id, judge from scores order by run_id") == [("new", ""), ("old", None)]
-        assert log.query("select sum(calls) > 0 from spend_by_day") == [(True,)]
+        judges = dict(log.query("select run_id, judge from scores"))
+        assert judges == {"new": "", "old": None if version == 1 else ""}
+        assert log.query("select sum(calls) from spend_by_day") == [(4,)]
+        assert log.query("select calls from tokens_by_type") == [(4,)]
+        assert log.add_template("qa", {"text": "{{ question }}"}) == 1
     with duckdb.connect(str(path)) as con:
         assert tables.identify(con, path)[0] == VERSION
         assert con.execute("select count(*) from cache_misses").fetchall() == [(2,)]
-        for table in ("scores", "calls", "answers"):
+        for table in TABLES:
             assert set(con.execute(f"select * from {table}").fetchdf().columns) == set(TABLES[table].columns)
 
 
-def test_a_log_of_the_first_version_can_be_merged_into_a_new_one(tmp_path: Path) -> None:
-    first_version(tmp_path / "old.duckdb")
+@pytest.mark.parametrize("version", ADDED)
+def test_a_log_of_an_earlier_version_can_be_merged_into_a_new_one(tmp_path: Path, version: int) -> None:
+    of_version(tmp_path / "old.duckdb", version)
     with Log(tmp_path / "log.duckdb") as log:
         log.record(a_run("new"))
         log.merge(tmp_path / "old.duckdb")
-        assert log.query("select run_id, judge from scores order by run_id") == [("new", ""), ("old", None)]
+        judges = dict(log.query("select run_id, judge from scores"))
+        assert judges == {"new": "", "old": None if version == 1 else ""}
 
 
 @pytest.fixture
