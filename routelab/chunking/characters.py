@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from routelab.chunking.breaks import whole, whole_after
 from routelab.chunking.chunk import Chunk
 from routelab.chunking.limits import Limits
 from routelab.chunking.packing import packed
 from routelab.chunking.ruler import CharacterRuler
+from routelab.text.breaks import whole, whole_after
 
 
 @dataclass(frozen=True, kw_only=True)

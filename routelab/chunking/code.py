@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from routelab.chunking.breaks import last_word, whole, whole_after
 from routelab.chunking.chunk import Chunk
 from routelab.chunking.limits import Limits, Unit
 from routelab.chunking.lines import Statements, check_language, goes_on, outermost, python
 from routelab.chunking.packing import packed
+from routelab.text.breaks import last_word, whole, whole_after
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from routelab.chunking.blocks import Mark, marks
-from routelab.chunking.breaks import last_line, last_sentence
 from routelab.chunking.chunk import Chunk
 from routelab.chunking.limits import Limits, Unit
 from routelab.chunking.packing import packed
 from routelab.chunking.prose import Prose
 from routelab.chunking.ruler import Ruler
+from routelab.text.blocks import Mark, marks
+from routelab.text.breaks import last_line, last_sentence
 
 
 @dataclass(frozen=True, kw_only=True)

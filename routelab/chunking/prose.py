@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from routelab.chunking.breaks import (
+from routelab.text.breaks import (
     first_sentence,
     first_word,
     last_sentence,

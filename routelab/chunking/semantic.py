@@ -10,13 +10,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from routelab.chunking.breaks import sentence_ends
 from routelab.chunking.chunk import Chunk
 from routelab.chunking.limits import Limits, Unit
 from routelab.chunking.packing import packed
 from routelab.chunking.prose import Prose
 from routelab.chunking.ruler import Ruler
 from routelab.embedding import embedder_of, vectors
+from routelab.text.breaks import sentence_ends
 
 BATCH = 256
 """Groups of sentences embedded at a time; only their distances are kept."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from routelab.chunking.breaks import last_sentence
 from routelab.chunking.chunk import Chunk
 from routelab.chunking.limits import Limits, Unit
 from routelab.chunking.packing import packed
 from routelab.chunking.prose import Prose
+from routelab.text.breaks import last_sentence
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routelab.chunking.breaks import last_paragraph, last_sentence, last_word, sentence_ends, whole
+from routelab.text.breaks import last_paragraph, last_sentence, last_word, sentence_ends, whole
 
 
 def sentences(text: str) -> list[str]:
