@@ -17,10 +17,11 @@ import numpy as np
 
 from routelab import strict
 from routelab.caching import CacheConfig
-from routelab.config import PromptConfig, RouteConfig
+from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError, DataError
 from routelab.core.plan import NOBODY
 from routelab.fleet import Fleet, fleet_of
+from routelab.lab.asked import worded
 from routelab.lab.compare import Arm, Comparison, Entry
 from routelab.lab.controls import best_single, single
 from routelab.lab.datasets import Dataset
@@ -300,10 +301,11 @@ def fleet_for(path: str | Path, config: RouteConfig) -> Fleet:
 
 
 def _unlike(config: RouteConfig) -> tuple[str, ...]:
-    if config.prompt == PromptConfig():
+    said = [f"`{name}`" for name in worded(config)]
+    if not said:
         return ()
     return (
-        "the config changes the prompt (section `prompt`); recorded answers say nothing about that, a live check does",
+        f"the config changes what the model is sent ({', '.join(said)}); recorded answers say nothing about that, a live check does",
     )
 
 

@@ -14,6 +14,7 @@ from routelab.core.errors import ConfigError, DataError, RoutelabError, Unavaila
 from routelab.core.plan import NOBODY, Plan
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt, Roster, draw
+from routelab.lab.asked import replayable
 from routelab.lab.caches.recalled import cache_of, recalled, told_hits
 from routelab.lab.compare import Arm, Comparison, Entry, Terms, assess, defaults
 from routelab.lab.controls import (
@@ -103,9 +104,11 @@ def replay(
         terms_ = {"confirm": confirm, "margin": margin, "seed": seed, "baseline": baseline}
         return counterfactual(outcomes, arms, plan_for=plan_for or planned, **terms_)  # type: ignore[arg-type]
     check(confirm, margin)
+    unlike = replayable(arms)
     halves = halve(outcomes, confirm, seed)
     entries = tuple(entry_of(name, arm, halves, plan_for or planned) for name, arm in arms.items())
     terms = terms_of(outcomes, halves, margin=margin, seed=seed, arms_tried=len(entries))
+    terms = dataclasses.replace(terms, notes=(*terms.notes, *unlike))
     return compare_entries(halves, entries, baseline_of(baseline, entries, halves), terms)
 
 

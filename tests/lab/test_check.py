@@ -128,7 +128,7 @@ def test_a_changed_prompt_section_is_pointed_out(cube: Any) -> None:
         name="w", models=["b"], strategy={"kind": "fixed", "model": "b"}, prompt={"system": "Be brief."}
     )
     notes = check(config, cube(pairs(50))).comparison.terms.notes
-    assert [note for note in notes if "section `prompt`" in note]
+    assert [note for note in notes if "changes what the model is sent (`prompt`)" in note]
 
 
 def test_too_few_recorded_prompts_are_no_verdict(cube: Any) -> None:
