@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import queue
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from routelab.core.flow import Flow, describe, play
 from routelab.core.plan import Plan
 from routelab.core.ports import Clock, Log, Purse, Scorer, World
 from routelab.core.run import Run
-from routelab.core.values import Message, Prompt
+from routelab.core.values import Message, Prompt, ToolCall
 from routelab.engine import Engine, SystemClock, shared
 from routelab.fleet import Fleet, fleet_of
 from routelab.gates import asked_by, planned
@@ -36,7 +37,7 @@ from routelab.stages.desk import Desk
 
 REVALIDATES = "revalidates"
 """The tag of runs that a cache began: the run whose stale answer is asked for again."""
-Content = str | Sequence[Message] | Sequence[Mapping[str, str]] | Prompt
+Content = str | Sequence[Message] | Sequence[Mapping[str, Any]] | Prompt
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -364,24 +365,55 @@ def says_the_same(one: str, two: str, prompt: Prompt) -> bool:
 
 
 def prompt_of(content: Content, *, task: str | None = None, system: str | None = None) -> Prompt:
-    """Return the prompt in a text, a list of messages (values or ``{"role": ..., "content": ...}`` mappings) or a prompt."""
+    """Return the prompt in a text, a list of messages or a prompt.
+
+    Messages are values or mappings in OpenAI's form: ``{"role": ..., "content": ...}``, an assistant's with `tool_calls` (its
+    content may then be None), a tool's with `tool_call_id`.
+    """
     if isinstance(content, (str, Prompt)):
         return Prompt.of(content, task=task, system=system)
-    messages = []
-    for i, message in enumerate(content):
-        if isinstance(message, Message):
-            messages.append(message)
-            continue
-        role, text = (message.get("role"), message.get("content")) if isinstance(message, Mapping) else (None, None)
-        if role not in ("system", "user", "assistant", "tool") or not isinstance(text, str):
-            raise ConfigError(
-                f"message {i}: must be a mapping with `role` and `content` (got {str(message)[:60]!r})",
-                hint='roles: system, user, assistant, tool; for example [{"role": "user", "content": "hello"}]',
-            )
-        messages.append(Message(role=role, content=text))
+    messages = [m if isinstance(m, Message) else _message(i, m) for i, m in enumerate(content)]
     if not messages:
         raise ConfigError("the list of messages is empty")
     return Prompt.of(messages, task=task, system=system)
+
+
+def _message(i: int, given: object) -> Message:
+    """Return a message from a mapping; ConfigError names the one that is none."""
+    facts: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    role, text, calls = facts.get("role"), facts.get("content"), facts.get("tool_calls")
+    if text is None and role == "assistant" and calls:
+        text = ""
+    if role not in ("system", "user", "assistant", "tool") or not isinstance(text, str):
+        raise ConfigError(
+            f"message {i}: must be a mapping with `role` and `content` (got {str(given)[:60]!r})",
+            hint='roles: system, user, assistant, tool; for example [{"role": "user", "content": "hello"}]',
+        )
+    answers = facts.get("tool_call_id")
+    if (calls and role != "assistant") or (answers is not None and (role != "tool" or not isinstance(answers, str))):
+        raise ConfigError(
+            f"message {i}: `tool_calls` belong to an assistant's message, and `tool_call_id`, a text, to a tool's",
+            hint='{"role": "tool", "tool_call_id": "call_1", "content": "17 degrees"}',
+        )
+    return Message(role=role, content=text, calls=_calls(i, calls), answers=answers)
+
+
+def _calls(i: int, given: object) -> tuple[ToolCall, ...]:
+    calls = []
+    for call in given if isinstance(given, (list, tuple)) else [given] if given else []:
+        facts: Mapping[str, Any] = call if isinstance(call, Mapping) else {}
+        function = facts.get("function")
+        function = function if isinstance(function, Mapping) else {}
+        name, wanted = function.get("name"), function.get("arguments", "{}")
+        if isinstance(wanted, Mapping):
+            wanted = json.dumps(wanted, ensure_ascii=False)
+        if not isinstance(name, str) or not isinstance(wanted, str):
+            raise ConfigError(
+                f"message {i}: a tool call has `id` and `function` with `name` and `arguments` (got {str(call)[:60]!r})",
+                hint='{"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}',
+            )
+        calls.append(ToolCall(id=str(facts.get("id") or ""), name=name, arguments=wanted))
+    return tuple(calls)
 
 
 def scorer_in(given: Scorer | Judging | Mapping[str, Any] | None) -> Scorer | Judging | None:

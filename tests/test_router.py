@@ -14,8 +14,8 @@ from routelab.config import RouteConfig
 from routelab.core.errors import AuthFailed, BudgetExceeded, ConfigError, RateLimited, ServerFailed
 from routelab.core.events import Answered, Routed, Unanswered
 from routelab.core.plan import Plan, plan_of
-from routelab.core.values import Prompt
-from routelab.router import Router, Setting
+from routelab.core.values import Message, Prompt, ToolCall
+from routelab.router import Router, Setting, prompt_of
 from routelab.testing import Notebook, Scripted, VirtualClock, fleet
 
 
@@ -204,3 +204,49 @@ def test_somebodys_own_strategy_answers_and_is_logged() -> None:
     assert (answer.text, answer.model, answer.why) == ("second", "two", "mine")
     assert [run.config for run in log.runs] == [configs[2].fingerprint]
     assert configs[0].fingerprint != configs[1].fingerprint == configs[2].fingerprint
+
+
+def test_a_conversation_with_tool_calls_is_read_in_the_form_of_openai() -> None:
+    wanted = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Ulm"}'}}
+    loose = {"id": "call_2", "function": {"name": "time", "arguments": {"zone": "CET"}}}
+    talk: list[dict[str, Any]] = [
+        {"role": "user", "content": "Weather?"},
+        {"role": "assistant", "content": None, "tool_calls": [wanted, loose]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "17"},
+        {"role": "tool", "content": "noon"},
+    ]
+    prompt = prompt_of(talk)
+    assert prompt.messages == (
+        Message(role="user", content="Weather?"),
+        Message(
+            role="assistant",
+            content="",
+            calls=(
+                ToolCall(id="call_1", name="weather", arguments='{"city": "Ulm"}'),
+                ToolCall(id="call_2", name="time", arguments='{"zone": "CET"}'),
+            ),
+        ),
+        Message(role="tool", content="17", answers="call_1"),
+        Message(role="tool", content="noon"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"role": "assistant", "content": None}, "must be a mapping with `role` and `content`"),
+        ({"role": "user", "content": None, "tool_calls": [{}]}, "must be a mapping with `role` and `content`"),
+        ({"role": "user", "content": "x", "tool_calls": [{}]}, "belong to an assistant's message"),
+        ({"role": "user", "content": "x", "tool_call_id": "1"}, "belong to an assistant's message"),
+        ({"role": "tool", "content": "x", "tool_call_id": 1}, "belong to an assistant's message"),
+        ({"role": "assistant", "content": "x", "tool_calls": [{}]}, "a tool call has `id` and `function`"),
+        ({"role": "assistant", "content": "x", "tool_calls": "f"}, "a tool call has `id` and `function`"),
+        (
+            {"role": "assistant", "content": "x", "tool_calls": [{"function": {"name": "f", "arguments": 3}}]},
+            "a tool call has `id` and `function`",
+        ),
+    ],
+)
+def test_a_tool_call_that_is_none_is_named(message: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=f"message 1: .*{said}"):
+        prompt_of([{"role": "user", "content": "hi"}, message])

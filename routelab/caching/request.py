@@ -38,7 +38,7 @@ def asked(run: Run, scope: str, *, embedder: str = "") -> Asked:
         "tags": {name: run.tags[name] for name in SEPARATING if name in run.tags},
         "retrieved": [[e.corpus, list(e.chunks)] for e in run.events if isinstance(e, Retrieved)],
     }
-    turns = [[m.role, m.content] for m in run.messages]
+    turns: list[list[Any]] = [list(m.told) for m in run.messages]
     last = max((i for i, m in enumerate(run.messages) if m.role == "user"), default=None)
     return Asked(
         key=sha256("request", {**around, "messages": turns}),
@@ -67,7 +67,7 @@ def sha256(what: str, value: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _without(turns: list[list[str]], last: int | None, text: str) -> list[list[str]]:
+def _without(turns: list[list[Any]], last: int | None, text: str) -> list[list[Any]]:
     """Return the conversation with the question's own words taken out of the last user turn.
 
     What a template or a retrieval put around the words stays; where they cannot be found in the turn, all of it does,
@@ -75,7 +75,7 @@ def _without(turns: list[list[str]], last: int | None, text: str) -> list[list[s
     """
     if last is None:
         return turns
-    role, content = turns[last]
+    role, content, *_ = turns[last]
     if content == text:
         bare = [role, "question"]
     elif text and text in content:

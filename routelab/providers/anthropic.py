@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from routelab.core.values import Finish, Reply, Request, Tokens
+from routelab.core.values import Finish, Message, Reply, Request, Tokens
 from routelab.providers.address import endpoint, plain_headers
 from routelab.providers.exchange import Dialect, Exchange, Json, Piece, count, mapping, name, tokens, words
+from routelab.providers.pairing import arguments, paired
 from routelab.providers.transport import Key, Post, Transport
+
+_IDS = re.compile("[A-Za-z0-9_-]{1,64}")
 
 _FINISH: Mapping[str, Finish] = {
     "end_turn": "stop",
@@ -68,14 +72,12 @@ class Anthropic:
             self.max_output_tokens if own is None else min(own, self.max_output_tokens)
         )
         system = "\n\n".join(m.content for m in request.messages if m.role == "system")
+        messages = paired([m for m in request.messages if m.role != "system"], _IDS)
         body: dict[str, Any] = {
             "model": request.model.upstream,
             "max_tokens": limit,
-            "messages": [
-                {"role": "assistant" if m.role == "assistant" else "user", "content": m.content}
-                for m in request.messages
-                if m.role != "system"
-            ],
+            "messages": _turns(messages),
+            **({} if "tools" in self.extra_body else _tools(messages)),
         }
         if system:
             body["system"] = system
@@ -84,6 +86,42 @@ class Anthropic:
         if request.stream:
             body["stream"] = True
         return {**body, **self.extra_body}
+
+
+def _turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Return the turns as Anthropic wants them: all results of one turn's calls in one message of the user's."""
+    turns: list[dict[str, Any]] = []
+    gathering = False
+    for message in messages:
+        if message.answers is not None:
+            block = {"type": "tool_result", "tool_use_id": message.answers, "content": message.content}
+            if not gathering:
+                turns.append({"role": "user", "content": []})
+            turns[-1]["content"].append(block)
+            gathering = True
+            continue
+        gathering = False
+        if message.calls:
+            # An empty block of text is refused.
+            said = [{"type": "text", "text": message.content}] if message.content.strip() else []
+            used = [{"type": "tool_use", "id": c.id, "name": c.name, "input": arguments(c)} for c in message.calls]
+            turns.append({"role": "assistant", "content": [*said, *used]})
+        else:
+            role = "assistant" if message.role == "assistant" else "user"
+            turns.append({"role": role, "content": message.content})
+    return turns
+
+
+def _tools(messages: Sequence[Message]) -> dict[str, Any]:
+    """Return what lets a conversation with calls be sent: Anthropic refuses one whose tools are not declared.
+
+    Nothing is known of them but their names; they are declared by these, and are not to be called again.
+    """
+    names = dict.fromkeys(c.name for m in messages for c in m.calls)
+    if not names:
+        return {}
+    tools = [{"name": name, "input_schema": {"type": "object"}} for name in names]
+    return {"tools": tools, "tool_choice": {"type": "none"}}
 
 
 def _whole(answer: Json) -> Piece:

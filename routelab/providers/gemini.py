@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from routelab.core.values import Finish, Reply, Request, Tokens
+from routelab.core.values import Finish, Message, Reply, Request, Tokens
 from routelab.providers.address import endpoint, plain_headers
 from routelab.providers.exchange import Dialect, Exchange, Json, Piece, count, first, mapping, name, tokens
+from routelab.providers.pairing import arguments, paired, structure
 from routelab.providers.transport import Key, Post, Transport
+
+_IDS = re.compile(".*", re.DOTALL)
+_UNSIGNED = re.compile(r"gemma|gemini-(?:[12]|pro|ultra)\b")
+SIGNATURE = "skip_thought_signature_validator"
+"""What Google says to send for a call whose thoughts are not at hand; from Gemini 3 on a call without is refused."""
 
 _FINISH: Mapping[str, Finish] = {
     "STOP": "stop",
@@ -73,15 +80,40 @@ class Gemini:
         if request.max_output_tokens is not None:
             generation["maxOutputTokens"] = request.max_output_tokens
         body: dict[str, Any] = {
-            "contents": [
-                {"role": "model" if m.role == "assistant" else "user", "parts": [{"text": m.content}]}
-                for m in request.messages
-                if m.role != "system"
-            ],
+            "contents": _contents(
+                paired([m for m in request.messages if m.role != "system"], _IDS),
+                signed=_UNSIGNED.search(request.model.upstream) is None,
+            ),
             **self.extra_body,
             "generationConfig": {**generation, **mapping(self.extra_body.get("generationConfig"))},
         }
         return {**body, "systemInstruction": {"parts": system}} if system else body
+
+
+def _contents(messages: Sequence[Message], *, signed: bool) -> list[dict[str, Any]]:
+    """Return the turns as Gemini wants them: all responses to one turn's calls in one content, by the functions' names."""
+    contents: list[dict[str, Any]] = []
+    names: dict[str, str] = {}
+    gathering = False
+    for message in messages:
+        if message.answers is not None:
+            given = structure(message.content)
+            response = {"result": message.content} if given is None else given
+            if not gathering:
+                contents.append({"role": "user", "parts": []})
+            part = {"functionResponse": {"name": names[message.answers], "response": response}}
+            contents[-1]["parts"].append(part)
+            gathering = True
+            continue
+        gathering = False
+        parts: list[dict[str, Any]] = [{"text": message.content}] if message.content or not message.calls else []
+        for nth, call in enumerate(message.calls):
+            names[call.id] = call.name
+            part = {"functionCall": {"name": call.name, "args": arguments(call)}}
+            # Only the first of parallel calls carries one.
+            parts.append({**part, "thoughtSignature": SIGNATURE} if signed and nth == 0 else part)
+        contents.append({"role": "model" if message.role == "assistant" else "user", "parts": parts})
+    return contents
 
 
 def _path(upstream: str) -> str:

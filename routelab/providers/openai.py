@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from routelab.core.values import Finish, Reply, Request, Tokens
+from routelab.core.values import Finish, Message, Reply, Request, Tokens, ToolCall
 from routelab.providers.address import endpoint, plain_headers
 from routelab.providers.exchange import (
     Dialect,
@@ -22,6 +24,7 @@ from routelab.providers.exchange import (
     tokens,
     words,
 )
+from routelab.providers.pairing import arguments, paired, structure
 from routelab.providers.transport import Key, Post, Transport
 
 _FINISH: Mapping[str, Finish] = {
@@ -45,7 +48,7 @@ class Flavour:
 
     `max_tokens` names the field for the output's limit, `seed` the one for the seed (None: not known to be accepted);
     `stream_usage` asks for counts at a stream's end; `body` is always sent along; `logprobs` says that the service is
-    known to give log-probabilities of tokens, to some of its models at least.
+    known to give log-probabilities of tokens, to some of its models at least; `ids` is the form of a tool call's id.
     """
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -53,6 +56,7 @@ class Flavour:
     stream_usage: bool = True
     body: Mapping[str, Any] = field(default_factory=dict)
     logprobs: bool = False
+    ids: str = "[ -~]{1,40}"
 
 
 FLAVOURS: Mapping[str, Flavour] = {
@@ -63,7 +67,7 @@ FLAVOURS: Mapping[str, Flavour] = {
     "ollama": Flavour(seed="seed", logprobs=True),
     "vllm": Flavour(seed="seed", logprobs=True),
     # Mistral refuses fields that it does not know, and always counts at a stream's end.
-    "mistral": Flavour(seed="random_seed", stream_usage=False),
+    "mistral": Flavour(seed="random_seed", stream_usage=False, ids="[A-Za-z0-9]{9}"),
 }
 
 
@@ -114,9 +118,7 @@ class OpenAI:
     def body(self, request: Request) -> dict[str, Any]:
         """Return the JSON that is sent for this request."""
         flavour = self.flavour
-        # A tool's words travel as the user's: a tool message needs the id of a call that the conversation does not
-        # keep.
-        messages = [{"role": "user" if m.role == "tool" else m.role, "content": m.content} for m in request.messages]
+        messages = [_message(m) for m in paired(request.messages, re.compile(flavour.ids))]
         body: dict[str, Any] = {"model": request.model.upstream, "messages": messages}
         if request.temperature is not None:
             body["temperature"] = request.temperature
@@ -131,6 +133,22 @@ class OpenAI:
         if request.logprobs:
             body["logprobs"] = True
         return {**body, **flavour.body, **self.extra_body}
+
+
+def _message(message: Message) -> dict[str, Any]:
+    if message.calls:
+        calls = [{"id": c.id, "type": "function", "function": _function(c)} for c in message.calls]
+        return {"role": message.role, "content": message.content or None, "tool_calls": calls}
+    if message.answers is not None:
+        return {"role": message.role, "tool_call_id": message.answers, "content": message.content}
+    # The words of a tool whose call nobody knows travel as the user's: a tool message needs a call's id.
+    return {"role": "user" if message.role == "tool" else message.role, "content": message.content}
+
+
+def _function(call: ToolCall) -> dict[str, str]:
+    # What a model wrote stays to the letter where it can be read: prompt caches compare letters.
+    whole = structure(call.arguments) is not None
+    return {"name": call.name, "arguments": call.arguments if whole else json.dumps(arguments(call))}
 
 
 def _whole(answer: Json) -> Piece:

@@ -20,7 +20,7 @@ from routelab.caching.semantic import Semantic
 from routelab.config import RouteConfig
 from routelab.core.events import Answered, Compacted, Recalled, Retrieved
 from routelab.core.run import Run
-from routelab.core.values import Message, Model, Prompt
+from routelab.core.values import Message, Model, Prompt, ToolCall
 from routelab.testing import Scripted, VirtualClock, fleet
 
 START = datetime(2026, 1, 1)
@@ -52,6 +52,18 @@ def test_keys_are_equal_exactly_when_everything_is(one: Any, two: Any, here: str
     first, second = asked(a_run(*one), here), asked(a_run(*two), there)
     assert (first.key == second.key) == ((one, here) == (two, there))
     assert all(re.fullmatch("[0-9a-f]{64}", digits) for digits in (first.key, first.namespace))
+
+
+def test_what_was_called_and_what_it_gave_is_part_of_the_request() -> None:
+    ask = user("Weather?")
+
+    def talk(city: str = "Ulm", call: str = "1", answers: str | None = "1") -> Run:
+        wanted = ToolCall(id=call, name="weather", arguments=f'{{"city": "{city}"}}')
+        said = Message(role="assistant", content="", calls=(wanted,))
+        return a_run(said, Message(role="tool", content="17", answers=answers), ask)
+
+    runs = [talk(), talk("Bonn"), talk(call="2"), talk(answers=None), talk(answers="2")]
+    assert len({asked(run, "s").key for run in runs}) == len({asked(run, "s").namespace for run in runs}) == len(runs)
 
 
 def test_a_namespace_forgets_the_words_of_the_last_question_and_nothing_else() -> None:
