@@ -140,23 +140,28 @@ class Semantic:
         """Return the nearest that may answer, or why none does."""
         self._index(room)
         least = NEAR if self.settings.threshold is None else self.settings.threshold
-        near = self._alive(room, vector, LOOK, least)
+        # Nearly always the nearest one answers: the others are looked for only where it may not.
+        near = self._alive(room, vector, 1, least)
         if not near:
             # Whoever reads the log wants to know how far the nearest was; a model's answer takes longer than looking again.
             return self._missed(request, next(iter(self._alive(room, vector, 1)), None))
-        objection = ""
-        for each in near:
-            objected = self._guard(request.text, each.entry.asked)
-            if objected is not None:
-                objection = objection or str(objected)
-                continue
-            why = self._explores(room, each, request.namespace, run)
-            if why:
-                return self._missed(request, each, why=why)
-            found = self._recalled(request, each)
-            if found is not None:
-                return found
-        return self._missed(request, near[0], objection=objection)
+        first, objection = near[0], ""
+        tried: set[str] = set()
+        while near:
+            for each in near:
+                tried.add(each.id)
+                objected = self._guard(request.text, each.entry.asked)
+                if objected is not None:
+                    objection = objection or str(objected)
+                    continue
+                why = self._explores(room, each, request.namespace, run)
+                if why:
+                    return self._missed(request, each, why=why)
+                found = self._recalled(request, each)
+                if found is not None:
+                    return found
+            near = [n for n in self._alive(room, vector, LOOK, least) if n.id not in tried] if len(tried) < LOOK else []
+        return self._missed(request, first, objection=objection)
 
     def _alive(self, room: Room, vector: Any, k: int, at_least: float = -1.0) -> list[Near]:
         """Return the nearest that are not past their time, and drop those that are."""
