@@ -107,12 +107,9 @@ def value_of(path: str, scope: Scope) -> Any:
 
 def _compiled(path: str) -> Callable[..., Any]:
     # Imported here because a cell without placeholders does not need it, and loading the extension should be quick.
-    from jinja2 import StrictUndefined
-    from jinja2.sandbox import SandboxedEnvironment
+    from routelab.prompting.sandbox import environment
 
-    expression: Callable[..., Any] = SandboxedEnvironment(undefined=StrictUndefined).compile_expression(
-        path, undefined_to_none=False
-    )
+    expression: Callable[..., Any] = environment().compile_expression(path, undefined_to_none=False)
     return expression
 
 
