@@ -5,6 +5,7 @@ A `Template` is a frozen value with a hash; a `Library` finds it by reference ("
 
 from __future__ import annotations
 
+from routelab.prompting.difference import Difference, diff
 from routelab.prompting.given import Given, Put
 from routelab.prompting.library import Library, Version
 from routelab.prompting.reading import Reading
@@ -14,6 +15,7 @@ from routelab.prompting.written import spec_of
 
 __all__ = [
     "FOLDER",
+    "Difference",
     "Given",
     "Library",
     "Put",
@@ -21,6 +23,7 @@ __all__ = [
     "Template",
     "Turns",
     "Version",
+    "diff",
     "spec_of",
     "template_of",
 ]
