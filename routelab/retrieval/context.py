@@ -23,7 +23,8 @@ class Citation:
 
     def __str__(self) -> str:
         path = f" ({' › '.join(self.headings)})" if self.headings else ""
-        return f"[{self.number}] {self.source}{path}, characters {self.start}–{self.end}"
+        # On one line, whatever a file is called: what begins a line is ours.
+        return f"[{self.number}] {' '.join(f'{self.source}{path}'.split())}, characters {self.start}–{self.end}"
 
 
 @dataclass(frozen=True, kw_only=True)

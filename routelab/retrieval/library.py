@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,9 @@ from routelab.embedding.index import Exact, Index, Ints, Vectors, checked, index
 from routelab.retrieval.bm25 import BM25
 from routelab.retrieval.passage import Passage
 from routelab.retrieval.search import Search
+
+_FIRST = 200
+"""Characters of a passage that the first search is made with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +93,13 @@ class Library:
             for prompt, vector, positions, cosines in zip(prompts, asked, *near, strict=True)
         )
 
+    def prepare(self, search: Search) -> None:
+        """Make now what a search needs: the vectors and their index, the weights of words, or both."""
+        if search.by != "vectors":
+            _ = self.words
+        if search.by != "words" and len(self.passages):
+            self.search([self.passages[0].text[:_FIRST]], search)
+
     @property
     def _embedder(self) -> Embedder:
         if self.embedder is None:
@@ -105,7 +116,14 @@ class Library:
 
     def _nearest(self, asked: Vectors, k: int, allowed: Ints) -> tuple[Ints, Floats]:
         if len(allowed) == len(self.passages):
-            return self._index.nearest(asked, k)
+            try:
+                return self._index.nearest(asked, k)
+            except _lost(self._index) as trouble:
+                # Somebody took the folder away, or the disk is full: the vectors are all here.
+                self.__dict__["_index"] = Exact(rows=self.vectors)
+                said = " ".join(str(trouble).split())[:120] or type(trouble).__name__
+                warnings.warn(f"the index can no longer be read ({said}); it is searched in memory now", stacklevel=2)
+                return self._index.nearest(asked, k)
         # A graph cannot be asked for some of its vectors only without missing more of them; a part is compared as a whole.
         positions, cosines = Exact(rows=self.vectors[allowed]).nearest(asked, k)
         return allowed[positions], cosines
@@ -143,6 +161,17 @@ class Library:
             Hit(position=p, rank=rank, passage=self.passages[p], score=float(score), cosine=cosine, bm25=bm25)
             for rank, (score, p, cosine, bm25) in enumerate(kept, start=1)
         )
+
+
+def _lost(index: Index) -> tuple[type[Exception], ...]:
+    """Return what an index that is kept elsewhere may raise when it is no longer there."""
+    if isinstance(index, Exact):
+        return ()
+    import sqlite3
+
+    from chromadb.errors import ChromaError
+
+    return ChromaError, sqlite3.Error, OSError
 
 
 def _order(row: tuple[float, int, float | None, float | None]) -> tuple[float, int]:

@@ -105,6 +105,10 @@ def whole(spec: Mapping[str, Any] | str, store: VectorStore | None = None) -> Em
     With a store, vectors of windows are kept there. Raises ConfigError for a spec that cannot be used.
     """
     made = embedder_of(spec)
-    kept: Embedder = made if store is None else Cached(embedder=made, store=store)
+    return windowed(made if store is None else Cached(embedder=made, store=store), spec)
+
+
+def windowed(embedder: Embedder, spec: Mapping[str, Any] | str) -> Embedder:
+    """Return the embedder of a spec, or one in front of it, so that it reads texts to their end."""
     kind = spec if isinstance(spec, str) else spec.get("kind")
-    return Windowed(embedder=kept, divide=minilm_windows()) if kind == "minilm" else kept
+    return Windowed(embedder=embedder, divide=minilm_windows()) if kind == "minilm" else embedder
