@@ -27,7 +27,7 @@ class Span:
     @property
     def key(self) -> str:
         """What a summary is kept under: equal for equal contents, whichever conversation or run they stand in."""
-        said = [(m.role, m.content) for m in self.messages]
+        said = [m.told for m in self.messages]
         return digest("summary", self.model, self.max_tokens, self.before, said)
 
 

@@ -177,7 +177,7 @@ def _assembled(given: Turns, fold: Fold, now: _Folded, bound: int) -> Fitted:
     while True:
         told = note(summary, [f.text for f in facts])
         spare = bound - (0 if told is None else room.weigh(told))
-        kept = given.opened(_held(given, fold, start, end, spare) | frozenset(range(start, end)))
+        kept = given.opened(_held(given, fold, start, end, spare) | frozenset(range(start, end)), end)
         used = given.fixed + sum(given.weights[t] for t in kept)
         if used <= spare:
             break

@@ -31,8 +31,9 @@ class Room:
     """Whose room it is, for messages."""
 
     def weigh(self, message: Message) -> int:
-        """Return a message's tokens."""
-        return self.per_message + self.count(message.content)
+        """Return a message's tokens; each call that it makes is written out, and framed like a message."""
+        calls = sum(self.per_message + self.count(f"{c.name} {c.arguments}") for c in message.calls)
+        return self.per_message + self.count(message.content) + calls
 
     def tokens(self, messages: Iterable[Message]) -> int:
         """Return the tokens of a request with these messages."""

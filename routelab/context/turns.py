@@ -10,16 +10,18 @@ from typing import Literal
 from routelab.context.room import Room
 from routelab.core.errors import ContextExceeded
 from routelab.core.values import Message, Role
+from routelab.providers.pairing import pairs
 
 Pin = Literal["system", "tool", "user"]
 
 
 @dataclass(frozen=True)
 class Turns:
-    """A conversation's messages in turns: a turn is one message, with the tool results that follow it.
+    """A conversation's messages in turns: a turn is one message, with the results of the tools that it called.
 
-    A tool result answers the call in the message before it, so that the two are kept or left out together; this holds for
-    parallel calls, whose results stand in a row. The system messages in front are the head and belong to no turn.
+    The two are kept or left out together, and stand together in what is sent: results are found by the ids of their calls, wherever
+    they stand (`providers.pairing`). A result whose call nobody knows belongs to the message before it. The system messages in
+    front are the head and belong to no turn.
     """
 
     messages: tuple[Message, ...]
@@ -35,10 +37,28 @@ class Turns:
         return n
 
     @cached_property
-    def parts(self) -> tuple[range, ...]:
-        """The turns, as positions of their messages, in order."""
-        starts = [i for i in range(self.head, len(self.messages)) if i == self.head or self.messages[i].role != "tool"]
-        return tuple(range(a, b) for a, b in zip(starts, [*starts[1:], len(self.messages)], strict=False))
+    def parts(self) -> tuple[tuple[int, ...], ...]:
+        """The turns, as positions of their messages, in the order of their first ones."""
+        calls = pairs(self.messages)
+        turns: list[list[int]] = []
+        of: dict[int, int] = {}
+        for i in range(self.head, len(self.messages)):
+            if self.messages[i].role != "tool" or i == self.head:
+                turns.append([])
+                of[i] = len(turns) - 1
+            else:
+                of[i] = of[calls[i][0] if i in calls else i - 1]
+            turns[of[i]].append(i)
+        return tuple(map(tuple, turns))
+
+    @cached_property
+    def _latest(self) -> tuple[int, ...]:
+        """By number of turns, the one among the first so many that holds the last of their messages."""
+        found: list[int] = []
+        for turn, part in enumerate(self.parts):
+            best = found[-1] if found else turn
+            found.append(turn if max(part) > max(self.parts[best]) else best)
+        return tuple(found)
 
     @cached_property
     def weights(self) -> tuple[int, ...]:
@@ -55,16 +75,22 @@ class Turns:
 
     def user(self, turn: int) -> bool:
         """Say whether a turn is a user's."""
-        return self.messages[self.parts[turn].start].role == "user"
+        return self.messages[self.parts[turn][0]].role == "user"
 
     def tool(self, turn: int) -> bool:
         """Say whether a turn holds tool results."""
-        return self.messages[self.parts[turn].stop - 1].role == "tool"
+        return self.messages[self.parts[turn][-1]].role == "tool"
 
     def needed(self, end: int) -> frozenset[int]:
-        """Return the turns among the first `end` that a request cannot do without: the last user's, and the last."""
-        asked = self.asked(end)
-        return frozenset(({asked} if asked >= 0 else set()) | ({end - 1} if end else set()))
+        """Return the turns among the first `end` that a request cannot do without: the last user's, and the last.
+
+        Where the last message is a result of an earlier turn's call, these are that turn and the user's before it too.
+        """
+        if not end:
+            return frozenset()
+        asked, latest = self.asked(end), self._latest[end - 1]
+        late = {latest, self.asked(latest)} if latest < end - 1 else set()
+        return frozenset(({asked, end - 1} | late) - {-1})
 
     def asked(self, end: int) -> int:
         """Return the last user's turn among the first `end`, or -1."""
@@ -77,22 +103,24 @@ class Turns:
 
     def role(self, turn: int) -> Role:
         """Return whose turn it is; one that holds tool results is a tool's."""
-        return "tool" if self.tool(turn) else self.messages[self.parts[turn].start].role
+        return "tool" if self.tool(turn) else self.messages[self.parts[turn][0]].role
 
     def with_asked(self, turn: int) -> frozenset[int]:
         """Return a turn, and for a tool's turn the user's turn that the tool was called for, if there is one."""
         asked = self.asked(turn) if self.tool(turn) else -1
         return frozenset({turn} if asked < 0 else {asked, turn})
 
-    def opened(self, turns: frozenset[int]) -> frozenset[int]:
+    def opened(self, turns: frozenset[int], end: int) -> frozenset[int]:
         """Return the turns without those of the assistant in front, which no user's turn of theirs stands before.
 
         A conversation that the assistant opens keeps its opening; some services refuse a request that begins with an answer.
+        What a request after `end` turns cannot do without stays.
         """
         if 0 in turns or not any(self.user(t) for t in turns):
             return turns
         first = min(t for t in turns if self.user(t))
-        return frozenset(t for t in turns if t >= first or self.role(t) == "system")
+        needed = self.needed(end)
+        return frozenset(t for t in turns if t >= first or t in needed or self.role(t) == "system")
 
     def requests(self) -> Iterator[int]:
         """Yield the numbers of turns after which a model was asked: after a user's turn, a tool's, and the last."""
@@ -101,7 +129,7 @@ class Turns:
                 yield turn + 1
 
     def positions(self, turns: Collection[int]) -> tuple[int, ...]:
-        """Return the positions of the messages of these turns, in order."""
+        """Return the positions of the messages of these turns, turn by turn."""
         return tuple(i for t in sorted(turns) for i in self.parts[t])
 
     def kept(self, turns: Collection[int]) -> tuple[int, ...]:

@@ -71,7 +71,7 @@ class Window:
             used += more
             start -= 1
         start = min(start + -start % self.stride, end)
-        return given.opened(held | frozenset(range(start, end)))
+        return given.opened(held | frozenset(range(start, end)), end)
 
 
 def fitting_pins(given: Turns, bound: int | None, held: frozenset[int], end: int) -> frozenset[int]:
