@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from routelab.asker import Asker
@@ -15,9 +15,12 @@ from routelab.core.plan import Gate
 from routelab.core.ports import Cache, Judge, Purse, Scorer, TokenCounter
 from routelab.core.run import Run
 from routelab.core.values import Prompt, Roster
+from routelab.embedding import VectorStore
 from routelab.gates import asked_by, judge_of, needs_logprobs
 from routelab.judging import Judging, Rubric, Seat, is_judge, judging_of
 from routelab.judging.measuring import named
+from routelab.prompting import Reading
+from routelab.prompting.fewshot import Selector
 from routelab.scoring import scorer_of
 from routelab.scoring.refusal import refused
 from routelab.stages import Admit, Call, Confirm, Endpoint, Measure, Patience, Recall, Remember, Render, Route, Sampling
@@ -25,6 +28,7 @@ from routelab.stages.admit import unjudged
 from routelab.stages.desk import Desk
 from routelab.stages.measure import Ask, unscorable
 from routelab.stages.recall import CACHE_GUARD, Queue, certain
+from routelab.stages.render import Example
 from routelab.strategies import Cascade, kind_of
 from routelab.strategies.cascade import by_price
 
@@ -35,7 +39,8 @@ class Parts:
 
     `caches` are asked in their order; what they keep belongs to the config and its models, and to `apart` if that is given (an
     experiment's arm). `queue` knows which requests are being answered right now; with `anew` nothing is looked up, only remembered.
-    `logprobs` asks for the log-probabilities of tokens even when no gate needs them, from those who give them. A `scorer`
+    `logprobs` asks for the log-probabilities of tokens even when no gate needs them, from those who give them. `examples` chooses
+    what a prompt is shown (`examples_of`). A `scorer`
     may be a judge; it asks `judges`, as those prompts do that name a judge as their scorer, unless these are None: then
     the latter are not measured.
     """
@@ -52,6 +57,7 @@ class Parts:
     stream: bool = False
     desk: Desk | None = None
     logprobs: bool = False
+    examples: Callable[[Run], Sequence[Example]] | None = None
 
 
 def route_of(config: RouteConfig, endpoints: Mapping[str, Endpoint], desk: Desk | None = None) -> Route:
@@ -96,8 +102,30 @@ def flow_of(config: RouteConfig, parts: Parts) -> Flow:
     ask: tuple[Flow, ...] = (route_of(config, parts.endpoints, parts.desk), Repeat(turn, flow.settled, times))
     if parts.caches:
         ask = _recalling(config, parts, ask, Asker(call=call))
-    render: tuple[Flow, ...] = () if config.prompt.system is None else (Render(system=config.prompt.system),)
-    return chain(*render, *ask, *_measure(config, parts))
+    return chain(*_putting(config, parts), *ask, *_measure(config, parts))
+
+
+def _putting(config: RouteConfig, parts: Parts) -> tuple[Flow, ...]:
+    """Return the stages that make of a prompt what a model is sent."""
+    prompt = config.prompt
+    if isinstance(prompt.template, str):
+        raise ConfigError(f"prompt.template: {prompt.template} was not looked up", hint="config.settled(log) does that")
+    if prompt.system is None and prompt.template is None and parts.examples is None:
+        return ()
+    return (Render(system=prompt.system, template=prompt.template, examples=parts.examples),)
+
+
+def examples_of(config: RouteConfig, store: VectorStore | None = None) -> Callable[[Run], Sequence[Example]] | None:
+    """Return what chooses the examples that a prompt is shown, None where there are none; `store` keeps their vectors."""
+    few_shot = config.prompt.few_shot
+    if few_shot is None:
+        return None
+    selector = Selector(few_shot=few_shot, store=store)
+
+    def chosen(run: Run) -> Sequence[Example]:
+        return [(e.id, e.question, e.answer) for e in selector(run)]
+
+    return chosen
 
 
 def _recalling(config: RouteConfig, parts: Parts, ask: tuple[Flow, ...], asker: Asker) -> tuple[Flow, ...]:
@@ -175,8 +203,9 @@ def _measure(config: RouteConfig, parts: Parts) -> tuple[Flow, ...]:
         own: Judging = scorer  # type: ignore[assignment]
         return (Ask(choose=lambda _: seat(own), named=lambda _: named(own), deadline_s=deadline_s),)
     if scorer is not None:
-        return (Measure(choose=lambda _: scorer, name=type(scorer).__name__.lower()),)  # type: ignore[arg-type,return-value]
-    by_rule = Unless(without_rule, Measure(choose=_own_scorer))
+        rule: Scorer = scorer  # type: ignore[assignment]
+        return (Measure(choose=lambda _: _reading(config, rule), name=type(rule).__name__.lower()),)
+    by_rule = Unless(without_rule, Measure(choose=lambda prompt: _reading(config, _own_scorer(prompt))))
     if judges is None:
         return (by_rule,)
     by_judge = Ask(
@@ -195,6 +224,12 @@ def without_rule(run: Run) -> bool:
 def without_judge(run: Run) -> bool:
     """Say that the prompt's own scorer is no judge."""
     return not is_judge(run.prompt.scorer)
+
+
+def _reading(config: RouteConfig, scorer: Scorer) -> Scorer:
+    """Return the scorer as it reads what the config's template asks for."""
+    key = getattr(config.prompt.template, "reads", None)
+    return scorer if key is None else Reading(scorer=scorer, key=key)
 
 
 def _own_scorer(prompt: Prompt) -> Scorer:

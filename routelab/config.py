@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from routelab.caching.settings import CacheConfig
 from routelab.core.errors import ConfigError, UnavailableError, suggest
 from routelab.core.ports import Strategy
 from routelab.core.values import digest
+from routelab.prompting import FOLDER as TEMPLATES
+from routelab.prompting import Library
+from routelab.prompting.library import Shelf
 from routelab.sections import ContextConfig, Limits, PromptConfig
 from routelab.strategies import identity_of, spec_of, strategy_of
 from routelab.strategies.fitting.learned import placed, told
@@ -41,7 +44,8 @@ class RouteConfig:
     """Everything that decides how a prompt is answered: equal by content, with a fingerprint, and YAML both ways.
 
     `models` are names in a fleet; `strategy` a mapping such as ``{"kind": "fixed", "model": "gpt-5-mini"}`` or a strategy value;
-    `fallbacks` maps a model to who is asked after it; `fleet` is "practice", or a mapping in the form of `fleet.yaml`.
+    `fallbacks` maps a model to who is asked after it; `fleet` is "practice", or a mapping in the form of `fleet.yaml`. Relative
+    files that it names, and the folder `prompts` of templates, are looked for in `folder`, which is where its YAML was read.
 
     >>> a = RouteConfig(name="a", models=["gpt-5-mini"], strategy={"kind": "fixed", "model": "gpt-5-mini"})
     >>> a == RouteConfig.from_text(a.to_text())
@@ -57,11 +61,12 @@ class RouteConfig:
     limits: Limits = Limits()
     fallbacks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fleet: str | Mapping[str, Any] | None = None
+    folder: Path | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         document = strict.Document(values={}, name="config")
         given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        for name, value in _checked(given, document).items():
+        for name, value in _checked(given, document, self.folder).items():
             object.__setattr__(self, name, value)
 
     @property
@@ -78,7 +83,7 @@ class RouteConfig:
     @property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that depend on everything that changes a decision or an answer, not on the name."""
-        values = told({**self._sections(), "strategy": identity_of(self.ranking)})
+        values = told({**self._sections(sections.identity), "strategy": identity_of(self.ranking)})
         # A table's order can decide (its first row may be the default), so the strategy's mappings count as they are written.
         values["strategy"] = _paired(values["strategy"])
         return digest({k: _whole(v) for k, v in values.items() if k not in ("name", "routelab", "fleet")})
@@ -89,29 +94,42 @@ class RouteConfig:
 
         Neither the name, the fleet, the cache nor the limits do: the same answer is right under all of them.
         """
-        values = told({**self._sections(), "strategy": identity_of(self.ranking)})
+        values = told({**self._sections(sections.identity), "strategy": identity_of(self.ranking)})
         values["strategy"] = _paired(values["strategy"])
         return {k: _whole(v) for k, v in values.items() if k not in ("fleet", "cache", "limits")}
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the plain values that the YAML file holds; sections at their defaults are left out.
 
-        Large arrays that were learned are told by shape and digest, and a strategy of somebody's own class, which no YAML
-        can hold, by its class and fields.
+        Large arrays that were learned are told by shape and digest, long lists of examples by their digest, and a strategy of
+        somebody's own class, which no YAML can hold, by its class and fields.
         """
-        values: dict[str, Any] = told({**self._head(), "strategy": identity_of(self.ranking), **self._sections()})
+        shown = self._sections(sections.shown)
+        values: dict[str, Any] = told({**self._head(), "strategy": identity_of(self.ranking), **shown})
         return values
 
-    def _values(self) -> dict[str, Any]:
-        return {**self._head(), "strategy": spec_of(self.ranking), **self._sections()}
+    def settled(self, log: Shelf | None = None) -> RouteConfig:
+        """Return the config with its template in the place of the template's reference.
+
+        It is looked for in the folder `prompts` beside the config's file, in the log, and in what comes with routelab; ConfigError
+        when it is in none of them.
+        """
+        prompt = sections.settled(self.prompt, Library(folders=((self.folder or Path()) / TEMPLATES,), log=log))
+        return self if prompt is self.prompt else dataclasses.replace(self, prompt=prompt)
+
+    def _values(self, folder: Path | None = None) -> dict[str, Any]:
+        def plain(section: str, value: Any) -> Any:
+            return sections.plain(section, value, folder)
+
+        return {**self._head(), "strategy": spec_of(self.ranking), **self._sections(plain)}
 
     def _head(self) -> dict[str, Any]:
         return {"routelab": VERSION, "name": self.name, "models": list(self.models)}
 
-    def _sections(self) -> dict[str, Any]:
+    def _sections(self, plain: Callable[[str, Any], Any]) -> dict[str, Any]:
         values: dict[str, Any] = {"models": list(self.models)}
         for section in _SECTIONS:
-            if changed := sections.plain(section, getattr(self, section)):
+            if changed := plain(section, getattr(self, section)):
                 values[section] = changed
         if self.fallbacks:
             values["fallbacks"] = {k: list(v) for k, v in self.fallbacks.items()}
@@ -132,10 +150,13 @@ class RouteConfig:
     def to_yaml(self, path: str | Path, *, evidence: Mapping[str, Any] | None = None, comment: str = "") -> Path:
         """Write the YAML file, whole or not at all, and return its path.
 
-        Large arrays that were learned go to an `.npz` file of the same name beside it, which the YAML names with its hash.
+        Large arrays that were learned go to an `.npz` file of the same name beside it, long lists of examples to a `.csv` file; the
+        YAML names both with their hashes.
         """
         path = Path(path)
-        values = self._values()
+        prompt = sections.filed(self.prompt, path)
+        own = self if prompt is self.prompt else dataclasses.replace(self, prompt=prompt)
+        values = own._values(path.parent)
         for key, learned in placed(values):
             raw = learned.to_bytes()
             beside = path.with_name("-".join((path.stem, *key[1:-1])) + ".npz")
@@ -148,7 +169,7 @@ class RouteConfig:
     @classmethod
     def from_yaml(cls, path: str | Path) -> RouteConfig:
         """Return the config in a YAML file; ConfigError names file, line and key of the first thing that does not fit."""
-        return cls.from_document(filled(strict.read(path), Path(path).parent))
+        return cls.from_document(filled(strict.read(path), Path(path).parent), Path(path).parent)
 
     @classmethod
     def from_text(cls, text: str, *, name: str = "yaml") -> RouteConfig:
@@ -156,8 +177,8 @@ class RouteConfig:
         return cls.from_document(strict.parse(text, name=name))
 
     @classmethod
-    def from_document(cls, document: strict.Document) -> RouteConfig:
-        """Return the config in a parsed file."""
+    def from_document(cls, document: strict.Document, folder: Path | None = None) -> RouteConfig:
+        """Return the config in a parsed file; relative files that it names are looked for in `folder`."""
         values = dict(document.values)
         for key in values:
             if key not in KEYS:
@@ -176,7 +197,8 @@ class RouteConfig:
         for key in ("name", "strategy"):
             if values.get(key) is None:
                 raise ConfigError(f"{document.where()}: `{key}` is missing")
-        return cls(**_checked({k: v for k, v in values.items() if v is not None}, document))
+        known = {k: v for k, v in values.items() if v is not None}
+        return cls(**_checked({**known, "folder": folder}, document, folder))
 
 
 def _text(values: Mapping[str, Any], evidence: Mapping[str, Any] | None, comment: str) -> str:

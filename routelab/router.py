@@ -16,7 +16,7 @@ from typing import Any
 from routelab import strict
 from routelab.answer import Answer
 from routelab.asker import worst_usd
-from routelab.build import Parts, flow_of, route_of
+from routelab.build import Parts, examples_of, flow_of, route_of
 from routelab.caching import Memory
 from routelab.caching.memory import CLOSE_S
 from routelab.config import RouteConfig
@@ -84,7 +84,8 @@ class Router:
         engine: Engine | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.config = config
+        # Who runs it says which template a reference names: the folder beside its file, this log, or what comes with routelab.
+        self.config = config = config.settled(shelf_of(log))
         self.fleet = fleet
         self.log = log
         self.setting = setting or Setting()
@@ -109,6 +110,7 @@ class Router:
         self._own_memory = self.setting.memory is None
         remembers = config.cache.remembers and self.setting.cache
         self._caches = self._memory.levels(config.cache) if remembers else ()
+        self._examples = examples_of(config, store_of(log))
         self._flow = self._built(stream=False)
 
     @property
@@ -132,6 +134,7 @@ class Router:
                 stream=stream,
                 desk=self._desk,
                 logprobs=self.setting.logprobs,
+                examples=self._examples,
             ),
         )
 
@@ -414,6 +417,16 @@ def _calls(i: int, given: object) -> tuple[ToolCall, ...]:
             )
         calls.append(ToolCall(id=str(facts.get("id") or ""), name=name, arguments=wanted))
     return tuple(calls)
+
+
+def shelf_of(log: Log | None) -> Any:
+    """Return the log where it keeps templates, which not every log does."""
+    return log if hasattr(log, "templates") else None
+
+
+def store_of(log: Log | None) -> Any:
+    """Return the log where it keeps vectors, which not every log does."""
+    return log if hasattr(log, "get_many") else None
 
 
 def scorer_in(given: Scorer | Judging | Mapping[str, Any] | None) -> Scorer | Judging | None:

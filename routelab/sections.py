@@ -5,6 +5,7 @@ Each is a frozen value; `read` builds it from what a file or a script gives, `pl
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +17,13 @@ from routelab.caching.settings import CacheConfig, SemanticConfig
 from routelab.caching.settings import plain as unlike_default
 from routelab.context import Policy, policy_of
 from routelab.context import spec_of as context_spec
-from routelab.core.errors import ConfigError, UnavailableError
+from routelab.core.errors import ConfigError
+from routelab.prompting import Library, Template, fewshot, template_of
+from routelab.prompting import spec_of as template_spec
 
 _PARTS = ("template", "few_shot", "compress")
+LONG = 100
+"""Examples from which on a config's YAML names a file of them."""
 NO_FILE = strict.Document(values={}, name="config")
 
 
@@ -125,16 +130,54 @@ def read(section: str, value: Any, document: strict.Document, folder: Path | Non
     return strict.build(cls, fields, key, document)
 
 
-def plain(section: str, value: Any) -> Any:
-    """Return what the file holds of a section, None or empty where nothing is unlike the default."""
+def plain(section: str, value: Any, folder: Path | None = None) -> Any:
+    """Return what the file holds of a section, None or empty where nothing is unlike the default; a file in `folder` names files from there."""
     if value is None:
         return None
     if isinstance(value, ContextConfig):
         return {**context_spec(value.policy), **({} if value.escalate else {"escalate": False})}
     said = unlike_default(value)
     if section == "prompt":
-        said |= {name: part for name, part in said.items() if name in _PARTS}
+        if isinstance(value.template, Template):
+            said["template"] = template_spec(value.template)
+        if value.few_shot is not None:
+            said["few_shot"] = fewshot.spec_of(value.few_shot, folder)
     return said
+
+
+def identity(section: str, value: Any) -> Any:
+    """Return plain values that differ where a section changes an answer: of examples the digest, of a template what it says."""
+    if section != "prompt":
+        return plain(section, value)
+    said = plain(section, dataclasses.replace(value, few_shot=None))
+    if value.few_shot is not None:
+        said["few_shot"] = fewshot.identity_of(value.few_shot)
+    if isinstance(value.template, Template):
+        said["template"] = value.template.content
+    return said
+
+
+def shown(section: str, value: Any) -> Any:
+    """Return what people are shown of a section: what the file holds, of a long list of examples its digest."""
+    if section == "prompt" and _long(value):
+        return {
+            **plain(section, dataclasses.replace(value, few_shot=None)),
+            "few_shot": fewshot.identity_of(value.few_shot),
+        }
+    return plain(section, value)
+
+
+def filed(prompt: PromptConfig, path: Path) -> PromptConfig:
+    """Return the section with a long list of examples written to a file beside `path`, which will name it."""
+    if not _long(prompt):
+        return prompt
+    pool = prompt.few_shot.examples.write(path.with_name(f"{path.stem}-examples.csv"))
+    return dataclasses.replace(prompt, few_shot=dataclasses.replace(prompt.few_shot, examples=pool))
+
+
+def _long(prompt: PromptConfig) -> bool:
+    few_shot = prompt.few_shot
+    return few_shot is not None and not few_shot.examples.source and len(few_shot.examples) > LONG
 
 
 def _context(value: Any, key: tuple[str, ...], document: strict.Document) -> ContextConfig:
@@ -157,13 +200,33 @@ def _context(value: Any, key: tuple[str, ...], document: strict.Document) -> Con
 def _prompt_parts(
     given: Mapping[str, Any], key: tuple[str, ...], document: strict.Document, folder: Path | None
 ) -> dict[str, Any]:
-    """Return the parts of a prompt section that are values of their own, made of what was given; those that are None left out."""
-    for name in _PARTS:
-        if given.get(name) is not None:
-            raise UnavailableError(
-                f"{document.where(*key, name)}: is not in this version of routelab yet", hint="leave it out"
-            )
-    return {}
+    """Return the parts of a prompt section that are values of their own, made of what was given; those that are None left out.
+
+    A template's reference stays a text: which template it names is for the library of whoever asks to say (`settled`).
+    """
+    found: dict[str, Any] = {}
+    template, few_shot, compress = (given.get(name) for name in _PARTS)
+    if template is not None:
+        found["template"] = (
+            template if isinstance(template, str) else template_of(template, document, (*key, "template"))
+        )
+    if isinstance(few_shot, Mapping):
+        found["few_shot"] = fewshot.few_shot_of(few_shot, document, (*key, "few_shot"), folder)
+    if isinstance(compress, (str, Mapping)):
+        raise ConfigError(f"{document.where(*key, 'compress')}: is not in this version of routelab yet")
+    for name, value in (("few_shot", few_shot), ("compress", compress)):
+        if value is not None and name not in found and not dataclasses.is_dataclass(value):
+            raise ConfigError(f"{document.where(*key, name)}: must be a mapping with `kind` (got {value!r})")
+    return found
+
+
+def settled(prompt: PromptConfig, library: Library) -> PromptConfig:
+    """Return the section with the template itself in the place of its reference; ConfigError when the library does not have it."""
+    if not isinstance(prompt.template, str):
+        return prompt
+    return dataclasses.replace(
+        prompt, template=template_of(prompt.template, key=("prompt", "template"), library=library)
+    )
 
 
 DEFAULTS: Mapping[str, Any] = {

@@ -142,7 +142,7 @@ def test_the_names_of_everybody_who_may_be_asked() -> None:
         ("ttl_s: 600", "stale_s: 5", "a.yaml:11: cache.stale_s: needs `ttl_s`"),
         ("ttl_s: 600", "size: 0", "a.yaml:11: cache.size: must be at least 1, not 0"),
         ("cache: {exact: true, ttl_s: 600}", "cache: true", "a.yaml:11: cache: must be `key: value` lines"),
-        ("  system: be brief", "  template: qa@3", "a.yaml:13: prompt.template: is not in this version of routelab yet"),
+        ("  system: be brief", "  template: {user: hello}", "a.yaml:13: prompt.template.user: never says {{ question }}"),
         ("  max_output_tokens: 400", "  max_output_tokens: 0", "a.yaml:14: prompt.max_output_tokens: must be at least 1, not 0"),
         ("  temperature: 0.2", "  temperature: 3", "a.yaml:15: prompt.temperature: must lie between 0 and 2, not 3"),
         ("  deadline_s: 60", "  deadline_s: -1", "a.yaml:17: limits.deadline_s: must be more than 0, not -1"),

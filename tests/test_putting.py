@@ -1,0 +1,89 @@
+"""Tests of what a config makes of a prompt: templates and examples through the router, into the log."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routelab.config import PromptConfig, RouteConfig
+from routelab.core.errors import ConfigError
+from routelab.core.events import Compacted
+from routelab.fleet import Fleet
+from routelab.prompting import Template
+from routelab.prompting.fewshot import Pool
+from routelab.router import Router
+from routelab.store import Log
+
+ONE = RouteConfig(name="one", models=["qwen-local"], strategy={"kind": "fixed", "model": "qwen-local"})
+SHOTS = [{"question": f"What is {i} + {i}?", "answer": str(2 * i)} for i in range(10)]
+
+
+def sent(config: RouteConfig, question: str, log: Log | None = None) -> Compacted:
+    """Return what the config made of a question."""
+    answer = Router(config, fleet=Fleet.practice(latency=0, errors=0), log=log).route(question)
+    [event] = [e for e in answer.events if isinstance(e, Compacted)]
+    return event
+
+
+def test_a_template_and_examples_are_put_around_the_question_and_logged() -> None:
+    prompt = {"template": "cot@1", "few_shot": {"kind": "nearest", "k": 2, "embedder": "lexical", "examples": SHOTS}}
+    config = dataclasses.replace(ONE, prompt=PromptConfig(**prompt))  # type: ignore[arg-type]
+    with Log(":memory:") as log:
+        event = sent(config, "What is 3 + 3?", log)
+        [(template,)] = log.query("select template from calls")
+    assert (event.policy, event.template, template) == ("template", "cot@1", "cot@1")
+    assert len(event.examples) == 2
+    asked = [m.content for m in event.messages if m.role == "user"]
+    assert "What is 3 + 3?" in asked[-1]
+    assert not any("What is 3 + 3?" in text for text in asked[:-1])
+    assert event.head == len(event.messages) - 1
+
+
+def test_a_template_is_found_in_the_log_and_beside_the_file(tmp_path: Path) -> None:
+    config = dataclasses.replace(ONE, prompt={"template": "short@1"})
+    with pytest.raises(ConfigError, match=r"prompt\.template: there is no template 'short'"):
+        sent(config, "?")
+    with Log(":memory:") as log:
+        log.add_template("short", Template(name="short", user="{{ question }} Be short.").content)
+        assert sent(config, "Why?", log).messages[-1].content == "Why? Be short."
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "short@1.yaml").write_text("user: '{{ question }} In a word.'\n", encoding="utf-8")
+    path = config.to_yaml(tmp_path / "a.yaml")
+    read = RouteConfig.from_yaml(path)
+    assert (read, read.prompt.template) == (config, "short@1")
+    assert sent(read, "Why?").messages[-1].content == "Why? In a word."
+
+
+def test_an_exported_config_carries_its_template(tmp_path: Path) -> None:
+    settled = dataclasses.replace(ONE, prompt={"template": "cot"}).settled()
+    read = RouteConfig.from_yaml(settled.to_yaml(tmp_path / "b.yaml"))
+    assert read.prompt.template.reference == "cot@1"
+    assert (read, read.fingerprint) == (settled, settled.fingerprint)
+    assert settled.settled() is settled
+
+
+def test_what_is_asked_decides_the_fingerprint_and_what_it_is_called_does_not() -> None:
+    def of(template: Any) -> str:
+        return dataclasses.replace(ONE, prompt={"template": template}).fingerprint
+
+    assert of({"name": "a", "user": "{{ question }}!"}) == of({"name": "b", "user": "{{ question }}!"})
+    assert of({"name": "a", "user": "{{ question }}!"}) != of({"name": "a", "user": "{{ question }}?"})
+
+
+def test_many_examples_go_to_a_file_beside_the_config(tmp_path: Path) -> None:
+    pool = Pool.of([{"question": f"question {i}", "answer": f"answer {i}"} for i in range(150)])
+    config = dataclasses.replace(ONE, prompt={"few_shot": {"kind": "random", "k": 3, "examples": pool}})
+    assert config.to_mapping()["prompt"]["few_shot"]["examples"] == pool.digest
+    path = config.to_yaml(tmp_path / "many.yaml")
+    assert (tmp_path / "many-examples.csv").is_file()
+    read = RouteConfig.from_yaml(path)
+    assert (read, read.fingerprint) == (config, config.fingerprint)
+    again = read.to_yaml(tmp_path.joinpath("deeper").mkdir() or tmp_path / "deeper" / "c.yaml")
+    assert RouteConfig.from_yaml(again) == config
+    with (tmp_path / "many-examples.csv").open("a", encoding="utf-8") as file:
+        file.write("one,more\n")
+    with pytest.raises(ConfigError, match=r"prompt\.few_shot"):
+        RouteConfig.from_yaml(path)
