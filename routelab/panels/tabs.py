@@ -14,6 +14,7 @@ from routelab.panels.panel import Panel
 from routelab.panels.playground import playground
 from routelab.panels.recorded import tune
 from routelab.panels.runs import runs
+from routelab.panels.usage import tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ TABS: tuple[Tab, ...] = (
     ),
     Tab(title="Chunking", says="What is retrieved, and how it was cut.", make=frames.frame(frames.CHUNKING)),
     Tab(title="Prompts", says="What prompts are made of, and what they cost.", make=frames.frame(frames.PROMPTS)),
+    Tab(title="Tokens", says="Where tokens go by query type, and which of them nothing needs.", make=tokens),
     Tab(title="Context", says="How conversations are fitted to a model's window.", make=frames.frame(frames.CONTEXT)),
     Tab(title="Guards", says="What is not let through.", make=frames.frame(frames.GUARDS)),
     Tab(title="Jobs", says="What runs in the background, and Stop.", make=jobs),

@@ -26,10 +26,12 @@ from routelab.lab.charts.slices import slices
 from routelab.lab.charts.spend import spend, spend_of_calls
 from routelab.lab.charts.thresholds import thresholds
 from routelab.lab.charts.tokens import tokens, tokens_of_calls
+from routelab.lab.charts.usage import usage
 from routelab.lab.charts.waterfall import waterfall
 from routelab.lab.compare import Comparison
+from routelab.lab.usage.monitor import Usage
 
-__all__ = ["CACHES", "KINDS", "Chart", "Kind", "chart"]
+__all__ = ["CACHES", "KINDS", "VALUES", "Chart", "Kind", "chart"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,36 +77,43 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 
 
 @dataclass(frozen=True, kw_only=True)
-class CacheKind:
-    """A kind of chart that is about a cache, and the one kind of value that it is drawn from."""
+class ValueKind:
+    """A kind of chart that is drawn from one kind of value only."""
 
     says: str
     of: type
     draw: Callable[..., Chart]
 
 
-CACHES: Mapping[str, CacheKind] = MappingProxyType(
+CACHES: Mapping[str, ValueKind] = MappingProxyType(
     {
-        "cache thresholds": CacheKind(
+        "cache thresholds": ValueKind(
             says="hits against false hits, with the bound and the budget", of=Course, draw=cache_thresholds
         ),
-        "cache similarity": CacheKind(says="how similar right and wrong pairs are", of=Alike, draw=cache_similarity),
-        "cache hits": CacheKind(says="who answered, over time", of=Arrivals, draw=cache_hits),
+        "cache similarity": ValueKind(says="how similar right and wrong pairs are", of=Alike, draw=cache_similarity),
+        "cache hits": ValueKind(says="who answered, over time", of=Arrivals, draw=cache_hits),
     }
 )
+VALUES: Mapping[str, ValueKind] = MappingProxyType(
+    {
+        **CACHES,
+        "usage": ValueKind(says="tokens by task, template and model", of=Usage, draw=usage),
+    }
+)
+"""Kinds that have a value of their own."""
 
 
 def chart(kind: str, source: Any, *, by: str | None = None, **options: Any) -> Chart:
-    """Return a chart of a comparison, or of rows of the log's table `calls` (a list of dicts, or a pandas frame); one of CACHES of its value.
+    """Return a chart of a comparison, or of rows of the log's table `calls` (a list of dicts, or a pandas frame); one of VALUES of its value.
 
     `by` groups rows of the log by "arm" or "model", and is what the slices of a comparison are; options are those of the kind, such as `limit` (how many arms are drawn) and
     `log` (a logarithmic axis or not). Raises ConfigError for an unknown kind or option, DataError for rows it cannot read.
     """
-    if kind in CACHES:
-        return _of_cache(kind, source, {**options, **({} if by is None else {"by": by})})
+    if kind in VALUES:
+        return _of_value(kind, source, {**options, **({} if by is None else {"by": by})})
     found = KINDS.get(kind)
     if found is None:
-        near = suggest(kind, [*KINDS, *CACHES])
+        near = suggest(kind, [*KINDS, *VALUES])
         raise ConfigError(
             f"chart: unknown kind '{kind}'" + ("" if near is None else f"; {near}"),
             hint=f"kinds: {', '.join(KINDS)}",
@@ -122,8 +131,8 @@ def chart(kind: str, source: Any, *, by: str | None = None, **options: Any) -> C
     return found.of_calls(calls_of(source, needs=found.needs, by=by or found.by), **options)
 
 
-def _of_cache(kind: str, source: Any, options: Mapping[str, Any]) -> Chart:
-    found = CACHES[kind]
+def _of_value(kind: str, source: Any, options: Mapping[str, Any]) -> Chart:
+    found = VALUES[kind]
     if not isinstance(source, found.of):
         raise ConfigError(
             f"chart '{kind}': is drawn from {found.of.__name__}, not from {type(source).__name__}",
