@@ -101,12 +101,6 @@ def _mean(value: float | None) -> str:
     return "?" if value is None else f"{value:,.0f}"
 
 
-CHUNKING = Frame(
-    name="chunking",
-    says="Passages that were put in front of prompts.",
-    read=_happened("retrieved", {"corpus": "corpus", "passages": "chunks"}, "the latest retrievals"),
-    empty="No run has retrieved anything: arms with retrieval come with the retrieval bench.",
-)
 PROMPTS = Frame(
     name="prompts",
     says="What prompts cost before a model says a word: tokens by task, and answers that were cut at their limit.",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from routelab.lab.desk import Desk
 from routelab.panels import frames
 from routelab.panels.cache import cache
+from routelab.panels.chunktab import chunking
 from routelab.panels.jobs import jobs
 from routelab.panels.logview import logview
 from routelab.panels.panel import Panel
@@ -40,7 +41,11 @@ TABS: tuple[Tab, ...] = (
         says="How alike is alike enough: a threshold under a budget of false hits, and what caches did.",
         make=cache,
     ),
-    Tab(title="Chunking", says="What is retrieved, and how it was cut.", make=frames.frame(frames.CHUNKING)),
+    Tab(
+        title="Chunking",
+        says="How texts are cut, what is found in them, and what that context costs.",
+        make=chunking,
+    ),
     Tab(title="Prompts", says="What prompts are made of, and what they cost.", make=frames.frame(frames.PROMPTS)),
     Tab(title="Tokens", says="Where tokens go by query type, and which of them nothing needs.", make=tokens),
     Tab(title="Context", says="How conversations are fitted to a model's window.", make=frames.frame(frames.CONTEXT)),

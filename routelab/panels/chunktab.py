@@ -1,0 +1,54 @@
+"""The Chunking tab: look at a text as it is cut, compare chunkers, and what was retrieved in this log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets
+
+from routelab.lab.desk import Desk
+from routelab.panels.chunklook import Look
+from routelab.panels.panel import Panel
+from routelab.panels.parts import column
+
+PARTS = {
+    "Look": "a text with its chunks shaded, what a prompt finds in it, and where the answer stands",
+}
+
+
+class Chunking:
+    """The tab's parts; one is shown at a time."""
+
+    def __init__(self, desk: Desk, *, begin: bool = True) -> None:
+        self.look = Look(desk, begin=begin)
+        self._parts = dict(zip(PARTS, (self.look.panel,), strict=True))
+        self.which = ipywidgets.ToggleButtons(
+            options=list(PARTS), tooltips=list(PARTS.values()), style={"button_width": "auto"}
+        )
+        self.panel = Panel(
+            column(self.which, column(*(part.live for part in self._parts.values()))), self._still, name="chunking"
+        )
+        for name, part in zip(("look",), self._parts.values(), strict=True):
+            part.live.add_class(f"rl-chunk-{name}")
+            part.heard(self.panel.refresh)
+        self.which.observe(lambda _: self._turn(), "value")
+        self._turn()
+
+    def _turn(self) -> None:
+        for name, part in self._parts.items():
+            part.live.layout.display = "" if name == self.which.value else "none"
+        self.panel.refresh()
+
+    def _still(self) -> dict[str, str]:
+        return self._parts[str(self.which.value)].shown()
+
+
+def chunking(desk: Desk, on: Any = None) -> Panel:
+    """Return the panel of the Chunking tab; `on` is opened at once: a text, texts by name, Questions, or a Dataset.
+
+    Raises ConfigError for something else.
+    """
+    made = Chunking(desk, begin=on is None)
+    if on is not None:
+        made.look.take(on)
+    return made.panel
