@@ -21,14 +21,29 @@ from routelab.judging import Judging, Rubric, Seat, is_judge, judging_of
 from routelab.judging.measuring import named
 from routelab.prompting import Reading
 from routelab.prompting.fewshot import Selector
+from routelab.retrieval import before
 from routelab.scoring import scorer_of
 from routelab.scoring.refusal import refused
-from routelab.stages import Admit, Call, Confirm, Endpoint, Measure, Patience, Recall, Remember, Render, Route, Sampling
+from routelab.stages import (
+    Admit,
+    Call,
+    Confirm,
+    Endpoint,
+    Measure,
+    Patience,
+    Recall,
+    Remember,
+    Render,
+    Retrieve,
+    Route,
+    Sampling,
+)
 from routelab.stages.admit import unjudged
 from routelab.stages.desk import Desk
 from routelab.stages.measure import Ask, unscorable
 from routelab.stages.recall import CACHE_GUARD, Queue, certain
 from routelab.stages.render import Example
+from routelab.stages.retrieve import Finder
 from routelab.strategies import Cascade, kind_of
 from routelab.strategies.cascade import by_price
 
@@ -40,7 +55,7 @@ class Parts:
     `caches` are asked in their order; what they keep belongs to the config and its models, and to `apart` if that is given (an
     experiment's arm). `queue` knows which requests are being answered right now; with `anew` nothing is looked up, only remembered.
     `logprobs` asks for the log-probabilities of tokens even when no gate needs them, from those who give them. `examples` chooses
-    what a prompt is shown (`examples_of`). A `scorer`
+    what a prompt is shown (`examples_of`), `finder` what is put before its question. A `scorer`
     may be a judge; it asks `judges`, as those prompts do that name a judge as their scorer, unless these are None: then
     the latter are not measured.
     """
@@ -58,6 +73,7 @@ class Parts:
     desk: Desk | None = None
     logprobs: bool = False
     examples: Callable[[Run], Sequence[Example]] | None = None
+    finder: Finder | None = None
 
 
 def route_of(config: RouteConfig, endpoints: Mapping[str, Endpoint], desk: Desk | None = None) -> Route:
@@ -110,9 +126,12 @@ def _putting(config: RouteConfig, parts: Parts) -> tuple[Flow, ...]:
     prompt = config.prompt
     if isinstance(prompt.template, str):
         raise ConfigError(f"prompt.template: {prompt.template} was not looked up", hint="config.settled(log) does that")
-    if prompt.system is None and prompt.template is None and parts.examples is None:
-        return ()
-    return (Render(system=prompt.system, template=prompt.template, examples=parts.examples),)
+    stages: list[Flow] = []
+    if parts.finder is not None:
+        stages.append(Retrieve(finder=parts.finder, place=before))
+    if prompt.system is not None or prompt.template is not None or parts.examples is not None:
+        stages.append(Render(system=prompt.system, template=prompt.template, examples=parts.examples))
+    return tuple(stages)
 
 
 def examples_of(config: RouteConfig, store: VectorStore | None = None) -> Callable[[Run], Sequence[Example]] | None:

@@ -21,6 +21,7 @@ from routelab.core.values import digest
 from routelab.prompting import FOLDER as TEMPLATES
 from routelab.prompting import Library
 from routelab.prompting.library import Shelf
+from routelab.retrieving import Retrieval
 from routelab.sections import ContextConfig, Limits, PromptConfig
 from routelab.strategies import identity_of, spec_of, strategy_of
 from routelab.strategies.fitting.learned import placed, told
@@ -34,7 +35,7 @@ VERSION = 1
 _PLANNED: Mapping[str, Sequence[str]] = {
     "limits": ("rpm", "tpm"),
 }
-_PLANNED_SECTIONS = ("retrieval", "guards")
+_PLANNED_SECTIONS = ("guards",)
 _SECTIONS = tuple(sections.DEFAULTS)
 KEYS = ("routelab", "name", "models", "strategy", *_SECTIONS, *_PLANNED_SECTIONS, "fallbacks", "fleet", "evidence")
 
@@ -57,6 +58,7 @@ class RouteConfig:
     models: Sequence[str] = ()
     cache: CacheConfig = CacheConfig()
     context: ContextConfig | Mapping[str, Any] | str | None = None
+    retrieval: Retrieval | Mapping[str, Any] | str | None = None
     prompt: PromptConfig = PromptConfig()
     limits: Limits = Limits()
     fallbacks: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -30,6 +30,7 @@ from routelab.engine import Engine, SystemClock, shared
 from routelab.fleet import Fleet, fleet_of
 from routelab.gates import asked_by, planned
 from routelab.judging import Judging, is_judge, judging_of
+from routelab.retrieving import Libraries, Retrieval, store_of
 from routelab.scoring import scorer_of
 from routelab.scoring.matching import alike
 from routelab.stages import Budget
@@ -50,6 +51,7 @@ class Setting:
     purse and in the log, and not in what the run cost. `judges=False` leaves prompts unmeasured whose own scorer is a judge.
     `logprobs` asks for the log-probabilities of tokens where the provider gives them, so that gates on them can be replayed.
     `refreshed` hears of each stale answer that was asked for again in the background (None: it was cut off), on the engine's thread.
+    `libraries` are what several routers retrieve from together, so that a corpus is loaded once.
     """
 
     experiment: str = ""
@@ -63,6 +65,7 @@ class Setting:
     memory: Memory | None = None
     logprobs: bool = False
     refreshed: Callable[[Answer | None], None] | None = None
+    libraries: Libraries | None = None
 
 
 class Router:
@@ -110,7 +113,11 @@ class Router:
         self._own_memory = self.setting.memory is None
         remembers = config.cache.remembers and self.setting.cache
         self._caches = self._memory.levels(config.cache) if remembers else ()
-        self._examples = examples_of(config, store_of(log))
+        store = store_of(log)
+        self._examples = examples_of(config, store)
+        libraries = self.setting.libraries or Libraries(store=store)
+        assert config.retrieval is None or isinstance(config.retrieval, Retrieval)
+        self._finder = None if config.retrieval is None else libraries.finder(config.retrieval)
         self._flow = self._built(stream=False)
 
     @property
@@ -135,6 +142,7 @@ class Router:
                 desk=self._desk,
                 logprobs=self.setting.logprobs,
                 examples=self._examples,
+                finder=self._finder,
             ),
         )
 
@@ -422,11 +430,6 @@ def _calls(i: int, given: object) -> tuple[ToolCall, ...]:
 def shelf_of(log: Log | None) -> Any:
     """Return the log where it keeps templates, which not every log does."""
     return log if hasattr(log, "templates") else None
-
-
-def store_of(log: Log | None) -> Any:
-    """Return the log where it keeps vectors, which not every log does."""
-    return log if hasattr(log, "get_many") else None
 
 
 def scorer_in(given: Scorer | Judging | Mapping[str, Any] | None) -> Scorer | Judging | None:

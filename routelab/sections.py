@@ -20,6 +20,8 @@ from routelab.context import spec_of as context_spec
 from routelab.core.errors import ConfigError
 from routelab.prompting import Library, Template, fewshot, template_of
 from routelab.prompting import spec_of as template_spec
+from routelab.retrieving import Retrieval, retrieval_of
+from routelab.retrieving import spec_of as retrieval_spec
 
 _PARTS = ("template", "few_shot", "compress")
 LONG = 100
@@ -117,6 +119,8 @@ def read(section: str, value: Any, document: strict.Document, folder: Path | Non
         return DEFAULTS[section]
     if section == "context":
         return _context(value, key, document)
+    if section == "retrieval":
+        return value if isinstance(value, Retrieval) else retrieval_of(value, document, key, folder)
     cls = type(DEFAULTS[section])
     if isinstance(value, cls):
         return value
@@ -136,6 +140,8 @@ def plain(section: str, value: Any, folder: Path | None = None) -> Any:
         return None
     if isinstance(value, ContextConfig):
         return {**context_spec(value.policy), **({} if value.escalate else {"escalate": False})}
+    if isinstance(value, Retrieval):
+        return retrieval_spec(value)
     said = unlike_default(value)
     if section == "prompt":
         if isinstance(value.template, Template):
@@ -232,6 +238,7 @@ def settled(prompt: PromptConfig, library: Library) -> PromptConfig:
 DEFAULTS: Mapping[str, Any] = {
     "cache": CacheConfig(),
     "context": None,
+    "retrieval": None,
     "prompt": PromptConfig(),
     "limits": Limits(),
 }

@@ -158,7 +158,7 @@ def test_the_names_of_everybody_who_may_be_asked() -> None:
         ("fleet: practice", "fleet: practise", "a.yaml:23: fleet: must be `practice` or a mapping in the form of fleet.yaml"),
         ("fleet: practice", "context: {kind: summarise}", "a.yaml:23: context.model: is missing"),
         ("fleet: practice", "guards: {input: [injection]}", "a.yaml:23: guards: is not in this version of routelab yet"),
-        ("fleet: practice", "retrieval: {corpus: x}", "a.yaml:23: retrieval: is not in this version of routelab yet"),
+        ("fleet: practice", "retrieval: {corpus: x, k: 0}", "a.yaml:23: retrieval.k: "),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_named_with_file_line_and_key(old: str, new: str, said: str) -> None:

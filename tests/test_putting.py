@@ -10,8 +10,9 @@ import pytest
 
 from routelab.config import PromptConfig, RouteConfig
 from routelab.core.errors import ConfigError
-from routelab.core.events import Compacted
+from routelab.core.events import Compacted, Retrieved
 from routelab.fleet import Fleet
+from routelab.lab import Lab
 from routelab.prompting import Template
 from routelab.prompting.fewshot import Pool
 from routelab.router import Router
@@ -87,3 +88,41 @@ def test_many_examples_go_to_a_file_beside_the_config(tmp_path: Path) -> None:
         file.write("one,more\n")
     with pytest.raises(ConfigError, match=r"prompt\.few_shot"):
         RouteConfig.from_yaml(path)
+
+
+def test_passages_are_found_put_before_the_question_and_logged(tmp_path: Path) -> None:
+    documents = {
+        "leave.md": "# Leave\n\nParental leave is twelve weeks.",
+        "pay.md": "# Pay\n\nSalaries come on the 25th.",
+    }
+    config = dataclasses.replace(ONE, retrieval={"corpus": "handbook", "embedder": "lexical", "k": 1})
+    with Lab(fleet=Fleet.practice(latency=0, errors=0)) as lab:
+        with pytest.raises(ConfigError, match="handbook"):
+            lab.router(config)
+        lab.corpora["handbook"] = documents
+        answer = lab.router(config).route("How long is parental leave?")
+        [(kept,)] = lab.log.query("select payload ->> '$.chunks[0]' from events where kind = 'retrieved'")
+    [found] = [e for e in answer.events if isinstance(e, Retrieved)]
+    assert [c.partition(":")[0] for c in found.chunks] == ["leave.md"] == [kept.partition(":")[0]]
+    assert found.messages[-1].content.endswith("How long is parental leave?")
+    assert "Parental leave is twelve weeks." in found.messages[-1].content
+    read = RouteConfig.from_yaml(config.to_yaml(tmp_path / "r.yaml"))
+    assert (read, read.fingerprint) == (config, config.fingerprint)
+    (tmp_path / "corpora" / "handbook").mkdir(parents=True)
+    for name, text in documents.items():
+        (tmp_path / "corpora" / "handbook" / name).write_text(text, encoding="utf-8")
+    again = Router(read, fleet=Fleet.practice(latency=0, errors=0)).route("How long is parental leave?")
+    assert [e.context for e in again.events if isinstance(e, Retrieved)] == [found.context]
+
+
+def test_a_template_places_the_context_itself() -> None:
+    prompt = {"template": {"name": "own", "user": "Q: {{ question }}\n\nSources:\n{{ context }}"}}
+    config = dataclasses.replace(ONE, prompt=prompt, retrieval={"corpus": "notes", "by": "words"})
+    with Lab(fleet=Fleet.practice(latency=0, errors=0)) as lab:
+        lab.corpora["notes"] = ["The kettle is in the kitchen."]
+        events = lab.router(config).route("Where is the kettle?").events
+    [event] = [e for e in events if isinstance(e, Compacted)]
+    text = event.messages[-1].content
+    assert text.startswith("Q: Where is the kettle?\n\nSources:")
+    assert text.count("Where is the kettle?") == 1
+    assert "The kettle is in the kitchen." in text

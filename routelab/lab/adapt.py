@@ -331,6 +331,7 @@ class _Live:
             seed=self._course.seed,
             # An answer out of a cache says nothing about the model that was drawn.
             cache=False,
+            libraries=self._lab.corpora.libraries,
         )
         return Router(config, fleet=self._lab.fleet, log=self._lab.log, setting=setting)
 

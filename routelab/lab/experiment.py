@@ -174,6 +174,11 @@ def _setting(name: str, design: Design) -> Setting:
 
 def _routers(lab: Lab, configs: Mapping[str, RouteConfig], setting: Setting) -> dict[str, Router]:
     return {
-        name: Router(config, fleet=lab.fleet, log=lab.log, setting=dataclasses.replace(setting, arm=name))
+        name: Router(
+            config,
+            fleet=lab.fleet,
+            log=lab.log,
+            setting=dataclasses.replace(setting, arm=name, libraries=lab.corpora.libraries),
+        )
         for name, config in configs.items()
     }

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from routelab.lab.axes import Grid
     from routelab.lab.collect import Headway, Retry
     from routelab.lab.compare import Comparison
+    from routelab.lab.corpora import Documents
     from routelab.lab.desk import Desk
     from routelab.lab.docket import Docket
     from routelab.lab.experiment import Experiment
@@ -56,6 +57,7 @@ class Lab:
         self.arms: dict[str, RouteConfig] = {}
         self._embedder: Embedder | None = None
         self._desk: Desk | None = None
+        self._corpora: Documents | None = None
         # Experiments that a thread of this session collects right now: two of them would pay for the same answers.
         self.collecting: set[str] = set()
         self.memory = Memory(clock=SystemClock(), log=self.log, same=says_the_same)
@@ -69,6 +71,15 @@ class Lab:
 
             self._embedder = Cached(embedder=embedder_of({"kind": "minilm"}), store=self.log)
         return self._embedder
+
+    @property
+    def corpora(self) -> Documents:
+        """The documents that configs retrieve from, by name: ``lab.corpora["handbook"] = "docs/handbook"``."""
+        if self._corpora is None:
+            from routelab.lab.corpora import Documents
+
+            self._corpora = Documents(self.log)
+        return self._corpora
 
     # Arms
 
@@ -90,7 +101,8 @@ class Lab:
     def router(self, arm: str | RouteConfig | Strategy, **setting: Any) -> Router:
         """Return a router for an arm, logging into this session's log; `setting` are fields of `router.Setting`."""
         config = self.config(arm)
-        return Router(config, fleet=self.fleet, log=self.log, setting=Setting(**{"memory": self.memory, **setting}))
+        shared = {"memory": self.memory, "libraries": self.corpora.libraries, **setting}
+        return Router(config, fleet=self.fleet, log=self.log, setting=Setting(**shared))
 
     def forget(self, namespace: str | None = None) -> None:
         """Forget what caches remember, all of it or what configs with this `cache.namespace` remember, here and in the log.

@@ -164,7 +164,8 @@ class Bench:
         """Return a router for an arm, logging into this notebook's log; `setting` are fields of `router.Setting`."""
         from routelab.router import Router, Setting
 
-        return Router(config, fleet=self.fleet, log=self.lab.log, setting=Setting(arm=name, **setting))
+        shared = {"arm": name, "libraries": self.lab.corpora.libraries, **setting}
+        return Router(config, fleet=self.fleet, log=self.lab.log, setting=Setting(**shared))
 
     def known_arms(self) -> list[str]:
         """Return the names that an arm may have here, without opening the log."""

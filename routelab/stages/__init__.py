@@ -8,6 +8,7 @@ from routelab.stages.measure import Measure
 from routelab.stages.purse import Budget
 from routelab.stages.recall import Confirm, Recall, Remember
 from routelab.stages.render import Render
+from routelab.stages.retrieve import Retrieve
 from routelab.stages.route import Route
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Recall",
     "Remember",
     "Render",
+    "Retrieve",
     "Route",
     "Sampling",
 ]

@@ -90,8 +90,8 @@ def ours(
     config: RouteConfig, endpoints: Mapping[str, Endpoint], questions: Sequence[Question]
 ) -> list[tuple[str, ...]]:
     """Return who our own router asks for each question, in order, with the same troubles."""
-    # Neither the cache nor the budget is what is compared here.
-    bare = dataclasses.replace(config, limits=dataclasses.replace(config.limits, budget_usd=None), fleet=None)
+    # Neither the cache, nor the budget, nor what is put around a question is what is compared here.
+    bare = dataclasses.replace(_bare(config), limits=dataclasses.replace(config.limits, budget_usd=None))
     router = Router(bare, fleet=_staged(endpoints), setting=Setting(cache=False))
     asked = [
         dataclasses.replace(q.prompt, scorer=None, tags={f"fail:{m}": kind for m, kind in q.fail.items()})
@@ -104,10 +104,15 @@ def ours(
     return [tuple(e.model for e in a.run.events if isinstance(e, (Answered, Unanswered))) for a in answers]
 
 
+def _bare(config: RouteConfig) -> RouteConfig:
+    """Return the config without what changes the words that a model is sent, which needs corpora, templates and windows."""
+    prompt = dataclasses.replace(config.prompt, template=None, few_shot=None, compress=None)
+    return dataclasses.replace(config, prompt=prompt, context=None, retrieval=None, fleet=None)
+
+
 def rankings(
     config: RouteConfig, endpoints: Mapping[str, Endpoint], prompts: Sequence[Prompt]
 ) -> list[tuple[str, ...]]:
     """Return whom our own router would ask for each prompt, in order, if everybody failed."""
-    bare = dataclasses.replace(config, fleet=None)
-    plan = Router(bare, fleet=_staged(endpoints), setting=Setting(cache=False)).plan(prompts)
+    plan = Router(_bare(config), fleet=_staged(endpoints), setting=Setting(cache=False)).plan(prompts)
     return [tuple(config.names[m] for m in row if m != NOBODY) for row in plan.order]
