@@ -8,6 +8,7 @@ import pytest
 from cached import HOSTILE, elements, read
 
 from routelab.core.errors import ConfigError
+from routelab.fleet import Fleet
 from routelab.lab.charts import chart
 from routelab.lab.datasets import Dataset
 from routelab.lab.session import Lab
@@ -18,13 +19,13 @@ from routelab.testing import Scripted, fleet
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    with Lab() as lab:
+    with Lab(fleet=Fleet.practice(latency=0)) as lab:
         lab.compare(Dataset.load("workbench").sample(21), ["gpt-5-mini", "qwen-local"])
         yield lab
 
 
 def test_an_empty_log_says_what_will_stand_here() -> None:
-    with Lab() as lab:
+    with Lab(fleet=Fleet.practice(latency=0)) as lab:
         tab = Tokens(lab.desk)
         assert read(tab.summary.value) == EMPTY
         assert tab.panel.still()["text/plain"] == EMPTY
