@@ -14,6 +14,7 @@ from typing import Any
 
 from routelab import strict
 from routelab.context.among import Placed, among
+from routelab.context.dropping import unsummarised
 from routelab.context.extractive import Extractive
 from routelab.context.facts import Statement, statements
 from routelab.context.fitted import Fitted, Policy, Span, Steps, Summary
@@ -48,11 +49,13 @@ __all__ = [
     "asked",
     "fit",
     "fit_live",
+    "kind_of",
     "note",
     "policy_of",
     "room_of",
     "spec_of",
     "statements",
+    "unsummarised",
 ]
 
 KINDS: Mapping[str, type] = MappingProxyType(
@@ -80,6 +83,11 @@ def policy_of(
     """
     made: Policy = strict.build_kind(KINDS, spec, key, doc)
     return made
+
+
+def kind_of(policy: Policy) -> str:
+    """Return the policy's kind as the log has it; one of somebody's own goes by its type's name."""
+    return next((name for name, made in KINDS.items() if type(policy) is made), type(policy).__name__.lower())
 
 
 def spec_of(policy: Policy) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from routelab.context.fitted import Fitted, Policy, Steps
+from routelab.context.fitted import Fitted, Policy, Span, Steps, Summary
+from routelab.context.playing import fit
 from routelab.context.room import Room
-from routelab.core.errors import ContextExceeded
+from routelab.core.errors import ConfigError, ContextExceeded
 from routelab.core.values import Message
 
 
@@ -33,27 +34,30 @@ def among(
 
     Where every window cuts, the largest is taken. Without `escalate` it is fitted to the smallest window, so that every model
     can take it. Rooms are named by their models and keep their order in the result; a room without a known limit counts as the
-    largest and takes everything. Raises ContextExceeded when no model's window holds what is needed.
+    largest and takes everything. Which window it is, is found with summaries as long as they may become: real ones are asked for
+    in that one only. Raises ContextExceeded when no model's window holds what is needed.
     """
     if not rooms:
         raise ValueError("among: at least one room is wanted")
     ordered = sorted(rooms, key=lambda r: math.inf if r.limit is None else r.limit)
     if not escalate:
         ordered = ordered[:1]
-    found: Fitted | None = None
+    tried: Fitted | None = None
     chosen, trouble = ordered[0], None
     for room in ordered:
         try:
-            fitted = yield from policy(messages, room)
-        except ContextExceeded as exceeded:
+            tried = fit(policy(messages, room), _longest)
+        except (ContextExceeded, ConfigError) as exceeded:
+            # A window that is not known has no trigger; that matters only where no other window will do.
             trouble = exceeded
             continue
-        found, chosen = fitted, room
-        if not fitted.cut:
+        chosen = room
+        if not tried.cut:
             break
-    if found is None:
+    if tried is None:
         assert trouble is not None
         raise trouble
+    found = yield from policy(messages, chosen)
     sizes = {room.name: room.tokens(found.messages) for room in rooms}
     tight = {r.name: sizes[r.name] for r in rooms if r.limit is not None and sizes[r.name] > r.limit}
     return Placed(
@@ -63,3 +67,7 @@ def among(
         tight=tight,
         escalated=chosen is not ordered[0],
     )
+
+
+def _longest(span: Span) -> Summary:
+    return Summary(text="word " * span.max_tokens, model=span.model)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from routelab.context.fitted import Span, Steps, Summariser, Summary
-from routelab.core.errors import ConfigError
+from routelab.core.errors import ConfigError, TimedOut
 
 T = TypeVar("T")
 
@@ -40,15 +40,27 @@ class Memory:
         while len(self._held) > self.limit:
             self._held.popitem(last=False)
 
-    async def once(self, span: Span, write: Callable[[Span], Awaitable[Summary]]) -> Summary:
-        """Return the span's summary, written now only if it is neither kept nor being written; trouble is not kept."""
+    async def once(
+        self,
+        span: Span,
+        write: Callable[[Span], Awaitable[Summary]],
+        left_s: Callable[[], float | None] = lambda: None,
+    ) -> Summary:
+        """Return the span's summary, written now only if it is neither kept nor being written; trouble is not kept.
+
+        Raises TimedOut when somebody else is still writing it after the seconds that are left (None: no limit).
+        """
         found = self.get(span)
         if found is not None:
             return found
         under_way = self._coming.get(span.key)
         if under_way is not None:
-            await asyncio.wait([under_way])
-            return await self.once(span, write)
+            done, _ = await asyncio.wait([under_way], timeout=left_s())
+            if not done:
+                raise TimedOut(
+                    f"{span.model} was still writing the summary", hint="allow more seconds in limits.deadline_s"
+                )
+            return await self.once(span, write, left_s)
         mine: asyncio.Future[Summary] = asyncio.get_running_loop().create_future()
         self._coming[span.key] = mine
         try:
@@ -85,12 +97,20 @@ def fit(steps: Steps[T], summarise: Summariser = refuse, memory: Memory | None =
         return fitted
 
 
-async def fit_live(steps: Steps[T], summarise: Callable[[Span], Awaitable[Summary]], memory: Memory) -> T:
-    """Return what the steps come to, awaiting the summaries that the memory does not have; equal ones are written once."""
+async def fit_live(
+    steps: Steps[T],
+    summarise: Callable[[Span], Awaitable[Summary]],
+    memory: Memory,
+    left_s: Callable[[], float | None] = lambda: None,
+) -> T:
+    """Return what the steps come to, awaiting the summaries that the memory does not have; equal ones are written once.
+
+    `left_s` says how many seconds there are to wait for one that somebody else is writing.
+    """
     try:
         span = next(steps)
         while True:
-            span = steps.send(await memory.once(span, summarise))
+            span = steps.send(await memory.once(span, summarise, left_s))
     except StopIteration as end:
         fitted: T = end.value
         return fitted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable
@@ -29,6 +30,14 @@ class Room:
     per_request: int = PER_REQUEST
     name: str = ""
     """Whose room it is, for messages."""
+    besides: int = 0
+    """Tokens that are taken off the limit already: what a config puts in front of every conversation."""
+
+    def less(self, messages: Iterable[Message]) -> Room:
+        """Return the room that is left beside these messages."""
+        taken = sum(self.weigh(m) for m in messages)
+        limit = None if self.limit is None else max(0, self.limit - taken)
+        return dataclasses.replace(self, limit=limit, besides=self.besides + taken)
 
     def weigh(self, message: Message) -> int:
         """Return a message's tokens; each call that it makes is written out, and framed like a message."""

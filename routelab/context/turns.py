@@ -151,8 +151,9 @@ class Turns:
 def exceeded(room: Room, tokens: int, what: str, first: str = "") -> ContextExceeded:
     """Return the error that says how many tokens do not fit where, and what can be done."""
     where = f"{room.name} takes" if room.name else "there is room for"
+    besides = f" besides {room.besides:,} of the config's own (system text, examples)" if room.besides else ""
     return ContextExceeded(
-        f"{what} are {tokens:,} tokens, and {where} {room.limit:,}; nothing was sent",
+        f"{what} are {tokens:,} tokens, and {where} {room.limit:,}{besides}; nothing was sent",
         hint=f"{first}shorten the message, set prompt.max_output_tokens lower, or add a model with a larger window to `models`",
     )
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from routelab.core.errors import TimedOut
-from routelab.core.events import Candidate, Routed
+from routelab.core.events import Candidate, Compacted, Routed
 from routelab.core.plan import NOBODY, Plan, with_fallbacks
 from routelab.core.ports import Strategy, World
 from routelab.core.run import Run
@@ -59,19 +61,47 @@ class Route:
             return self.extended(default(f"strategy {self.kind} {late.message}", self._own))
 
     async def __call__(self, run: Run, world: World) -> Routed:
-        """Return the decision for one prompt, with what was considered and why."""
+        """Return the decision for one prompt, with what was considered and why.
+
+        Models that cannot take the conversation as it was fitted (`Compacted.models`) are left out of the ranking; when none of
+        it is left, those that can are ranked by their windows, the smallest first.
+        """
         plan = await self._decided(run.prompt, world)
         names = self.roster.names
-        order = tuple(names[m] for m in plan.order[0] if m != NOBODY)
-        return Routed(
+        decided = Routed(
             strategy=self.kind,
-            order=order,
+            order=tuple(names[m] for m in plan.order[0] if m != NOBODY),
             reason=plan.why(0),
             propensity=float(plan.propensity[0]),
             task=run.prompt.task,
             considered=tuple(Candidate(model=m, quality=self._predicted(plan, m)) for m in names),
             rungs=None if plan.rungs is None else int(plan.rungs[0]),
             error=plan.errors.get(0),
+        )
+        fitted = next((e for e in reversed(run.events) if isinstance(e, Compacted) and e.models), None)
+        return decided if fitted is None else self._able(decided, fitted)
+
+    def _able(self, decided: Routed, fitted: Compacted) -> Routed:
+        """Return the decision without the models that cannot take what was fitted."""
+        small = [m for m in decided.order if m not in fitted.models]
+        if not small:
+            return decided
+        size = "" if fitted.tokens_after is None else f"{fitted.tokens_after:,} tokens are too many for "
+        reason = f"{decided.reason}; {size or 'too small: '}{', '.join(small)}"
+        order = tuple(m for m in decided.order if m in fitted.models)
+        ranked = len(decided.order) if decided.rungs is None else decided.rungs
+        rungs = sum(m in fitted.models for m in decided.order[:ranked])
+        if not order:
+            windows = {m.name: m.context_window or math.inf for m in self.roster.models if m.name in fitted.models}
+            order = tuple(sorted(windows, key=lambda name: windows[name]))
+            reason, rungs = f"{reason}; asked instead by their windows", 1
+        return dataclasses.replace(
+            decided,
+            order=order,
+            reason=reason,
+            rungs=decided.rungs if decided.rungs is None else max(rungs, 1),
+            # How likely another draw would have come to this is not known; one that was certain stays certain.
+            propensity=decided.propensity if decided.propensity == 1 else math.nan,
         )
 
     def _predicted(self, plan: Plan, model: str) -> float | None:

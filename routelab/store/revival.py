@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -59,6 +60,9 @@ def _revived(value: Any, hint: Any) -> Any:
         return _message(value)
     if hint is str and not isinstance(value, str):
         return ""
+    if hint is float and value is None:
+        # JSON has no word for a number that is not known.
+        return math.nan
     return value
 
 

@@ -139,6 +139,75 @@ def test_predictions_are_part_of_the_decision_and_unknown_ones_stay_unknown() ->
     assert (event.order, event.propensity) == (("a", "spare"), 0.5)
 
 
+def fitted(*models: str) -> Compacted:
+    return Compacted(policy="window", messages=(Message(role="user", content="hi"),), tokens_after=9_000, models=models)
+
+
+def windows(**sizes: int | None) -> Roster:
+    return Roster(
+        models=tuple(Model(name=n, provider="p", upstream=n, context_window=size) for n, size in sizes.items())
+    )
+
+
+class Drawn:
+    """Ranks its models in one order, as if drawn with a propensity, the first `rungs` of it its own."""
+
+    def __init__(self, order: list[int], propensity: float = 1.0, rungs: int | None = None) -> None:
+        self.order, self.propensity, self.rungs = order, propensity, rungs
+
+    def plan(self, prompts: Any, roster: Roster) -> Plan:
+        n = len(prompts)
+        return Plan(
+            order=np.array([self.order] * n, dtype=np.intp),
+            propensity=np.full(n, self.propensity),
+            reason=np.zeros(n, dtype=np.intp),
+            reasons=("as drawn",),
+            rungs=None if self.rungs is None else np.full(n, self.rungs, dtype=np.intp),
+        )
+
+
+def ranked(strategy: Any, *events: Any, fallbacks: Any = None, own: int = 3) -> Routed:
+    roster = windows(small=8_000, middle=32_000, large=1_000_000, extra=None)
+    stage = Route(kind="drawn", strategy=strategy, roster=roster, ranked=own, fallbacks=fallbacks or {})
+    decided = done(stage, a_run(*events))
+    assert isinstance(decided, Routed)
+    return decided
+
+
+def test_models_that_cannot_take_the_conversation_are_left_out_of_the_ranking() -> None:
+    whole = ranked(Drawn([0, 2, 1], rungs=2))
+    assert (whole.order, whole.rungs, whole.reason) == (("small", "large", "middle"), 2, "as drawn")
+    assert ranked(Drawn([0, 2, 1], rungs=2), fitted()) == whole
+    assert ranked(Drawn([0, 2, 1], rungs=2), fitted("small", "middle", "large")) == whole
+    found = ranked(Drawn([0, 2, 1], rungs=2), fitted("middle", "large"))
+    assert (found.order, found.rungs) == (("large", "middle"), 1)
+    assert found.reason == "as drawn; 9,000 tokens are too many for small"
+    assert found.propensity == 1.0
+
+
+def test_where_none_of_the_ranking_can_take_it_those_that_can_are_asked_by_their_windows() -> None:
+    found = ranked(Drawn([0, NOBODY, NOBODY]), fitted("extra", "large", "middle"))
+    assert found.order == ("middle", "large", "extra")
+    assert found.reason == "as drawn; 9,000 tokens are too many for small; asked instead by their windows"
+    assert found.rungs is None
+    assert ranked(Drawn([0, NOBODY, NOBODY], rungs=1), fitted("large", "middle")).rungs == 1
+
+
+def test_a_fallback_that_can_take_it_comes_before_models_that_nobody_named() -> None:
+    found = ranked(Drawn([0, NOBODY, NOBODY]), fitted("extra", "middle"), fallbacks={"small": ["extra"]})
+    assert found.order == ("extra",)
+
+
+def test_how_likely_a_shortened_ranking_was_is_not_known_unless_it_was_certain() -> None:
+    assert ranked(Drawn([0, 1, 2], 0.5), fitted("small", "middle", "large")).propensity == 0.5
+    assert np.isnan(ranked(Drawn([0, 1, 2], 0.5), fitted("middle", "large")).propensity)
+
+
+def test_the_latest_word_on_who_can_take_it_counts() -> None:
+    found = ranked(Drawn([0, 1, 2]), fitted("small"), fitted("large"), Compacted(policy="system", messages=()))
+    assert found.order == ("large",)
+
+
 def test_a_strategy_that_ranks_nobody_leaves_it_to_the_default() -> None:
     route = Route(kind="own", strategy=Guesses(ranks=False), roster=roster("a", "b"), ranked=2, fallbacks={})
     event = done(route, a_run())
