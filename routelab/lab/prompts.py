@@ -143,19 +143,31 @@ class Prompts:
             for name, calls, given, made, cut, cost, unpriced, every, some in self.lab.log.query(_USED)
         }
 
+    def listed(self) -> tuple[list[Version], list[str]]:
+        """Return all versions by name, and a line for each name of which a version cannot be read."""
+        found: list[Version] = []
+        trouble: list[str] = []
+        for name in self.names():
+            try:
+                found += self.versions(name)
+            except ConfigError as unreadable:
+                trouble.append(f"✗ {unreadable.message}")
+        return found, trouble
+
     def table(self) -> Table:
-        """Return every version with its hash, date, note and what its calls used."""
+        """Return every version with its hash, date, note and what its calls used; templates that only calls know come last."""
         used = self.used()
-        rows = [
-            _row(version, used.get(version.template.reference)) for n in self.names() for version in self.versions(n)
-        ]
+        versions, trouble = self.listed()
+        known = {version.template.reference for version in versions}
+        rows = [_row(version, used.get(version.template.reference)) for version in versions]
+        rows += [(name, "–", "–", "calls only", *cells(u), "") for name, u in sorted(used.items()) if name not in known]
         made = [u.simulated for u in used.values()]
-        caption = "templates" + (" (calls are simulated)" if made and all(made) else "")
         return Table(
             head=("template", "hash", "since", "where", "calls", "tokens in", "out", "cost of 1,000", "what is new"),
             rows=rows,
             numbers=frozenset((4, 5, 6, 7)),
-            caption=caption,
+            caption="templates" + (" (all calls are simulated)" if made and all(made) else ""),
+            notes=trouble,
         )
 
     def _of(self, which: str | Template) -> Template:

@@ -13,6 +13,7 @@ from routelab.panels.jobs import jobs
 from routelab.panels.logview import logview
 from routelab.panels.panel import Panel
 from routelab.panels.playground import playground
+from routelab.panels.prompts import prompts
 from routelab.panels.recorded import tune
 from routelab.panels.runs import runs
 from routelab.panels.usage import tokens
@@ -46,7 +47,11 @@ TABS: tuple[Tab, ...] = (
         says="How texts are cut, what is found in them, and what that context costs.",
         make=chunking,
     ),
-    Tab(title="Prompts", says="What prompts are made of, and what they cost.", make=frames.frame(frames.PROMPTS)),
+    Tab(
+        title="Prompts",
+        says="Templates and their versions: what they say, what they cost, and whether a new one is worse.",
+        make=prompts,
+    ),
     Tab(title="Tokens", says="Where tokens go by query type, and which of them nothing needs.", make=tokens),
     Tab(title="Context", says="How conversations are fitted to a model's window.", make=frames.frame(frames.CONTEXT)),
     Tab(title="Guards", says="What is not let through.", make=frames.frame(frames.GUARDS)),
