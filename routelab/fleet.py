@@ -25,7 +25,7 @@ VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """A model's lines in fleet.yaml; without prices they come from genai-prices, and stay unknown when it does not know."""
+    """A model's lines in fleet.yaml; without prices or a window these come from genai-prices, and stay unknown when it does not know."""
 
     provider: str
     upstream: str | None = None
@@ -140,8 +140,10 @@ class Fleet:
         return self.endpoints[name]
 
     def roster(self, names: Sequence[str] = ()) -> Roster:
-        """Return the named models (default: all) in a fixed order."""
-        return Roster(models=tuple(self.endpoint(name).model for name in names or self.names))
+        """Return the named models (default: all) in a fixed order; one name alone is that model's."""
+        # A name is a sequence too, of letters.
+        listed = [names] if isinstance(names, str) else names
+        return Roster(models=tuple(self.endpoint(name).model for name in listed or self.names))
 
     def with_models(self, endpoints: Mapping[str, Endpoint]) -> Fleet:
         """Return this fleet with more models, or others under the same names; an export of it can no longer name its source."""
@@ -218,7 +220,9 @@ def _fleet(values: Mapping[str, Any], key: tuple[str, ...], document: strict.Doc
         # An entry under `providers` that keeps a known service's address is that service, and its prices apply.
         options = own.get(spec.provider, {})
         service = str(options.get("kind", spec.provider)) if "base_url" not in options else spec.provider
-        model = _model(name, spec, None if priced(spec) else prices.price(service, spec.upstream or name))
+        upstream = spec.upstream or name
+        listed = None if priced(spec) else prices.price(service, upstream)
+        model = _model(name, spec, listed, spec.context_window or prices.window(service, upstream))
         endpoints[name] = Endpoint(model=model, provider=providers[spec.provider])
     return Fleet(endpoints=endpoints, counter=Counter(), spec=values, source=document.name)
 
@@ -253,7 +257,7 @@ def priced(spec: ModelSpec) -> bool:
     return spec.usd_per_mtok_in is not None
 
 
-def _model(name: str, spec: ModelSpec, listed: Price | None) -> Model:
+def _model(name: str, spec: ModelSpec, listed: Price | None, window: int | None) -> Model:
     price = listed
     if spec.usd_per_mtok_in is not None and spec.usd_per_mtok_out is not None:
         price = Price(
@@ -269,6 +273,6 @@ def _model(name: str, spec: ModelSpec, listed: Price | None) -> Model:
         provider=spec.provider,
         upstream=spec.upstream or name,
         price=price,
-        context_window=spec.context_window,
+        context_window=window,
         max_output_tokens=spec.max_output_tokens,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -76,3 +77,10 @@ class Desk:
         if job.done:
             self.tell("jobs")
             self.tell("log")
+
+
+def variables() -> Mapping[str, Any]:
+    """Return the variables of the notebook that this runs in; none outside of one."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return {} if shell is None else dict(shell.user_ns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +12,7 @@ from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError
 from routelab.core.plan import Gate
 from routelab.core.ports import Embedder, Scorer, Strategy
+from routelab.core.values import Price
 from routelab.engine import SystemClock, shared
 from routelab.fleet import Fleet
 from routelab.lab.datasets import Dataset
@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from routelab.lab.forecast import Forecast
     from routelab.lab.hearings import Sat
     from routelab.lab.outcomes import Outcomes
+    from routelab.lab.prompts import Prompts
     from routelab.lab.trial import Listener
+    from routelab.lab.usage.findings import Findings
+    from routelab.lab.usage.monitor import Usage
     from routelab.panels import Panel
 
 
@@ -80,6 +83,13 @@ class Lab:
 
             self._corpora = Documents(self.log)
         return self._corpora
+
+    @property
+    def prompts(self) -> Prompts:
+        """The prompt library: templates in the log, in the folder `prompts`, and those that come with routelab."""
+        from routelab.lab.prompts import Prompts
+
+        return Prompts(lab=self)
 
     # Arms
 
@@ -135,11 +145,10 @@ class Lab:
         The baseline is the first arm unless named. When the budget ends or somebody interrupts, the raised BudgetExceeded or
         KeyboardInterrupt carries what was finished as `.partial` (a Comparison, or None when no prompt was finished by all arms).
 
-        With `stop="decided"` the trial is watched and ends once every arm is decided against the margin; intervals are then those
-        of a confidence sequence, which hold at any look and are wider than at one planned look, and a note says what was not spent.
-
-        A `scorer` that is a judge (``{"kind": "judge", "model": ...}``) asks a model: what that costs is paid from the budget and told
-        in a note, and is in no arm's cost. So is what caches ask for again in the background because it is stale.
+        With `stop="decided"` the trial ends once every arm is decided against the margin; intervals are then those of a confidence
+        sequence, which hold at any look and are wider, and a note says what was not spent. What a `scorer` that is a judge costs
+        (``{"kind": "judge", "model": ...}``) is paid from the budget and told in a note, and is in no arm's cost; so is what caches
+        ask for again in the background because it is stale.
         """
         trial = self.experiment(
             data,
@@ -218,18 +227,15 @@ class Lab:
     ) -> Outcomes:
         """Ask every model once about every prompt and return the outcomes, for replay.
 
-        The log knows the collection by `name` (default: the data set's) and seed. What it holds is not asked, or paid, again: a
-        run after a kill, an interrupt or a spent budget goes on where that one stopped. `retry` says what is asked of what has
-        no answer: "missing" what was never asked, "errors" what failed after its retries (quality 0), or "both". `budget_usd`
-        bounds what the collection costs over all its runs, calls cut off by a kill included at their worst case.
+        The log knows the collection by `name` (default: the data set's) and seed. What it holds is not asked, or paid, again, even
+        after a kill. `retry` says what is asked of what has no answer: "missing" what was never asked, "errors" what failed after its
+        retries (quality 0), or "both". `budget_usd` bounds the cost over all its runs, calls cut off by a kill at their worst case.
 
         Prompts, models or a scorer other than the collection's are refused with the difference (ConfigError): `extend` adds
-        prompts and models to it, `force` starts a new one. Raises BudgetExceeded before the first call when even the low end of
-        the price estimate does not fit, and later with `.partial`; LogBusy while another process collects the same. `heard`
-        takes a `Headway` before the first call (with the price estimate) and after each one, on the engine's thread; without it,
-        a notebook or a terminal shows the estimate and a line that moves. `logprobs` asks for the log-probabilities of the answers'
-        tokens where the service gives them, so that cascades with the gates `mean_logprob` and `min_logprob` replay; a model
-        that refuses to give them (OpenAI's reasoning models do) then refuses the call.
+        prompts and models to it, `force` starts a new one. Raises BudgetExceeded before the first call when even the low end of the
+        estimate does not fit, and later with `.partial`; LogBusy while another process collects the same. `heard` takes a `Headway`
+        before the first call and after each one, on the engine's thread; without it, a line shows how far it is. `logprobs` asks for
+        the log-probabilities of tokens, so that gates on them replay; a model that refuses to give them then refuses the call.
         """
         from routelab.lab.collect import Order, collect
         from routelab.lab.headway import telling
@@ -245,21 +251,19 @@ class Lab:
             extend=extend,
             logprobs=logprobs,
         )
-        dataset, names = Dataset.of(data), self._names(models)
+        dataset, names = Dataset.of(data), self.fleet.roster(models).names
         with telling(name or dataset.name, jobs, heard, again="collect again to go on") as told:
             return collect(self, dataset, names, order, heard=told)
-
-    def _names(self, models: Sequence[str]) -> tuple[str, ...]:
-        # One model's name is a sequence too, of letters.
-        return self.fleet.roster([models] if isinstance(models, str) else models).names
 
     def estimate(
         self, data: object, models: Sequence[str] = (), *, seed: int = 0, name: str | None = None, retry: Retry = "both"
     ) -> Forecast:
-        """Return what `collect` would ask and what that would cost, as a 90 % range in USD; nothing is asked or written."""
+        """Return what `collect` would ask and what that would cost, a 90 % range in USD; nothing is asked or written."""
         from routelab.lab.collect import Order, estimate
 
-        return estimate(self, Dataset.of(data), self._names(models), Order(name=name, seed=seed, retry=retry))
+        return estimate(
+            self, Dataset.of(data), self.fleet.roster(models).names, Order(name=name, seed=seed, retry=retry)
+        )
 
     def judge(
         self,
@@ -280,10 +284,9 @@ class Lab:
         ``{"all": [...]}`` each part that asks somebody); its bar plays no part here. `models` are whose answers are judged (default:
         all). Verdicts go to `outcomes.gates[key]` with what a live gate would have cost and taken, so cascades with this gate replay.
         The log keeps them by prompt and answer: what it holds is not asked again, after a kill neither. `budget_usd` bounds what
-        judging costs over all its runs under `name`. Raises BudgetExceeded and KeyboardInterrupt with `.partial`, DataError
-        where no texts were recorded, ConfigError for a judge that the fleet does not have. `heard` takes a `Sat` before the first call,
-        with the estimate (`.docket`: calls, USD or "unpriced"), and after each verdict, on the engine's thread; without it, a notebook or
-        a terminal shows the estimate and a line that moves.
+        judging costs over all its runs under `name`. Raises BudgetExceeded and KeyboardInterrupt with `.partial`, DataError where no
+        texts were recorded, ConfigError for a judge that the fleet does not have. `heard` takes a `Sat` before the first call, with
+        the estimate (`.docket`), and after each verdict, on the engine's thread; without it, a line shows how far it is.
         """
         from routelab.lab.headway import telling
         from routelab.lab.hearings import Hours, judge, parts
@@ -306,7 +309,7 @@ class Lab:
     ) -> Docket:
         """Return what `judge` with the same arguments would ask and spend; nothing is asked.
 
-        Of several gates in one (``{"all": [...]}``) each that asks somebody has an estimate of its own: ConfigError.
+        Of several gates in one (``{"all": [...]}``) each has an estimate of its own: ConfigError.
         """
         from routelab.lab.hearings import Hours, estimate, parts
 
@@ -333,10 +336,9 @@ class Lab:
     ) -> Adaptation:
         """Let a bandit learn live: play a batch with what it knows, score it, learn, go on; return what came of it.
 
-        Ends when every prompt was played once, after `rounds` batches, when the budget is spent, when somebody interrupts (what
-        is finished is returned), or with `stop="best-arm"` as soon as the best model is known with an error of at most
-        5 % (`BestArm(delta=..., epsilon=...)` for others). The result's `config` has learned; every run is in the log with the chance
-        of its draw. Raises ConfigError for a strategy that does not learn, or prompts without a scorer.
+        Ends when every prompt was played once, after `rounds` batches, when the budget is spent, when somebody interrupts (what is
+        finished is returned), or with `stop="best-arm"` as soon as the best model is known with an error of at most 5 %
+        (`BestArm(delta=...)` for others). The result's `config` has learned; the log has every draw's chance. Raises ConfigError.
         """
         from routelab.lab.adapt import Course, adapt, rule_of
 
@@ -401,8 +403,8 @@ class Lab:
     ) -> Comparison:
         """Return the comparison of a base arm and the best few of a grid around it, on the confirm split; no model is called.
 
-        `grid` maps dotted keys of a config to lists of values: {"strategy.table.simple_qa": [["a"], ["b", "a"]]}.
-        Every combination is judged on tune, or `n` drawn ones with `search="random"`; `arms_tried` counts them all.
+        `grid` maps dotted keys of a config to lists of values. Every combination is judged on tune, or `n` drawn ones with
+        `search="random"`; `arms_tried` counts them all.
         """
         from routelab.lab.reuse import InLog, counted
         from routelab.lab.sweep import sweep
@@ -425,8 +427,8 @@ class Lab:
     ) -> Panel:
         """Return a panel with a slider for each knob of an arm (a threshold, a bar, a share), answered by replay while it moves.
 
-        Figures are those of the tune split; Confirm replays one setting on the confirm split, which is counted, and then it
-        can be exported. Without `arms` there are standard ones: single models, a mix, arbitrage, cascades on recorded gates.
+        Figures are those of the tune split; Confirm replays one setting on the confirm split, which is counted, and exports it.
+        Without `arms` there are standard ones: single models, a mix, arbitrage, cascades on recorded gates.
         """
         from routelab.panels import tuner
 
@@ -442,16 +444,32 @@ class Lab:
 
     def sql(self, text: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
         """Return the rows of a read-only query over the log (tables runs, events, calls, scores, …) as a pandas frame."""
-        frame: pd.DataFrame = self.log.frame(text, parameters)
-        return frame
+        return self.log.frame(text, parameters)  # type: ignore[no-any-return]
+
+    def usage(self, **scope: Any) -> Usage:
+        """Return the tokens and costs of each type of query (task × template × model); `scope` as for `findings`."""
+        from routelab.lab.usage.monitor import usage
+        from routelab.lab.usage.scope import Scope
+
+        return usage(self.log, Scope(**scope), prices=self._price)
+
+    def findings(self, *, margin: float = 0.02, **scope: Any) -> Findings:
+        """Return what uses far more tokens than it is shown to need; `scope`: `experiment`, `task`, `model`, `since` (UTC)."""
+        from routelab.lab.usage.look import findings
+        from routelab.lab.usage.scope import Scope
+
+        return findings(self.log, Scope(**scope), margin=margin, prices=self._price)
+
+    def _price(self, model: str) -> Price | None:
+        return self.fleet.endpoints[model].model.price if model in self.fleet.endpoints else None
 
     @property
     def desk(self) -> Desk:
         """What the panels of this lab share: its jobs, and the comparison that is looked at."""
         if self._desk is None:
-            from routelab.lab.desk import Desk
+            from routelab.lab.desk import Desk, variables
 
-            self._desk = Desk(self, names=_variables)
+            self._desk = Desk(self, names=variables)
         return self._desk
 
     def panel(self) -> Panel:
@@ -479,10 +497,3 @@ class Lab:
 
     def __repr__(self) -> str:
         return f"Lab(log={self.log!r}, fleet={self.fleet!r}, arms={list(self.arms)})"
-
-
-def _variables() -> Mapping[str, Any]:
-    """Return the variables of the notebook that this runs in; none outside of one."""
-    ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    return {} if shell is None else dict(shell.user_ns)
