@@ -88,6 +88,19 @@ def test_prices_that_are_not_given_come_from_the_list_or_stay_unknown(tmp_path: 
     assert rows["mine"] == ["$0.50", "$1.50", "2026-10-01"]
 
 
+def test_windows_that_are_not_given_come_from_the_list_or_stay_unknown(tmp_path: Path) -> None:
+    fleet = Fleet.from_yaml(written(YAML, tmp_path))
+    assert {m.name: m.context_window for m in fleet.models} == {
+        "gpt-5-mini": 400_000,
+        "mine": 32_000,
+        "local": None,
+        "unheard-of": None,
+    }
+    assert [row[6] for row in fleet.table().rows] == ["400,000", "32,000", "?", "?"]
+    own = Fleet.from_mapping({"models": {"gpt-5-mini": {"provider": "openai", "context_window": 9_000}}})
+    assert own.endpoint("gpt-5-mini").model.context_window == 9_000
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

@@ -1,4 +1,4 @@
-"""What models cost, from the genai-prices package: dated, offline, and None when it is not known.
+"""What models cost and how much they read, from the genai-prices package: dated, offline, and None when it is not known.
 
 The package carries its prices; it asks the network only when a program starts its `UpdatePrices`, which this one never
 does.
@@ -30,7 +30,7 @@ class GenaiPrices:
 
     Of prices that grow with the length of the prompt the base tier is taken, of prices that change within the day the
     one at noon UTC, cache writes are taken at the price for five minutes, and tools and batch discounts are left out: a call with more than (typically) 200,000
-    input tokens costs more than this says. `Price.as_of` is the day on which this very price began, where genai-prices
+    input tokens costs more than this says, and `Price.source` names the number. `Price.as_of` is the day on which this very price began, where genai-prices
     states one; else the newest such day in the whole list up to `on`: the list cannot be older than that.
     """
 
@@ -59,13 +59,26 @@ class GenaiPrices:
 
     __call__ = price
 
+    def window(self, provider: str, upstream: str) -> int | None:
+        """Return a model's context window in tokens, input and output together, or None when it is not known.
 
-def _listed(provider: str, upstream: str, on: date) -> Price | None:
+        A local model's depends on how it was started, whatever the model could do.
+        """
+        if provider == "practice":
+            profile = CATALOG.get(upstream)
+            return None if profile is None else profile.context_window
+        found = None if provider.lower() in LOCAL else _found(provider, upstream, self.on())
+        size = None if found is None else found.model.context_window
+        return int(size) if size else None
+
+
+def _found(provider: str, upstream: str, on: date) -> Any | None:
+    """Return what genai-prices knows of a model at noon of a day, or None."""
     import genai_prices  # 0.2 s and more, so only when a price is asked for
 
     noon = datetime(on.year, on.month, on.day, 12, tzinfo=UTC)
     try:
-        found = genai_prices.calc_price(
+        return genai_prices.calc_price(
             genai_prices.Usage(input_tokens=0, output_tokens=0),
             upstream,
             provider_id=provider,
@@ -73,6 +86,13 @@ def _listed(provider: str, upstream: str, on: date) -> Price | None:
         )
     except (LookupError, ValueError):
         return None
+
+
+def _listed(provider: str, upstream: str, on: date) -> Price | None:
+    found = _found(provider, upstream, on)
+    if found is None:
+        return None
+    dearer = _dearer(found.model_price.input_mtok)
     paid_in, paid_out, cached, written = (
         _base(getattr(found.model_price, key, None))
         for key in ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
@@ -85,12 +105,18 @@ def _listed(provider: str, upstream: str, on: date) -> Price | None:
         usd_per_mtok_cached_in=cached,
         usd_per_mtok_cache_write=written,
         as_of=_since(found, on),
-        source=f"genai-prices {importlib.metadata.version('genai-prices')}",
+        source=f"genai-prices {importlib.metadata.version('genai-prices')}"
+        + ("" if dearer is None else f"; dearer from {dearer:,} input tokens on"),
     )
 
 
 def _base(amount: Any) -> float | None:
     return None if amount is None else float(getattr(amount, "base", amount))
+
+
+def _dearer(amount: Any) -> int | None:
+    """Return the input tokens from which a price is no longer the base tier's, or None when it always is."""
+    return min((int(tier.start) for tier in getattr(amount, "tiers", ())), default=None)
 
 
 def _since(found: Any, on: date) -> date | None:

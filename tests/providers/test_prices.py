@@ -54,6 +54,38 @@ def test_of_a_price_in_tiers_the_base_is_taken() -> None:
     assert (price.usd_per_mtok_in, price.usd_per_mtok_out) == (3.0, 15.0)
 
 
+def test_a_price_in_tiers_says_where_the_base_ends() -> None:
+    tiered, flat = PRICES.price("anthropic", "claude-sonnet-4-5"), PRICES.price("openai", "gpt-5-mini")
+    assert tiered is not None
+    assert flat is not None
+    assert tiered.source.endswith("; dearer from 200,000 input tokens on")
+    assert "dearer" not in flat.source
+
+
+@pytest.mark.parametrize(
+    ("provider", "upstream", "window"),
+    [
+        ("openai", "gpt-5-mini", 400_000),
+        ("anthropic", "claude-sonnet-4-5", 200_000),
+        ("gemini", "gemini-2.5-flash", 1_048_576),
+        ("openai", "text-embedding-3-small", 8_192),
+        ("openai", "no-such-model", None),
+        ("nobody", "gpt-5", None),
+        ("ollama", "gpt-oss:20b", None),
+        ("practice", "no-such-model", None),
+    ],
+)
+def test_a_window_is_the_lists_and_unknown_where_it_does_not_say(
+    provider: str, upstream: str, window: int | None
+) -> None:
+    assert PRICES.window(provider, upstream) == window
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_a_simulated_models_window_is_the_catalogues(name: str) -> None:
+    assert PRICES.window("practice", name) == CATALOG[name].context_window
+
+
 def test_a_price_that_began_on_a_day_carries_that_day_and_earlier_days_have_the_earlier_price() -> None:
     now = PRICES.price("mistral", "mistral-small-latest")
     then = GenaiPrices(on=lambda: date(2026, 3, 1)).price("mistral", "mistral-small-latest")
