@@ -20,6 +20,7 @@ from typing import Any
 
 from routelab import strict
 from routelab.core.errors import ConfigError, DataError
+from routelab.core.values import Prompt
 from routelab.prompting.fewshot.diverse import Diverse
 from routelab.prompting.fewshot.example import Example, Pool, same, turns
 from routelab.prompting.fewshot.fixed import Fixed
@@ -169,7 +170,7 @@ def _inline(pool: Pool) -> list[dict[str, str]]:
     for example in pool:
         row = {"question": example.question, "answer": example.answer}
         # An id that the question gives by itself need not be written.
-        if example.id != Pool.of([row]).examples[0].id:
+        if example.id != Prompt.of(example.question).id:
             row = {"id": example.id, **row}
         rows.append(row if example.group is None else {**row, "group": example.group})
     return rows
