@@ -17,6 +17,8 @@ from routelab.lab.charts.cachescores import Alike, cache_similarity
 from routelab.lab.charts.calibration import calibration
 from routelab.lab.charts.calls import calls_of
 from routelab.lab.charts.chart import Chart
+from routelab.lab.charts.chunklengths import Lengths, chunk_lengths
+from routelab.lab.charts.chunkrecall import Reach, chunk_recall
 from routelab.lab.charts.cost import cost, cost_of_calls
 from routelab.lab.charts.frontier import frontier
 from routelab.lab.charts.latency import latency, latency_of_calls
@@ -25,6 +27,7 @@ from routelab.lab.charts.quality import difficulty, quality
 from routelab.lab.charts.slices import slices
 from routelab.lab.charts.spend import spend, spend_of_calls
 from routelab.lab.charts.thresholds import thresholds
+from routelab.lab.charts.timeline import Timelines, context_timeline
 from routelab.lab.charts.tokens import tokens, tokens_of_calls
 from routelab.lab.charts.usage import usage
 from routelab.lab.charts.waterfall import waterfall
@@ -97,7 +100,12 @@ CACHES: Mapping[str, ValueKind] = MappingProxyType(
 VALUES: Mapping[str, ValueKind] = MappingProxyType(
     {
         **CACHES,
+        "chunk lengths": ValueKind(says="how long the chunks of each chunker are", of=Lengths, draw=chunk_lengths),
+        "chunk recall": ValueKind(says="what chunkers find against the context it takes", of=Reach, draw=chunk_recall),
         "usage": ValueKind(says="tokens by task, template and model", of=Usage, draw=usage),
+        "context timeline": ValueKind(
+            says="what every request of a conversation was made of", of=Timelines, draw=context_timeline
+        ),
     }
 )
 """Kinds that have a value of their own."""
