@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from routelab.asker import Asker
 from routelab.caching import Admission, CacheConfig, scope_of
-from routelab.config import RouteConfig
+from routelab.config import ContextConfig, RouteConfig
+from routelab.context import Memory as Summaries
+from routelab.context import Room
 from routelab.core import flow
 from routelab.core.errors import ConfigError
 from routelab.core.flow import Flow, Repeat, Unless, chain
@@ -16,6 +18,7 @@ from routelab.core.ports import Cache, Judge, Purse, Scorer, TokenCounter
 from routelab.core.run import Run
 from routelab.core.values import Prompt, Roster
 from routelab.embedding import VectorStore
+from routelab.fitting import fitting
 from routelab.gates import asked_by, judge_of, needs_logprobs
 from routelab.judging import Judging, Rubric, Seat, is_judge, judging_of
 from routelab.judging.measuring import named
@@ -55,7 +58,8 @@ class Parts:
     `caches` are asked in their order; what they keep belongs to the config and its models, and to `apart` if that is given (an
     experiment's arm). `queue` knows which requests are being answered right now; with `anew` nothing is looked up, only remembered.
     `logprobs` asks for the log-probabilities of tokens even when no gate needs them, from those who give them. `examples` chooses
-    what a prompt is shown (`examples_of`), `finder` what is put before its question. A `scorer`
+    what a prompt is shown (`examples_of`), `finder` what is put before its question; a context policy fits the
+    conversation to the `rooms` of the models (`fitting.rooms_of`), with `summaries` by content. A `scorer`
     may be a judge; it asks `judges`, as those prompts do that name a judge as their scorer, unless these are None: then
     the latter are not measured.
     """
@@ -74,6 +78,8 @@ class Parts:
     logprobs: bool = False
     examples: Callable[[Run], Sequence[Example]] | None = None
     finder: Finder | None = None
+    rooms: Sequence[Room] = ()
+    summaries: Summaries = field(default_factory=Summaries)
 
 
 def route_of(config: RouteConfig, endpoints: Mapping[str, Endpoint], desk: Desk | None = None) -> Route:
@@ -118,11 +124,11 @@ def flow_of(config: RouteConfig, parts: Parts) -> Flow:
     ask: tuple[Flow, ...] = (route_of(config, parts.endpoints, parts.desk), Repeat(turn, flow.settled, times))
     if parts.caches:
         ask = _recalling(config, parts, ask, Asker(call=call))
-    return chain(*_putting(config, parts), *ask, *_measure(config, parts))
+    return chain(*_putting(config, parts, call), *ask, *_measure(config, parts))
 
 
-def _putting(config: RouteConfig, parts: Parts) -> tuple[Flow, ...]:
-    """Return the stages that make of a prompt what a model is sent."""
+def _putting(config: RouteConfig, parts: Parts, call: Call) -> tuple[Flow, ...]:
+    """Return the stages that make of a prompt what a model is sent; the last one fits it, so that what is fitted is what is sent."""
     prompt = config.prompt
     if isinstance(prompt.template, str):
         raise ConfigError(f"prompt.template: {prompt.template} was not looked up", hint="config.settled(log) does that")
@@ -131,6 +137,10 @@ def _putting(config: RouteConfig, parts: Parts) -> tuple[Flow, ...]:
         stages.append(Retrieve(finder=parts.finder, place=before))
     if prompt.system is not None or prompt.template is not None or parts.examples is not None:
         stages.append(Render(system=prompt.system, template=prompt.template, examples=parts.examples))
+    if config.context is not None:
+        assert isinstance(config.context, ContextConfig)
+        policy, escalate = config.context.policy, config.context.escalate
+        stages.append(fitting(policy, parts.rooms, call=call, memory=parts.summaries, escalate=escalate))
     return tuple(stages)
 
 

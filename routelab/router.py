@@ -19,7 +19,8 @@ from routelab.asker import worst_usd
 from routelab.build import Parts, examples_of, flow_of, route_of
 from routelab.caching import Memory
 from routelab.caching.memory import CLOSE_S
-from routelab.config import RouteConfig
+from routelab.config import ContextConfig, RouteConfig
+from routelab.context import Memory as Summaries
 from routelab.core.errors import ConfigError
 from routelab.core.flow import Flow, describe, play
 from routelab.core.plan import Plan
@@ -27,6 +28,7 @@ from routelab.core.ports import Clock, Log, Purse, Scorer, World
 from routelab.core.run import Run
 from routelab.core.values import Message, Prompt, ToolCall
 from routelab.engine import Engine, SystemClock, shared
+from routelab.fitting import rooms_of
 from routelab.fleet import Fleet, fleet_of
 from routelab.gates import asked_by, planned
 from routelab.judging import Judging, is_judge, judging_of
@@ -94,10 +96,13 @@ class Router:
         self.setting = setting or Setting()
         self._engine = engine or shared()
         self._clock = clock or SystemClock(pace=fleet.pace)
-        # A gate's judges are asked too, but never ranked; so is a cache's.
+        # A gate's judges are asked too, but never ranked; so are a cache's, and who summarises.
         semantic = config.cache.semantic
         judge = () if semantic is None or semantic.judge is None else (semantic.judge,)
-        asked = (*config.names, *asked_by(getattr(config.ranking, "accepts", None)), *judge)
+        context = config.context
+        assert context is None or isinstance(context, ContextConfig)
+        summariser = () if context is None or context.model is None else (context.model,)
+        asked = (*config.names, *asked_by(getattr(config.ranking, "accepts", None)), *judge, *summariser)
         self._endpoints = {name: fleet.endpoint(name) for name in asked}
         self._scorer = scorer_in(self.setting.scorer)
         measuring = [fleet.endpoint(name) for name in getattr(self._scorer, "asks", ())]
@@ -118,6 +123,11 @@ class Router:
         libraries = self.setting.libraries or Libraries(store=store)
         assert config.retrieval is None or isinstance(config.retrieval, Retrieval)
         self._finder = None if config.retrieval is None else libraries.finder(config.retrieval)
+        most = config.prompt.max_output_tokens
+        self._rooms = (
+            () if context is None else rooms_of(config.names, self._endpoints, fleet.counter, output_tokens=most)
+        )
+        self._summaries = Summaries()
         self._flow = self._built(stream=False)
 
     @property
@@ -143,6 +153,8 @@ class Router:
                 logprobs=self.setting.logprobs,
                 examples=self._examples,
                 finder=self._finder,
+                rooms=self._rooms,
+                summaries=self._summaries,
             ),
         )
 

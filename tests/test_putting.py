@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from routelab.config import PromptConfig, RouteConfig
-from routelab.core.errors import ConfigError
+from routelab.core.errors import ConfigError, ContextExceeded
 from routelab.core.events import Compacted, Retrieved
 from routelab.fleet import Fleet
 from routelab.lab import Lab
@@ -126,3 +126,52 @@ def test_a_template_places_the_context_itself() -> None:
     assert text.startswith("Q: Where is the kettle?\n\nSources:")
     assert text.count("Where is the kettle?") == 1
     assert "The kettle is in the kitchen." in text
+
+
+def conversation(turns: int) -> list[dict[str, str]]:
+    """Return a conversation of so many pairs of turns and a question."""
+    said = [
+        {"role": role, "content": f"{role} turn {i}: " + "the harbour opens at nine and closes at five. " * 12}
+        for i in range(turns)
+        for role in ("user", "assistant")
+    ]
+    return [*said, {"role": "user", "content": "When does the harbour open?"}]
+
+
+def test_a_conversation_is_fitted_summarised_and_paid() -> None:
+    config = dataclasses.replace(
+        ONE, context={"kind": "summarise", "model": "gemini-flash", "keep_last": 4, "limit": 1500, "max_tokens": 120}
+    )
+    with Lab(fleet=Fleet.practice(latency=0, errors=0)) as lab:
+        router = lab.router(config)
+        answer = router.route(conversation(8))
+        again = router.route(conversation(8))
+        rows = lab.log.query("select what, requested_model, cost_usd > 0 from spend_by_day where what = 'summarising'")
+    [event] = [e for e in answer.events if isinstance(e, Compacted)]
+    assert (event.policy, event.error) == ("summarise", None)
+    assert event.summarised
+    assert set(event.summarisers) == {"gemini-flash"}
+    assert event.tokens_after is not None
+    assert event.tokens_before is not None
+    assert event.tokens_after < 1500 < event.tokens_before
+    assert event.cost_usd is not None
+    assert answer.cost_usd == event.cost_usd > 0  # the model itself is local and costs nothing
+    assert event.simulated
+    assert rows == [("summarising", "gemini-flash", True)]
+    [second] = [e for e in again.events if isinstance(e, Compacted)]
+    assert (second.messages, second.cost_usd, second.summarisers) == (event.messages, 0.0, ())
+    assert router.describe().split()[:4] == ["in", "order:", "fit", "route"]
+
+
+def test_what_is_too_long_for_a_model_goes_to_one_with_a_larger_window() -> None:
+    fleet = Fleet.practice(latency=0, errors=0)
+    small = dataclasses.replace(fleet.endpoint("qwen-local").model, context_window=3_000)
+    fleet = fleet.with_models({"qwen-local": dataclasses.replace(fleet.endpoint("qwen-local"), model=small)})
+    config = dataclasses.replace(ONE, models=["qwen-local", "gpt-5-mini"], context="none")
+    router = Router(config, fleet=fleet)
+    assert router.route("Short?").model == "qwen-local"
+    answer = router.route(conversation(20))
+    assert answer.model == "gpt-5-mini"
+    assert "too many for qwen-local" in answer.why
+    with pytest.raises(ContextExceeded):
+        Router(dataclasses.replace(ONE, context="none"), fleet=fleet).route(conversation(20))
