@@ -32,8 +32,8 @@ class Controls:
     def _opening(self) -> None:
         tip = "documents that ship with the package, texts of this notebook, a folder or a file, or what you paste"
         self.source = dropdown("text", [PASTED], tip=tip, width="30em")
-        self.path = _text("path", "a folder of .md and .txt texts, or one file", "30em")
-        self.questions = _text("questions", "question,references,corpus_id; may be left empty", "24em")
+        self.path = text("path", "a folder of .md and .txt texts, or one file", "30em")
+        self.questions = text("questions", "question,references,corpus_id; may be left empty", "24em")
         self.pasted = ipywidgets.Textarea(
             placeholder="paste a text, then press Open",
             tooltip="the text to cut; it stays in this notebook",
@@ -47,7 +47,7 @@ class Controls:
     def _cutting(self) -> None:
         self.kind = dropdown("chunker", list(kinds()), tip="how the text is cut", width="14em")
         self.kind.value = "recursive"
-        self.size = _whole("size", 200, 1, 100_000, "the most that a chunk may have", "10em", step=50)
+        self.size = whole("size", 200, 1, 100_000, "the most that a chunk may have", "10em", step=50)
         tip = "how much of a chunk the next one repeats, in per cent of the size"
         self.overlap = number("overlap, %", 20.0, least=0.0, most=90.0, step=5.0, tip=tip, width="11em")
         self.unit = dropdown(
@@ -77,7 +77,7 @@ class Controls:
             style={"description_width": "initial"},
             layout={"flex": "1 1 24em", "min_width": "0", "max_width": "52em"},
         )
-        self.k = _whole("k", 5, 1, 100, "how many chunks are retrieved", "7em")
+        self.k = whole("k", 5, 1, 100, "how many chunks are retrieved", "7em")
         self.by = dropdown("by", list(WAYS), tip="vectors: meaning; words: BM25; hybrid: the ranks of both")
         self.embedder = dropdown("with", list(EMBEDDERS), tip="whose vectors say how near a chunk is")
         self.find = button("Find", "look for it", icon="search")
@@ -95,7 +95,7 @@ class Controls:
             style={"description_width": "initial"},
             layout={"width": "20em"},
         )
-        self.chunk = _whole("chunk", 1, 1, 1, "go to this chunk of the document", "9em")
+        self.chunk = whole("chunk", 1, 1, 1, "go to this chunk of the document", "9em")
         self.hit = dropdown("hit", [("–", 0)], tip="go to what was found", width="22em")
         self.paging = row(self.before, self.page, self.after, self.chunk, self.hit)
 
@@ -168,8 +168,10 @@ def _options(control: ipywidgets.Dropdown, options: Sequence[tuple[str, Any]]) -
         control.value = kept if kept in [value for _, value in options] else options[0][1]
 
 
-def _text(label: str, placeholder: str, width: str) -> ipywidgets.Text:
+def text(label: str, placeholder: str, width: str, *, value: str = "") -> ipywidgets.Text:
+    """Return a box for a line of text."""
     return ipywidgets.Text(
+        value=value,
         description=label,
         placeholder=placeholder,
         tooltip=placeholder,
@@ -179,9 +181,10 @@ def _text(label: str, placeholder: str, width: str) -> ipywidgets.Text:
     )
 
 
-def _whole(
+def whole(
     label: str, value: int, least: int, most: int, tip: str, width: str, *, step: int = 1
 ) -> ipywidgets.BoundedIntText:
+    """Return a box for a whole number within bounds."""
     return ipywidgets.BoundedIntText(
         value=value,
         min=least,

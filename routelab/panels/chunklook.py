@@ -47,7 +47,7 @@ class Look:
         self._halt = threading.Event()
         self._wish: Wish | None = None
         self._asked: tuple[str, int | None] = ("", None)
-        self._quiet = False
+        self._quiet = self._listed = False
         self._build()
         self.panel = Panel(self._live, self.still, name="chunks: look")
         self._guard(self.renew)()
@@ -73,7 +73,8 @@ class Look:
             self._hits,
         )
         self._shown.layout.display = "none"
-        self._live = column(made.opening, row(self.running.widget, self.line.widget), self._head, self._shown)
+        self.running.widget.layout.display = "none"
+        self._live = column(made.opening, self.running.widget, self.line.widget, self._head, self._shown)
         made.source.observe(guard(lambda _: self._sourced()), names="value")
         made.open.on_click(guard(lambda _: self._open()))
         made.refresh.on_click(guard(lambda _: self.renew()))
@@ -102,11 +103,13 @@ class Look:
         if list(made.source.options) != options:
             self._quiet = True
             try:
-                kept = made.source.value if made.source.value in options else options[0]
+                # The box for a pasted text is last in the list, and first only where nothing else can be looked at.
+                kept = made.source.value if self._listed and made.source.value in options else options[0]
                 made.source.options = options
                 made.source.value = kept
             finally:
                 self._quiet = False
+        self._listed = True
         made.sourced()
 
     def take(self, value: Any) -> None:

@@ -7,12 +7,16 @@ from typing import Any
 import ipywidgets
 
 from routelab.lab.desk import Desk
+from routelab.panels.chunkcompare import Compare
+from routelab.panels.chunklog import Retrieved
 from routelab.panels.chunklook import Look
 from routelab.panels.panel import Panel
 from routelab.panels.parts import column
 
 PARTS = {
     "Look": "a text with its chunks shaded, what a prompt finds in it, and where the answer stands",
+    "Compare chunkers": "chunkers × sizes × overlaps on questions whose answers are known, with intervals and prices",
+    "What was retrieved": "passages that runs of this log put in front of prompts",
 }
 
 
@@ -21,14 +25,16 @@ class Chunking:
 
     def __init__(self, desk: Desk, *, begin: bool = True) -> None:
         self.look = Look(desk, begin=begin)
-        self._parts = dict(zip(PARTS, (self.look.panel,), strict=True))
+        self.compare = Compare(desk)
+        self.log = Retrieved(desk)
+        self._parts = dict(zip(PARTS, (self.look.panel, self.compare.panel, self.log.panel), strict=True))
         self.which = ipywidgets.ToggleButtons(
             options=list(PARTS), tooltips=list(PARTS.values()), style={"button_width": "auto"}
         )
         self.panel = Panel(
             column(self.which, column(*(part.live for part in self._parts.values()))), self._still, name="chunking"
         )
-        for name, part in zip(("look",), self._parts.values(), strict=True):
+        for name, part in zip(("look", "compare", "log"), self._parts.values(), strict=True):
             part.live.add_class(f"rl-chunk-{name}")
             part.heard(self.panel.refresh)
         self.which.observe(lambda _: self._turn(), "value")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from routelab.chunking import document
+from routelab.chunking.corpora import read
 from routelab.core.errors import ConfigError, DataError
-from routelab.lab.chunks.questions import Questions, sources
+from routelab.lab.chunks.questions import Questions
 from routelab.lab.chunks.spans import Span
 from routelab.lab.datasets import Dataset, shipped
 from routelab.lab.desk import Desk
@@ -56,31 +56,36 @@ class Offer:
 
     title: str
     read: Callable[[], Texts]
+    asked: bool = False
+    """Whether there are questions with known answers."""
+    corpus: str = ""
+    """What a config of this lab calls the documents, or would."""
 
 
 def offers(desk: Desk) -> dict[str, Offer]:
     """Return everything there is to look at by title: what ships with the package, then the notebook's variables."""
     named = [offer_of(name, value) for name, value in desk.names.items()]
-    found = [*_shipped(), *(offer for offer in named if offer is not None)]
+    found = [*_shipped(), *_corpora(desk), *(offer for offer in named if offer is not None)]
     return {offer.title: offer for offer in found}
 
 
 def offer_of(name: str, value: Any) -> Offer | None:
     """Return a named value as something to look at, None where it is nothing of that kind."""
     if isinstance(value, Texts):
-        return _offer(f"{name}: {len(value.documents):,} documents", lambda: value)
+        return _offer(f"{name}: {_documents(value.documents)}", lambda: value)
     if isinstance(value, Questions):
-        title = f"{name}: {len(value.corpora):,} documents, {len(value):,} questions"
-        return _offer(title, lambda: Texts(name=safe(name, 60), documents=value.corpora, questions=value))
+        title = f"{name}: {_documents(value.corpora)}, {len(value):,} questions"
+        texts = Texts(name=safe(name, 60), documents=value.corpora, questions=value)
+        return _offer(title, lambda: texts, asked=True, corpus=name)
     if isinstance(value, Dataset):
         return _offer(f"{name}: {len(value.prompts):,} prompts", partial(_of_prompts, name, value))
     if isinstance(value, str) and len(value) >= LONG:
         return _offer(f"{name}: {len(value):,} characters", lambda: Texts(name=safe(name, 60), documents={name: value}))
     if isinstance(value, Mapping) and _all_texts(value.values()) and all(isinstance(key, str) for key in value):
-        return _offer(f"{name}: {len(value):,} documents", lambda: _limited(name, dict(value)))
+        return _offer(f"{name}: {_documents(value)}", lambda: _limited(name, dict(value)))
     if isinstance(value, (list, tuple)) and _all_texts(value):
         listed = {f"{name}[{i}]": text for i, text in enumerate(value)}
-        return _offer(f"{name}: {len(value):,} documents", lambda: _limited(name, listed))
+        return _offer(f"{name}: {_documents(value)}", lambda: _limited(name, listed))
     return None
 
 
@@ -98,8 +103,9 @@ def opened(folder: str, questions: str = "") -> Texts:
     if not folder.strip():
         raise ConfigError("path: name a folder of .md and .txt texts, or one file")
     path = Path(folder.strip()).expanduser()
-    if path.is_file():
-        return Texts(name=path.name, documents={path.stem: document(path)})
+    if path.is_file() and not questions.strip():
+        there = read(path)
+        return Texts(name=path.name, documents=there.texts, notes=there.notes)
     asked = Path(questions.strip()).expanduser() if questions.strip() else None
     corpora = path
     if (path / "corpora").is_dir():
@@ -107,9 +113,14 @@ def opened(folder: str, questions: str = "") -> Texts:
         beside = sorted(path.glob("*.csv"))
         asked = asked or (beside[0] if len(beside) == 1 else None)
     if asked is None:
-        return Texts(name=path.name, documents=sources(corpora))
+        there = read(corpora, path.name)
+        return Texts(name=path.name, documents=there.texts, notes=there.notes)
     found = Questions.read(asked, corpora)
     return Texts(name=path.name, documents=found.corpora, questions=found, notes=found.notes)
+
+
+def _documents(there: Sized) -> str:
+    return f"{len(there):,} document{'s' * (len(there) != 1)}"
 
 
 def _of_prompts(name: str, value: Dataset) -> Texts:
@@ -130,11 +141,21 @@ def _all_texts(values: Any) -> bool:
 
 def _shipped() -> list[Offer]:
     return [
-        _offer(f"{folder.name} (shipped)", partial(opened, str(folder)))
+        _offer(f"{folder.name} (shipped)", partial(opened, str(folder)), asked=True, corpus=folder.name)
         for folder in sorted(shipped("datasets").iterdir())
         if (folder / "corpora").is_dir()
     ]
 
 
-def _offer(title: str, read: Callable[[], Texts]) -> Offer:
-    return Offer(title=safe(" ".join(title.split()), 120), read=read)
+def _corpora(desk: Desk) -> list[Offer]:
+    """Return the documents that configs of this lab know by a name."""
+
+    def named(name: str) -> Texts:
+        corpus = desk.lab.corpora[name]
+        return Texts(name=safe(name, 60), documents=corpus.texts, notes=corpus.notes)
+
+    return [_offer(f"{name} (lab.corpora)", partial(named, name), corpus=name) for name in desk.lab.corpora]
+
+
+def _offer(title: str, read: Callable[[], Texts], *, asked: bool = False, corpus: str = "") -> Offer:
+    return Offer(title=safe(" ".join(title.split()), 120), read=read, asked=asked, corpus=corpus)
