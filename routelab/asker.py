@@ -43,7 +43,7 @@ class Asker:
             )
         simulated = endpoints[question.model].model.simulated
         run = Run(
-            id=digest(question.model, question.seed, [(m.role, m.content) for m in question.messages]),
+            id=digest(question.model, question.seed, [m.told for m in question.messages]),
             prompt=await asyncio.to_thread(_prompt, question, simulated=simulated),
             started_at=world.clock.now(),
             seed=question.seed,
@@ -111,7 +111,7 @@ def _prompt(question: Question, *, simulated: bool) -> Prompt:
         tags = {**about.tags, SAMPLE: str(question.seed)}
         return dataclasses.replace(about, id=f"{about.id}#{question.seed}", tags=tags)
     messages = question.messages
-    bare = Prompt(id=digest([(m.role, m.content) for m in messages]), messages=messages, task=about.task)
+    bare = Prompt(id=digest([m.told for m in messages]), messages=messages, task=about.task)
     if not simulated:
         return bare
     return dataclasses.replace(

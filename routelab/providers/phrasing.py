@@ -134,10 +134,10 @@ def unscripted(messages: Sequence[Message], model: str, seed: int) -> str:
 def salient(text: str, most: int) -> list[str]:
     """Return at most `most` sentences of the text in their order, those whose words are frequent in it."""
     sentences = [s.strip() for s in re.split(r"(?<=[.!?。！？])\s+|\n+", text) if len(s.split()) > 2][:400]
-    tally = Tally(word for s in sentences for word in set(_content_words(s)))
+    tally = Tally(word for s in sentences for word in set(content_words(s)))
 
     def weight(i: int) -> float:
-        words = _content_words(sentences[i])
+        words = content_words(sentences[i])
         return sum(tally[w] for w in words) / (len(words) + 4) + (0.5 if i == 0 else 0.0)
 
     best = sorted(range(len(sentences)), key=lambda i: (-weight(i), i))[:most]
@@ -175,7 +175,8 @@ _COMMON = frozenset(
 )
 
 
-def _content_words(text: str) -> list[str]:
+def content_words(text: str) -> list[str]:
+    """Return the words of a text, folded, but for the commonest English ones."""
     return [w for w in re.findall(r"\w[\w'-]+", text.casefold()) if w not in _COMMON]
 
 

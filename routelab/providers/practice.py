@@ -31,7 +31,7 @@ from routelab.core.errors import (
 )
 from routelab.core.ports import PriceList, TokenCounter
 from routelab.core.values import Finish, Model, Prompt, Reply, Request, Tokens, TokensSource, digest, draw
-from routelab.providers import opinions, phrasing
+from routelab.providers import notes, opinions, phrasing
 from routelab.providers.catalog import CATALOG, MAX_OUTPUT_TOKENS, Profile
 from routelab.providers.tokens import Counter
 
@@ -105,7 +105,7 @@ LATER = Spread(
 
 def key(prompt: Prompt) -> str:
     """Return what every draw about a prompt depends on: its messages, not its id."""
-    return digest([(m.role, m.content) for m in prompt.messages])
+    return digest([m.told for m in prompt.messages])
 
 
 def chance(skill: float, difficulty: float) -> float:
@@ -224,7 +224,9 @@ class Practice:
 
     def _reply(self, request: Request, profile: Profile, prompt_key: str) -> Reply:
         model = request.model
-        counts = [self.counter.count(m.content, model) for m in request.messages]
+        # Calls are read too, written out as their services write them.
+        texts = [t for m in request.messages for t in (m.content, *(f"{c.name} {c.arguments}" for c in m.calls))]
+        counts = [self.counter.count(text, model) for text in texts]
         asked = sum(c.input or 0 for c in counts) + FRAME_TOKENS * (len(counts) + 1)
         window = model.context_window or profile.context_window
         if asked > window:
@@ -267,6 +269,9 @@ class Practice:
             return phrasing.REFUSAL, "refusal"
         if opinions.wanted(prompt) is not None:
             return opinions.opinion(prompt, prompt_key, profile, insight(prompt, profile), self.seed), "stop"
+        kept = notes.wanted(request.messages)
+        if kept is not None:
+            return notes.written(kept, profile.name, lambda t: self.counter.count(t, request.model).input or 0), "stop"
         right = phrasing.truth(prompt)
         if right is None:
             return phrasing.unscripted(request.messages, profile.name, self.seed), "stop"
