@@ -1,0 +1,172 @@
+"""Extractive: the sentences that a text is about and that a question asks for, within a budget of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routelab.embedding import embedder_of, vectors
+from routelab.prompting.compress.cut import Asked, Cut, Keep, Removal, check_shared
+from routelab.prompting.compress.units import MARK, Unit, told, units
+from routelab.prompting.compress.whitespace import Whitespace
+
+LEAST_TOKENS = 8
+"""A budget has room for a mark, whatever the tokenizer."""
+MOST_UNITS = 1_000
+"""So many are embedded at most: of longer texts, neighbouring sentences are kept or dropped together."""
+LONGEST = 2_000
+"""Characters of a unit, or of the question, that are embedded; the bundled model reads 256 tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extractive:
+    """Keeps the most salient sentences in their order, within `budget_tokens` or a `ratio` of the text's tokens.
+
+    Salience is (1 − λ)·(ρ·cos(sentence, question) + (1 − ρ)·cos(sentence, mean)) − λ·max cos(sentence, kept), with λ = `diversity` and ρ =
+    `relevance` (maximal marginal relevance: Carbonell and Goldstein, SIGIR 1998); without a question, ρ is 0. The best that still fits
+    is kept until none fits. Sentences are never shortened, so that no number and no "not" is cut out of one; code fences, tables, indented text,
+    columns and list items are kept whole or dropped whole. With a sentence come the headings above it, a numbered passage's line and a
+    list's lead; […] stands for what was left out. Blanks go first, as `Whitespace` has it, and where that is enough nothing else does.
+
+    The question's own words stay, and count; where they alone are more than the budget, only they stay. `embedder` is what `embedder_of`
+    takes, or an embedder. `over_tokens` and `keep` are as in `cut.Compressor`.
+    """
+
+    budget_tokens: int | None = None
+    ratio: float | None = None
+    relevance: float = 0.7
+    diversity: float = 0.2
+    embedder: Any = field(default="minilm", hash=False)
+    over_tokens: int = 200
+    keep: tuple[Keep, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_shared(self.over_tokens)
+        if (self.budget_tokens is None) == (self.ratio is None):
+            raise ValueError("extractive needs `budget_tokens` or `ratio`, one of the two")
+        if self.budget_tokens is not None and self.budget_tokens < LEAST_TOKENS:
+            raise ValueError(f"budget_tokens: must be at least {LEAST_TOKENS}, not {self.budget_tokens}")
+        if self.ratio is not None and not 0 < self.ratio < 1:
+            raise ValueError(f"ratio: must lie between 0 and 1, not {self.ratio}")
+        for name in ("relevance", "diversity"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: must lie between 0 and 1, not {getattr(self, name)}")
+        if isinstance(self.embedder, (str, Mapping)):
+            embedder_of(self.embedder)
+        elif not callable(self.embedder):
+            raise ValueError(f"embedder: a name, a mapping with a kind or an embedder is wanted, not {self.embedder!r}")
+
+    def budget(self, tokens: int) -> int:
+        """Return how many tokens a text of so many may keep."""
+        if self.budget_tokens is not None:
+            return self.budget_tokens
+        assert self.ratio is not None
+        return max(LEAST_TOKENS, int(self.ratio * tokens))
+
+    def __call__(self, text: str, asked: Asked) -> Cut:
+        """Return the text within its budget, and each stretch that was left out; raises what the embedder raises."""
+        most = self.budget(asked.count(text))
+        tight = Whitespace()(text, asked).text
+        if asked.count(tight) <= most:
+            return Cut(text=tight)
+        found = units(tight, asked.stays(tight), MOST_UNITS)
+        held = _closed(found, [n for n, unit in enumerate(found) if unit.held])
+        order = self._order(tight, found, held, asked, most - asked.count(told(tight, found, sorted(held))))
+        kept = _fitting(tight, found, held, order, asked, most)
+        made = told(tight, found, kept)
+        if not made.strip() or len(made) > len(text):
+            return Cut(text=tight)
+        return Cut(text=made, removed=tuple(_left_out(tight, found, kept)))
+
+    def _order(self, text: str, found: Sequence[Unit], held: set[int], asked: Asked, room: int) -> list[int]:
+        """Return the units that are kept besides those held, the best first, by tokens added up one by one."""
+        free = [n for n, unit in enumerate(found) if not unit.title and n not in held]
+        if not free or room <= 0:
+            return []
+        weights = np.array([asked.count(text[u.start : u.end]) + 1 for u in found])
+        mark = asked.count(f" {MARK} ")
+        rows = self._rows(text, found, free, asked.question)
+        scores = self._salience(rows, bool(asked.question.strip()))
+        own = rows[: len(free)]
+        likeness = np.full(len(free), -1.0)
+        kept, order = set(held), list[int]()
+        open_ = np.ones(len(free), dtype=bool)
+        while open_.any():
+            known = likeness if order else np.zeros(len(free))
+            best = int(np.where(open_, (1 - self.diversity) * scores - self.diversity * known, -np.inf).argmax())
+            open_[best] = False
+            n = free[best]
+            fresh = _closed(found, [n]) - kept
+            more = int(weights[list(fresh)].sum()) + mark * _gaps(n, kept, len(found))
+            if more > room:
+                continue
+            room -= more
+            kept |= fresh
+            order.append(n)
+            likeness = np.maximum(likeness, own @ own[best])
+        return order
+
+    def _rows(self, text: str, found: Sequence[Unit], free: Sequence[int], question: str) -> NDArray[np.float32]:
+        texts = [text[found[n].start : found[n].end][:LONGEST] for n in free]
+        texts.append(question[:LONGEST])
+        if isinstance(self.embedder, (str, Mapping)):
+            return vectors(self.embedder, texts)
+        made: NDArray[np.float32] = np.asarray(self.embedder(texts), dtype=np.float32)
+        return made
+
+    def _salience(self, rows: NDArray[np.float32], asked: bool) -> NDArray[np.float64]:
+        own = rows[:-1].astype(np.float64)
+        mean = own.mean(axis=0)
+        length = float(np.linalg.norm(mean))
+        central = own @ (mean / length) if length > 0 else np.zeros(len(own))
+        share = self.relevance if asked else 0.0
+        salience: NDArray[np.float64] = share * (own @ rows[-1].astype(np.float64)) + (1 - share) * central
+        return salience
+
+
+def _closed(found: Sequence[Unit], chosen: Iterable[int]) -> set[int]:
+    """Return the chosen units with all that they need, and what that needs."""
+    closed: set[int] = set()
+    todo = list(chosen)
+    while todo:
+        n = todo.pop()
+        if n not in closed:
+            closed.add(n)
+            todo += found[n].needs
+    return closed
+
+
+def _gaps(n: int, kept: set[int], count: int) -> int:
+    """Return how many more marks are needed, -1 to 1, when a unit is kept too."""
+    before, after = n == 0 or n - 1 in kept, n == count - 1 or n + 1 in kept
+    return 1 - before - after
+
+
+def _fitting(
+    text: str, found: Sequence[Unit], held: set[int], order: Sequence[int], asked: Asked, most: int
+) -> list[int]:
+    """Return what is kept: as many of the first of `order` as really fit, for tokens do not quite add up."""
+    many = len(order)
+    while True:
+        kept = sorted(held | _closed(found, order[:many]))
+        tokens = asked.count(told(text, found, kept))
+        if tokens <= most or many == 0:
+            return kept
+        many = min(many - 1, int(many * most / tokens))
+
+
+def _left_out(text: str, found: Sequence[Unit], kept: Sequence[int]) -> list[Removal]:
+    removed: list[Removal] = []
+    there = set(kept)
+    first: int | None = None
+    for n in range(len(found) + 1):
+        if n < len(found) and n not in there:
+            first = n if first is None else first
+        elif first is not None:
+            removed.append(Removal(what="sentences", text=text[found[first].start : found[n - 1].end]))
+            first = None
+    return removed

@@ -1,0 +1,151 @@
+"""A text in the units that are kept or dropped: sentences, list items, and what stays whole, with the headings that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from routelab.prompting.compress.cut import Span
+from routelab.prompting.compress.layout import Block, blocks
+from routelab.text.breaks import last_word, sentence_ends, whole
+
+LONGEST = 1_000
+"""Characters; a longer sentence is most likely none, and is divided between words."""
+MARK = "[…]"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unit:
+    """A stretch of a text without the blanks around it, and the units that it says nothing without: headings, a list's lead.
+
+    A `title` is never kept for itself; what is `held` always is. `block` numbers the paragraph that it is part of.
+    """
+
+    start: int
+    end: int
+    needs: tuple[int, ...] = ()
+    title: bool = False
+    held: bool = False
+    block: int = 0
+
+
+def units(text: str, stays: Sequence[Span] = (), most: int | None = None) -> tuple[Unit, ...]:
+    """Return the units of a text in order; between them are only blanks.
+
+    With `most`, neighbouring sentences are put together until there are at most so many units, or one a block.
+    """
+    found = tuple(_units(text, stays, 1))
+    together = 1
+    while most is not None and len(found) > most:
+        together *= 2
+        fewer = tuple(_units(text, stays, together))
+        if together > 2 * LONGEST or (together > 64 and len(fewer) == len(found)):
+            return fewer
+        found = fewer
+    return found
+
+
+def _units(text: str, stays: Sequence[Span], together: int) -> Iterator[Unit]:
+    titles: list[tuple[int, int]] = []
+    parents: list[tuple[int, int]] = []
+    lead: int | None = None
+    n = 0
+    for number, block in enumerate(blocks(text)):
+        if block.kind == "blank":
+            continue
+        above = tuple(at for _, at in titles)
+        if block.kind in ("heading", "source"):
+            titles = [entry for entry in titles if entry[0] < block.rank]
+            yield _unit(
+                text,
+                _bare(text, block.start, block.end),
+                stays,
+                needs=tuple(at for _, at in titles),
+                title=True,
+                block=number,
+            )
+            titles.append((block.rank, n))
+            lead, parents = None, []
+            n += 1
+            continue
+        if block.kind == "item":
+            indent = _indent(text, block)
+            parents = [entry for entry in parents if entry[0] < indent]
+            above = (*above, *(() if lead is None else (lead,)), *(at for _, at in parents))
+            parents.append((indent, n))
+        else:
+            lead, parents = None, []
+        for span in _spans(text, block, together):
+            yield _unit(text, span, stays, needs=above, block=number)
+            n += 1
+        if block.kind == "prose" and text[block.start : block.end].rstrip()[-1:] in (":", "："):
+            lead = n - 1
+
+
+def _unit(
+    text: str, span: Span, stays: Sequence[Span], *, needs: tuple[int, ...], title: bool = False, block: int
+) -> Unit:
+    start, end = span
+    held = any(a < end and start < b for a, b in stays)
+    return Unit(start=start, end=end, needs=needs, title=title, held=held, block=block)
+
+
+def _indent(text: str, block: Block) -> int:
+    line = text[block.start : min(block.end, block.start + 200)]
+    return len(line) - len(line.lstrip())
+
+
+def _spans(text: str, block: Block, together: int) -> Iterator[Span]:
+    """Yield a block's sentences, `together` at a time, without the blanks around them; an item and what stays whole undivided."""
+    if block.kind == "whole" or (block.kind == "item" and block.end - block.start <= LONGEST):
+        yield block.start, _bare(text, block.start, block.end)[1]
+        return
+    at = block.start
+    ends = [*sentence_ends(text, block.start, block.end), block.end]
+    for n, end in enumerate(ends):
+        if n % together == together - 1 or end == block.end:
+            yield from _divided(text, at, end, LONGEST * together)
+            at = end
+
+
+def _divided(text: str, start: int, end: int, most: int) -> Iterator[Span]:
+    start, end = _bare(text, start, end)
+    while end - start > most:
+        cut = last_word(text, start + most // 2, start + most)
+        cut = cut if cut > start else whole(text, start + most, start)
+        yield _bare(text, start, cut)
+        start, end = _bare(text, cut, end)
+    if end > start:
+        yield start, end
+
+
+def _bare(text: str, start: int, end: int) -> Span:
+    said = text[start:end]
+    return start + len(said) - len(said.lstrip()), end - (len(said) - len(said.rstrip()))
+
+
+def told(text: str, found: Sequence[Unit], kept: Sequence[int]) -> str:
+    """Return the kept units in order, with a mark for each stretch that is left out; what stands together stays as it stands.
+
+    A stretch that is shorter than its mark is left out without one.
+    """
+    if len(kept) == len(found):
+        return text.strip()
+    parts: list[str] = []
+    before = -1
+    for n in [*kept, len(found)]:
+        if n == before + 1:
+            if 0 < n < len(found):
+                parts.append(text[found[before].end : found[n].start])
+        else:
+            low = found[before].end if before >= 0 else 0
+            high = found[n].start if n < len(found) else len(text)
+            same = before >= 0 and n < len(found) and found[before].block == found[n].block
+            # A line of its own between paragraphs; what is indented keeps its indentation.
+            left, right = (" ", " ") if same else ("\n" if before >= 0 else "", "\n" if n < len(found) else "")
+            mark = f"{left}{MARK}{right}"
+            parts.append(mark if len(mark) <= high - low else left or right)
+        if n < len(found):
+            parts.append(text[found[n].start : found[n].end])
+        before = n
+    return "".join(parts)
