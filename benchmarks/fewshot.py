@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from routelab.config import RouteConfig
-
+from routelab.config import PromptConfig, RouteConfig
 from routelab.embedding.index import Exact
 from routelab.fleet import Fleet
 from routelab.lab.datasets import Dataset
@@ -68,12 +68,12 @@ ABOUT = {
         "A. Reads the examples only, by MiniLM",
         "Shown any examples, it answers with the label of the nearest one and forgets the names in its instructions. With 150 labels and k examples it "
         "can be right only where the right label is among the k: *right label shown* is the ceiling. That bounds *fixed* and *random* from above, by the "
-        "definition of the model and not by anything about examples. It chooses as *nearest, MiniLM* does, so that for this arm more than one example "
-        "changes nothing.",
+        "definition of the model and not by anything about examples. It is as near-sighted as the arms that choose by MiniLM: all of them show the nearest, and what else they "
+        "show changes nothing.",
     ),
     "both": (
         "B. Reads examples and names alike, by MiniLM",
-        "The names of the labels compete with the examples all the time, so that a bad example need not be believed. For *nearest, MiniLM* more than one "
+        "The names of the labels compete with the examples all the time, so that a bad example need not be believed. For what MiniLM chose more than one "
         "example changes nothing here either.",
     ),
     "weighed": (
@@ -202,38 +202,23 @@ def answer(results: Found, judged: Judged) -> list[str]:
         )
         + f": {100 * min(dynamic):+.1f} to {100 * max(dynamic):+.1f} points against zero-shot."
     )
-    harm = [
-        (r, w, k)
-        for r in READERS
-        for w in ("fixed", "random")
-        for k in SHOTS
-        if word(r, f"{w}, k = {k}", "zero-shot") == "worse"
-    ]
-    help_ = [
-        (r, w, k)
-        for r in READERS
-        for w in ("fixed", "random")
-        for k in SHOTS
-        if word(r, f"{w}, k = {k}", "zero-shot") == "better"
-    ]
-    whole = 2 * len(SHOTS)
     lines.append(
-        "Fixed and random examples against zero-shot, of "
-        f"{whole} arms each: "
-        + "; ".join(
-            f"reader {ABOUT[r][0][0]}: {sum(x[0] == r for x in help_)} better, {sum(x[0] == r for x in harm)} worse"
-            for r in READERS
-        )
-        + ". They cost the same tokens as chosen ones. Reader A's losses are its definition; B to D say that examples of other labels neither teach nor "
-        "mislead much where similarity is all that counts."
+        "Fixed and random examples against zero-shot: "
+        + "; ".join(f"reader {ABOUT[r][0][0]}: {unchosen(r, judged)}" for r in READERS)
+        + ". They cost the same tokens as chosen ones. Reader A's losses are its definition. The others do not believe an example that is unlike the question, "
+        "and learn nothing from it: where similarity is all that counts, an example of another label is wasted."
     )
     for reader in ("weighed", "lexical"):
         rows = results[reader]
         best = max(rows, key=lambda row: row.quality.mean())
         four = next(r for r in rows if r.arm.name == "nearest, MiniLM, k = 4")
+        more = (
+            f"; nearest, MiniLM, k = 4 has {share(four.accuracy)} % at {four.tokens.mean():,.0f}"
+            if best is not four
+            else ""
+        )
         lines.append(
-            f"Reader {ABOUT[reader][0][0]} is right most often with {best.arm.name}: {share(best.accuracy)} % at {best.tokens.mean():,.0f} tokens; "
-            f"nearest, MiniLM, k = 4 has {share(four.accuracy)} % at {four.tokens.mean():,.0f}."
+            f"Reader {ABOUT[reader][0][0]} is right most often with {best.arm.name}: {share(best.accuracy)} % at {best.tokens.mean():,.0f} tokens{more}."
         )
     zero = results["examples"][0]
     wide = next(r for r in results["examples"] if r.arm.name == "nearest, MiniLM, k = 16")
@@ -241,10 +226,27 @@ def answer(results: Found, judged: Judged) -> list[str]:
         f"Money: the instructions with 150 names are {zero.tokens.mean():,.0f} tokens of every prompt; 16 examples add {wide.tokens.mean() - zero.tokens.mean():,.0f} "
         f"({100 * (wide.cost_usd.mean() / zero.cost_usd.mean() - 1):.0f} % of the cost), one adds "
         f"{next(r for r in results['examples'] if r.arm.name == 'nearest, MiniLM, k = 1').tokens.mean() - zero.tokens.mean():,.0f}. "
-        "All prompts stay below the 1,024 tokens from which providers' prompt caches begin; above, examples that are the same for everybody could be "
-        "served from it and chosen ones could not."
+        f"The longest prompt has {max(row.tokens.max() for row in results['examples']):,.0f}; providers' prompt caches begin at 1,024. Beyond, they can serve examples that are the same "
+        "for everybody, and not those that are chosen for one."
     )
     return lines
+
+
+def unchosen(reader: str, judged: Judged) -> str:
+    """Return how fixed and random examples do against zero-shot: the range of points, and how many arms are better or worse."""
+    names = [f"{way}, k = {k}" for way in ("fixed", "random") for k in SHOTS]
+    points = [100 * judged.found[reader, name, "zero-shot"][0].difference.value for name in names]
+    words = [judged.word(reader, name, "zero-shot") for name in names]
+    counts = (
+        ", ".join(f"{words.count(word)} {word}" for word in ("better", "worse") if word in words)
+        or "no difference shown"
+    )
+    return f"{min(points):+.1f} to {max(points):+.1f} points ({counts})"
+
+
+def plainly(text: str) -> str:
+    """Return a text's letters and digits; written apart from the selector's own reading, which it checks."""
+    return re.sub(r"[\W_]", "", text.lower())
 
 
 def leaking(task: Task, pools: Sequence[Pool]) -> list[str]:
@@ -254,15 +256,14 @@ def leaking(task: Task, pools: Sequence[Pool]) -> list[str]:
     checked, seen = 0, 0
     for arm in arms(SHOTS[-1:], WAYS)[1:]:
         for seed, pool in enumerate(pools):
-            out = [pool.overlaps(p) for p in prompts]
-            for hidden, row in zip(out, shown(arm, task, pool, seed), strict=True):
+            for prompt, row in zip(prompts, shown(arm, task, pool, seed), strict=True):
                 checked += len(row)
-                seen += sum(pool.position(e.id) in hidden for e in row)
+                seen += sum(e.id == prompt.id or plainly(e.question) == plainly(prompt.text) for e in row)
     lines = [
         f"- All {len(task.train):,} train texts against {len(prompts):,} test prompts: "
         + (", ".join(f"{n:,} prompts with a leak by {why}" for why, n in sorted(found.counts.items())) or "no leak")
         + f" (near: MiniLM's cosine from {NEAR}).",
-        f"- Of {checked:,} examples shown at k = {SHOTS[-1]} over all arms and seeds, {seen:,} were the prompt's own id, text or group.",
+        f"- Of {checked:,} examples shown at k = {SHOTS[-1]} over all arms and seeds, {seen:,} had the prompt's id or its letters and digits.",
     ]
     lines += [f"  - “{x.text}” is in train as “{x.question}” ({x.why})" for x in found.found if x.why == "text"]
     return lines + planted(task, pools[0])
@@ -372,7 +373,9 @@ def config(name: str, model: str, arm: Arm, task: Task, pool: Pool) -> RouteConf
     prompt: dict[str, Any] = {"system": task.system}
     if arm.spec is not None:
         prompt["few_shot"] = {**arm.spec, "examples": pool}
-    return RouteConfig(name=name, models=[model], strategy={"kind": "fixed", "model": model}, prompt=prompt)
+    return RouteConfig(
+        name=name, models=[model], strategy={"kind": "fixed", "model": model}, prompt=PromptConfig(**prompt)
+    )
 
 
 def page(task: Task, began: float) -> list[str]:
