@@ -225,12 +225,7 @@ class Libraries:
 
         Raises ConfigError when there is no such corpus.
         """
-        corpora = self.corpora.beside(settings.folder)
-        state = corpora.state(settings.corpus)
-        words = settings.by == "words"
-        index = _index(settings.index)
-        made_of = [settings.corpus, state, settings.chunker, None if words else [settings.embedder, index]]
-        key = digest(made_of)
+        corpora, key = self.corpora.beside(settings.folder), self._key(settings)
         with self._lock:
             if key not in self._loads:
                 work = _Loading(
@@ -243,6 +238,18 @@ class Libraries:
                 self._loads[key] = _Load(work)
             load = self._loads[key]
         return Finder(settings, load)
+
+    def _key(self, settings: Retrieval) -> str:
+        state = self.corpora.beside(settings.folder).state(settings.corpus)
+        made_of = None if settings.by == "words" else [settings.embedder, _index(settings.index)]
+        return digest([settings.corpus, state, settings.chunker, made_of])
+
+    def put(self, settings: Retrieval, loaded: Loaded) -> None:
+        """Have finders of these settings search a library that was made elsewhere, as a bench makes many of the same documents."""
+        load = _Load(lambda: loaded)
+        load.begin().result()
+        with self._lock:
+            self._loads[self._key(settings)] = load
 
     def forget(self) -> None:
         """Let go of all libraries; finders that are in use keep theirs."""

@@ -310,3 +310,11 @@ def test_libraries_that_are_forgotten_are_loaded_again() -> None:
     made.forget()
     assert one.load() is loaded
     assert made.finder(retrieval()).load() is not loaded
+
+
+def test_a_library_that_was_made_elsewhere_is_searched_as_it_is() -> None:
+    made = libraries()
+    other = libraries().finder(retrieval(chunker="tokens")).load()
+    made.put(retrieval(), other)
+    assert made.finder(retrieval(k=1)).load() is other
+    assert made.finder(retrieval(by="words")).load() is not other

@@ -13,12 +13,13 @@ Tokens, latency, trouble and refusals are `Practice`'s own. No language model is
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import itertools
 import math
 import re
 from collections import Counter as Tally
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -27,14 +28,16 @@ from routelab.providers.catalog import CATALOG, Profile
 from routelab.providers.practice import Practice, Verdict, chance, difficulty, key, luck
 from routelab.text.breaks import sentence_ends
 
-EASE = 0.8
-"""How much easier, in levels, it is to find an answer than to know it."""
+HARDER = 1.5
+"""How much harder, in levels, it is to find the answer in passages than the words of the question look."""
 NEARLY = 0.5
 """How much easier it is to come near."""
-ENOUGH = 0.45
-"""The share of the question's words, weighed by how rare they are, that a sentence and its neighbours must have to be an answer."""
-ALSO = 0.8
-"""A further sentence is part of the answer when it fits this share as well as the best."""
+ENOUGH = 0.33
+"""How near to the question its nearest sentence must be to be an answer."""
+ALSO = 0.9
+"""A further sentence is part of the answer when it is this share as near as the nearest."""
+BY_WORDS = 0.6
+"""What words count where nearness of meaning is given too."""
 MOST = 3
 LONGEST = 600
 NOTHING = "The passages do not say this."
@@ -50,6 +53,8 @@ _COMMON = frozenset(
 
 Passages: TypeAlias = Callable[[str], Sequence[tuple[int, str]]]
 """Reads numbered passages out of a message; none where it has none."""
+Near: TypeAlias = Callable[[str, Sequence[str]], Iterable[float]]
+"""Gives the cosine of a text with each of others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +66,7 @@ class Reader:
 
     practice: Practice
     passages: Passages
+    near: Near | None = None
 
     @property
     def logprobs(self) -> bool:
@@ -72,7 +78,8 @@ class Reader:
         profile = CATALOG.get(request.model.upstream)
         if profile is None:
             return await self.practice.complete(request, emit)
-        text = self._answer(request, profile)
+        # On a thread: it may embed a hundred sentences.
+        text = await asyncio.to_thread(self._answer, request, profile)
         # Said as it is: an F1 scorer is the one that forbids more words than the answer.
         said = dataclasses.replace(
             request.prompt, reference=text, scorer={"kind": "f1", "answers": [text]}, wrong=(text,)
@@ -86,10 +93,10 @@ class Reader:
         u = draw(self.practice.seed, "reading", profile.name, key(request.prompt))
         if not given:
             return NOTHING if how == "right" else _made_up(question)
-        ranked = _ranked(question, given)
+        ranked = _ranked(question, given, self.near)
         if not ranked:
             return NOTHING
-        fits = ranked[0].share >= ENOUGH
+        fits = ranked[0].fit >= ENOUGH
         if how == "right":
             return _said(ranked) if fits else NOTHING
         second = _elsewhere(ranked, ranked[0])
@@ -102,44 +109,41 @@ class Reader:
     def _reads(self, prompt: Prompt, profile: Profile) -> Verdict:
         u = luck(key(prompt), profile, self.practice.seed)
         level = difficulty(prompt, self.practice.seed)
-        skill = profile.skill_at(prompt.task) + EASE
+        skill = profile.skill_at(prompt.task) - HARDER
         return "right" if u < chance(skill, level) else "nearly" if u < chance(skill + NEARLY, level) else "wrong"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Sentence:
-    """A sentence of a passage, with the share of the question's words that it and its neighbours have."""
+    """A sentence of a passage, and how near to the question it is: about 0 to 1."""
 
     passage: int
     place: int
     text: str
-    share: float
     fit: float
 
 
-def _ranked(question: str, given: Sequence[tuple[int, str]]) -> list[_Sentence]:
-    """Return the sentences of all passages, the nearest to the question first."""
+def _ranked(question: str, given: Sequence[tuple[int, str]], near: Near | None) -> list[_Sentence]:
+    """Return the sentences of all passages, the nearest to the question first.
+
+    By words: the share of the question's that a sentence has, or, for less, its neighbours, weighed by how rare they are here.
+    """
     rows = [(number, i, text) for number, passage in given for i, text in enumerate(_sentences(passage))]
     bags = [frozenset(_content(text)) for _, _, text in rows]
     often = Tally(word for bag in bags for word in bag)
     asked = {word: math.log1p(len(rows) / (0.5 + often[word])) for word in dict.fromkeys(_content(question))}
-    total = sum(asked.values())
+    total = sum(asked.values()) or 1.0
+    cosines = [0.0] * len(rows) if near is None else [float(c) for c in near(question, [text for _, _, text in rows])]
     found = []
     for at, (number, place, text) in enumerate(rows):
-        own = sum(weight for word, weight in asked.items() if word in bags[at])
+        own = sum(weight for word, weight in asked.items() if word in bags[at]) / total
         # What a sentence is about often stands in the one before it.
-        near = bags[at].union(*(bags[j] for j in (at - 1, at + 1) if 0 <= j < len(rows) and rows[j][0] == number))
-        around = sum(weight for word, weight in asked.items() if word in near)
-        share = around / total if total else 0.0
-        found.append(
-            _Sentence(
-                passage=number,
-                place=place,
-                text=text,
-                share=share,
-                fit=(own + 0.3 * around) / (8 + len(bags[at])) ** 0.3,
-            )
-        )
+        beside = bags[at].union(*(bags[j] for j in (at - 1, at + 1) if 0 <= j < len(rows) and rows[j][0] == number))
+        around = sum(weight for word, weight in asked.items() if word in beside) / total
+        words = 0.7 * own + 0.3 * around
+        fit = words if near is None else (cosines[at] + BY_WORDS * words) / (1 + BY_WORDS)
+        # A word or two is a heading.
+        found.append(_Sentence(passage=number, place=place, text=text, fit=fit if len(bags[at]) > 2 else 0.5 * fit))
     return sorted((s for s in found if s.fit > 0), key=lambda s: (-s.fit, s.passage, s.place))
 
 
@@ -179,5 +183,5 @@ def _sentences(text: str) -> list[str]:
 
 
 def _content(text: str) -> list[str]:
-    words = (w.rstrip("'’s") or w for w in _WORD.findall(text.casefold()))
-    return [w for w in words if w not in _COMMON]
+    # Six letters are as good as a stem, here: invading, invasion.
+    return [w[:6].rstrip("'’s") or w for w in _WORD.findall(text.casefold()) if w not in _COMMON]

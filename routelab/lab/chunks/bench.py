@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from routelab.chunking import Chunk, identity
+from routelab.chunking.corpora import Corpora
 from routelab.core.errors import ConfigError, DataError
 from routelab.core.ports import Embedder, Floats
-from routelab.core.values import Model
+from routelab.core.values import Model, digest
 from routelab.lab.benches import written
+from routelab.lab.chunks.answers import CORPUS, Answers, Asking, answered
 from routelab.lab.chunks.ledger import Ledger
 from routelab.lab.chunks.measures import Scores, scored, usd_per_1000
 from routelab.lab.chunks.questions import Ints, Questions, halves
@@ -27,6 +29,8 @@ from routelab.lab.chunks.verdict import MARGIN, RULE, Choice, choice
 from routelab.lab.statistics import TOO_FEW_CLUSTERS, Estimate, mean, quality_mean
 from routelab.present import Table
 from routelab.retrieval import By, Library, Search
+from routelab.retrieving import Libraries, Loaded, Retrieval
+from routelab.stages import Budget
 from routelab.version import __version__
 
 BUDGETS = (500, 1000, 2000)
@@ -57,13 +61,17 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChunksBench:
-    """The arms' figures, the one that may be used (None: none is shown to be best), why, and every arm's scores by name."""
+    """The arms' figures, the one that may be used (None: none is shown to be best), why, and every arm's scores by name.
+
+    `answers` are what a fleet made of each arm's contexts, where one was asked.
+    """
 
     arms: tuple[Mapping[str, Any], ...]
     recommended: Mapping[str, Any] | None
     why: str
     about: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, Scores] = field(default_factory=dict)
+    answers: Mapping[str, Answers] = field(default_factory=dict)
 
     def result(self) -> dict[str, Any]:
         """Return the plain values that `r.json` holds."""
@@ -91,10 +99,15 @@ class ChunksBench:
             ]
             for arm in self.arms
         ]
-        head = ("arm", "chunks", "recall", "95 %", "precision", "IoU", "Ω", "MRR", "tokens", "recall/1k", "MB/s")
+        head = ["arm", "chunks", "recall", "95 %", "precision", "IoU", "Ω", "MRR", "tokens", "recall/1k", "MB/s"]
+        if self.answers:
+            head += ["quality", "grounded", "confidently wrong", "abstained"]
+            for row, arm in zip(rows, self.arms, strict=True):
+                told = (arm[key] for key in ("answer_quality", "groundedness", "confidently_wrong", "abstained"))
+                row += ["–" if value is None else f"{value:.3f}" for value in told]
         caption = "{questions:,} questions, {spans:,} spans, {sources} sources, k = {k}".format(**self.about)
         notes = [*self.about["notes"], self.why]
-        return Table(head=head, rows=rows, numbers=frozenset(range(1, 11)), caption=caption, notes=notes)
+        return Table(head=head, rows=rows, numbers=frozenset(range(1, len(head))), caption=caption, notes=notes)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,12 +129,14 @@ def bench(
     plan: Plan | None = None,
     heard: Callable[[str], None] | None = None,
     now: Callable[[], float] = time.process_time,
+    asking: Asking | None = None,
 ) -> ChunksBench:
     """Return what each setting's chunks let each embedder find of the answers, and at what context.
 
     `embedders` go by the name that arms carry; with `by` words only, none is needed. `now` measures the chunkers: CPU time
-    unless told otherwise. Chunkings that are the same, offset by offset, are evaluated once. Raises DataError for questions
-    of which no halves can be made, and what chunkers and embedders raise.
+    unless told otherwise. Chunkings that are the same, offset by offset, are evaluated once. With `asking`, a fleet answers the
+    questions from each arm's contexts, and all arms together stay within its budget. Raises DataError for questions of which no
+    halves can be made, what chunkers and embedders raise, and what kept a fleet from answering at all.
     """
     plan = plan or Plan()
     tell = heard or (lambda _: None)
@@ -133,6 +148,8 @@ def bench(
     ledger = Ledger.of(questions.corpora)
     arms: list[dict[str, Any]] = []
     scores: dict[str, Scores] = {}
+    answers: dict[str, Answers] = {}
+    purse = None if asking is None or asking.budget_usd is None else Budget(asking.budget_usd)
     seen: dict[tuple[str, str, str], str] = {}
     notes = list(questions.notes)
     for setting in settings:
@@ -150,14 +167,40 @@ def bench(
                 if same == name:
                     tell(f"{name}: {len(cut.chunks):,} chunks")
                     scores[name] = _scored(questions, library, by, ledger, plan)
+                    if asking is not None:
+                        answers[name] = _answers(questions, library, by, plan, asking, purse)
                 else:
                     scores[name] = scores[same]
                 arm = _arm(name, cut, spec if by != "words" else None, by, scores[name], questions, split, plan)
-                arms.append({**arm, "same_as": None if same == name else same})
+                said = answers[same].figures() if asking is not None else {}
+                arms.append({**arm, **said, "same_as": None if same == name else same})
     chosen = choice(list(scores), list(scores.values()), split, plan.margin)
     recommended = _recommended(arms[chosen.named], chosen) if chosen.accepted else None
+    if answers:
+        notes += _on_answers(next(iter(answers.values())))
     about = _about(questions, split, plan, notes, arms)
-    return ChunksBench(arms=tuple(arms), recommended=recommended, why=chosen.why, about=about, scores=scores)
+    return ChunksBench(
+        arms=tuple(arms), recommended=recommended, why=chosen.why, about=about, scores=scores, answers=answers
+    )
+
+
+def _answers(
+    questions: Questions, library: Library, by: By, plan: Plan, asking: Asking, purse: Budget | None
+) -> Answers:
+    """Return what the fleet answers from this library; what it cuts and embeds is not the settings' business here."""
+    retrieval = Retrieval(corpus=CORPUS, by=by, k=plan.k)
+    libraries = Libraries(Corpora(given={CORPUS: questions.corpora}))
+    libraries.put(retrieval, Loaded(library=library, digest=digest(*[(p.source, p.start, p.end) for p in library.passages]), texts=questions.corpora))
+    return answered(questions, retrieval, asking, libraries=libraries, purse=purse)
+
+
+def _on_answers(made: Answers) -> list[str]:
+    asked = f"{len(made):,} questions of each arm were answered" + (f", {made.failures} not" if made.failures else "")
+    if not made.simulated:
+        return [asked]
+    return [
+        f"{asked} by simulated readers, who quote the passages; they show that the measures work, not how models do"
+    ]
 
 
 def _recommended(arm: dict[str, Any], chosen: Choice) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def grounding(answer: str, passages: Mapping[int, str], question: str = "") -> G
     cited = valid = 0
     saying_nothing = refused(answer) is not None
     for text in _sentences(answer):
-        bare = _CITED.sub("", text)
+        bare = uncited(text)
         if _ABSTAINS.search(bare):
             saying_nothing = True
             continue
@@ -124,6 +124,15 @@ def grounding(answer: str, passages: Mapping[int, str], question: str = "") -> G
     # "I'm sorry, that is all: leave is 16 weeks" answers all the same.
     abstains = (saying_nothing and not any(claim.held for claim in claims)) or not answer.strip()
     return Grounding(claims=() if abstains else tuple(claims), abstains=abstains, cited=cited, valid=valid)
+
+
+def uncited(text: str) -> str:
+    """Return the text without its citations.
+
+    >>> uncited("Leave is 16 weeks [1, 3]. See [a].")
+    'Leave is 16 weeks. See [a].'
+    """
+    return _CITED.sub("", text)
 
 
 @dataclass(frozen=True, kw_only=True)
