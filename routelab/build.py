@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -142,6 +143,14 @@ def _putting(config: RouteConfig, parts: Parts, call: Call) -> tuple[Flow, ...]:
         policy, escalate = config.context.policy, config.context.escalate
         stages.append(fitting(policy, parts.rooms, call=call, memory=parts.summaries, escalate=escalate))
     return tuple(stages)
+
+
+def preview_of(config: RouteConfig, parts: Parts) -> Flow:
+    """Return the flow that makes of a prompt what a model would be sent, as far as that costs nothing: no summary is asked for."""
+    context = config.context
+    if isinstance(context, ContextConfig) and context.model is not None:
+        config = dataclasses.replace(config, context=None)
+    return chain(*_putting(config, parts, Call(endpoints=parts.endpoints, counter=parts.counter)))
 
 
 def examples_of(config: RouteConfig, store: VectorStore | None = None) -> Callable[[Run], Sequence[Example]] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 import queue
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -16,17 +15,18 @@ from typing import Any
 from routelab import strict
 from routelab.answer import Answer
 from routelab.asker import worst_usd
-from routelab.build import Parts, examples_of, flow_of, route_of
+from routelab.build import Parts, examples_of, flow_of, preview_of, route_of
 from routelab.caching import Memory
 from routelab.caching.memory import CLOSE_S
 from routelab.config import ContextConfig, RouteConfig
+from routelab.content import Content, prompt_of
 from routelab.context import Memory as Summaries
-from routelab.core.errors import ConfigError
+from routelab.core.errors import ConfigError, RunFailed
 from routelab.core.flow import Flow, describe, play
 from routelab.core.plan import Plan
 from routelab.core.ports import Clock, Log, Purse, Scorer, World
 from routelab.core.run import Run
-from routelab.core.values import Message, Prompt, ToolCall
+from routelab.core.values import Message, Prompt
 from routelab.engine import Engine, SystemClock, shared
 from routelab.fitting import rooms_of
 from routelab.fleet import Fleet, fleet_of
@@ -40,7 +40,6 @@ from routelab.stages.desk import Desk
 
 REVALIDATES = "revalidates"
 """The tag of runs that a cache began: the run whose stale answer is asked for again."""
-Content = str | Sequence[Message] | Sequence[Mapping[str, Any]] | Prompt
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,26 +135,26 @@ class Router:
         return (self.setting.experiment, self.setting.arm or self.config.name) if named else ()
 
     def _built(self, *, stream: bool, anew: bool = False) -> Flow:
-        return flow_of(
-            self.config,
-            Parts(
-                endpoints=self._endpoints,
-                counter=self.fleet.counter,
-                caches=self._caches,
-                apart=self._apart,
-                queue=self._memory.flights,
-                anew=anew,
-                purse=self._purse,
-                scorer=self._scorer,
-                judges=self.fleet.endpoints if self.setting.judges else None,
-                stream=stream,
-                desk=self._desk,
-                logprobs=self.setting.logprobs,
-                examples=self._examples,
-                finder=self._finder,
-                rooms=self._rooms,
-                summaries=self._summaries,
-            ),
+        return flow_of(self.config, self._parts(stream=stream, anew=anew))
+
+    def _parts(self, *, stream: bool, anew: bool = False) -> Parts:
+        return Parts(
+            endpoints=self._endpoints,
+            counter=self.fleet.counter,
+            caches=self._caches,
+            apart=self._apart,
+            queue=self._memory.flights,
+            anew=anew,
+            purse=self._purse,
+            scorer=self._scorer,
+            judges=self.fleet.endpoints if self.setting.judges else None,
+            stream=stream,
+            desk=self._desk,
+            logprobs=self.setting.logprobs,
+            examples=self._examples,
+            finder=self._finder,
+            rooms=self._rooms,
+            summaries=self._summaries,
         )
 
     @classmethod
@@ -187,16 +186,37 @@ class Router:
         """Return the name of the model that would be asked first."""
         return self.config.names[int(self.plan([prompt_of(content)]).order[0, 0])]
 
-    def explain(self, content: Content) -> list[tuple[str, float | None, str]]:
-        """Return the ranking for a prompt as (model, worst-case USD or None, why), asking nobody; a gate's judges are in the USD."""
+    def preview(self, content: Content) -> tuple[Message, ...]:
+        """Return the messages that a model would be sent: passages, template, examples and context policy at work, asking nobody.
+
+        Where the context policy has a model write summaries, the conversation is still whole. Raises the error that would
+        leave the prompt without an answer before anybody is asked.
+        """
         prompt = prompt_of(content)
+        flow = preview_of(self.config, self._parts(stream=False))
+        if not flow.parts:  # type: ignore[union-attr]
+            return prompt.messages
+        world = World(clock=self._clock, deadline=self._clock.monotonic() + self.config.limits.deadline_s)
+        run = Run(id="preview", prompt=prompt, started_at=self._clock.now(), seed=self.setting.seed)
+        run = self._engine.wait(play(flow, run, world))
+        if run.failed is not None:
+            raise Answer(run).error or RunFailed(run.failed.message)
+        return run.messages
+
+    def explain(self, content: Content) -> list[tuple[str, float | None, str]]:
+        """Return the ranking for a prompt as (model, worst-case USD or None, why), asking nobody; a gate's judges are in the USD.
+
+        What summaries of the conversation would cost comes on top.
+        """
+        prompt = prompt_of(content)
+        messages = self.preview(prompt)
         plan = self.plan([prompt])
         call = _call_of(self._flow)
         rows = []
         for step, name in enumerate(self.config.names[m] for m in plan.order[0] if m >= 0):
-            worst = call.worst_case_usd(self._endpoints[name].model, prompt.messages)
+            worst = call.worst_case_usd(self._endpoints[name].model, messages)
             judging = planned(plan.gate, name) if step < plan.ladder[0] - 1 else ()
-            more = worst_usd(call, judging, prompt.messages, None)
+            more = worst_usd(call, judging, messages, None)
             rows.append((name, None if worst is None or more is None else worst + more, plan.why(0)))
         return rows
 
@@ -385,58 +405,6 @@ def says_the_same(one: str, two: str, prompt: Prompt) -> bool:
         return True
     first, second = alike((one, two), prompt)
     return first == second
-
-
-def prompt_of(content: Content, *, task: str | None = None, system: str | None = None) -> Prompt:
-    """Return the prompt in a text, a list of messages or a prompt.
-
-    Messages are values or mappings in OpenAI's form: ``{"role": ..., "content": ...}``, an assistant's with `tool_calls` (its
-    content may then be None), a tool's with `tool_call_id`.
-    """
-    if isinstance(content, (str, Prompt)):
-        return Prompt.of(content, task=task, system=system)
-    messages = [m if isinstance(m, Message) else _message(i, m) for i, m in enumerate(content)]
-    if not messages:
-        raise ConfigError("the list of messages is empty")
-    return Prompt.of(messages, task=task, system=system)
-
-
-def _message(i: int, given: object) -> Message:
-    """Return a message from a mapping; ConfigError names the one that is none."""
-    facts: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
-    role, text, calls = facts.get("role"), facts.get("content"), facts.get("tool_calls")
-    if text is None and role == "assistant" and calls:
-        text = ""
-    if role not in ("system", "user", "assistant", "tool") or not isinstance(text, str):
-        raise ConfigError(
-            f"message {i}: must be a mapping with `role` and `content` (got {str(given)[:60]!r})",
-            hint='roles: system, user, assistant, tool; for example [{"role": "user", "content": "hello"}]',
-        )
-    answers = facts.get("tool_call_id")
-    if (calls and role != "assistant") or (answers is not None and (role != "tool" or not isinstance(answers, str))):
-        raise ConfigError(
-            f"message {i}: `tool_calls` belong to an assistant's message, and `tool_call_id`, a text, to a tool's",
-            hint='{"role": "tool", "tool_call_id": "call_1", "content": "17 degrees"}',
-        )
-    return Message(role=role, content=text, calls=_calls(i, calls), answers=answers)
-
-
-def _calls(i: int, given: object) -> tuple[ToolCall, ...]:
-    calls = []
-    for call in given if isinstance(given, (list, tuple)) else [given] if given else []:
-        facts: Mapping[str, Any] = call if isinstance(call, Mapping) else {}
-        function = facts.get("function")
-        function = function if isinstance(function, Mapping) else {}
-        name, wanted = function.get("name"), function.get("arguments", "{}")
-        if isinstance(wanted, Mapping):
-            wanted = json.dumps(wanted, ensure_ascii=False)
-        if not isinstance(name, str) or not isinstance(wanted, str):
-            raise ConfigError(
-                f"message {i}: a tool call has `id` and `function` with `name` and `arguments` (got {str(call)[:60]!r})",
-                hint='{"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}',
-            )
-        calls.append(ToolCall(id=str(facts.get("id") or ""), name=name, arguments=wanted))
-    return tuple(calls)
 
 
 def shelf_of(log: Log | None) -> Any:

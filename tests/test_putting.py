@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from routelab.config import PromptConfig, RouteConfig
+from routelab.content import prompt_of
 from routelab.core.errors import ConfigError, ContextExceeded
 from routelab.core.events import Compacted, Retrieved
 from routelab.fleet import Fleet
@@ -175,3 +176,23 @@ def test_what_is_too_long_for_a_model_goes_to_one_with_a_larger_window() -> None
     assert "too many for qwen-local" in answer.why
     with pytest.raises(ContextExceeded):
         Router(dataclasses.replace(ONE, context="none"), fleet=fleet).route(conversation(20))
+
+
+def test_a_preview_shows_what_would_be_sent_and_asks_nobody() -> None:
+    prompt = {"template": "cot@1", "few_shot": {"kind": "fixed", "k": 2, "examples": SHOTS}}
+    config = dataclasses.replace(ONE, models=["gpt-5-mini"], strategy={"kind": "fixed", "model": "gpt-5-mini"})
+    full = dataclasses.replace(config, prompt=prompt, retrieval={"corpus": "notes", "by": "words"})
+    with Lab(fleet=Fleet.practice(latency=0, errors=0)) as lab:
+        lab.corpora["notes"] = ["Twice three is six, as everybody knows."]
+        router = lab.router(full)
+        previewed = router.preview("What is twice three?")
+        answer = router.route("What is twice three?")
+        [(name, worst, _)] = router.explain("What is twice three?")
+        [(_, bare, _)] = lab.router(config).explain("What is twice three?")
+        assert lab.sql("select count(*) as n from runs").n.tolist() == [1]
+    assert previewed == answer.run.messages
+    assert name == "gpt-5-mini"
+    assert worst is not None
+    assert bare is not None
+    assert worst > bare
+    assert lab.router(config).preview("Hello?") == prompt_of("Hello?").messages

@@ -79,4 +79,5 @@ def _config(name: str, body: Any, key: tuple[str, ...], document: strict.Documen
     lines = {k.removeprefix(prefix): n for k, n in document.lines.items() if k.startswith(prefix)}
     lines[""] = document.lines.get(".".join(key), 1)
     own = strict.Document(values={**body, "routelab": VERSION, "name": name}, name=document.name, lines=lines)
-    return RouteConfig.from_document(own)
+    file = Path(document.name)
+    return RouteConfig.from_document(own, file.parent if file.is_file() else None)
