@@ -1,4 +1,9 @@
-"""Score the answer. A measurement changes no decision; a missing answer scores 0, because failures count."""
+"""Score the answer. A measurement changes no decision; a missing answer scores 0, because failures count.
+
+So does one that was cut at its limit of tokens, where the scorer cannot see that the end is missing (`Measure.sees_cut`). Scorers that
+hold the answer against a right one, and judges, have the last word: what was right before the cut is right. Either way the reason says
+that it was cut.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +18,30 @@ from routelab.core.run import Run
 from routelab.core.values import Prompt
 
 
+def trusted(scorer: Scorer) -> bool:
+    """Say that the scorer sees when an answer's end is missing."""
+    return True
+
+
+def cut(run: Run) -> str:
+    """Return "cut at its limit of N tokens" when the answer that counts was, else the empty string; a cache keeps no such answer."""
+    answered = None if run.recalled is not None else run.answered
+    if answered is None or answered.finish != "length":
+        return ""
+    tokens = answered.tokens.output
+    return "cut at its limit" if tokens is None else f"cut at its limit of {tokens:,} tokens"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """Score with the scorer that `choose` gives for the prompt: always the same one, or the prompt's own."""
+    """Score with the scorer that `choose` gives for the prompt: always the same one, or the prompt's own.
+
+    An answer that was cut scores 0 where `sees_cut` says that the scorer cannot tell.
+    """
 
     choose: Callable[[Prompt], Scorer]
     name: str = ""
+    sees_cut: Callable[[Scorer], bool] = trusted
 
     async def __call__(self, run: Run, world: World) -> Scored:
         """Return the measurement; scorers may run code, so they work on a thread."""
@@ -31,11 +54,12 @@ class Measure:
         scorer = self.choose(run.prompt)
         began = world.clock.monotonic()
         score = await asyncio.to_thread(scorer, run.text, run.prompt)
+        broken = cut(run)
         return Scored(
             scorer=name,
-            quality=score.quality,
+            quality=0.0 if broken and not self.sees_cut(scorer) else score.quality,
             model=model,
-            reason=score.reason,
+            reason=_both(broken, score.reason),
             latency_s=max(0.0, world.clock.monotonic() - began),
         )
 
@@ -73,13 +97,17 @@ class Ask:
             scorer=name,
             quality=given.quality,
             model=model,
-            reason=given.reason,
+            reason=_both(cut(run), given.reason),
             judge=given.judge,
             tokens=given.tokens,
             cost_usd=given.cost_usd,
             latency_s=given.latency_s,
             simulated=given.simulated,
         )
+
+
+def _both(broken: str, reason: str) -> str:
+    return "; ".join(part for part in (broken, reason) if part)
 
 
 def unscorable(run: Run) -> bool:
