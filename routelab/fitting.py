@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from routelab.context import (
     Memory,
     Placed,
     Policy,
     Room,
+    Shelf,
     Span,
     Summary,
     Writer,
@@ -23,14 +27,17 @@ from routelab.context import (
     unsummarised,
 )
 from routelab.core import flow
-from routelab.core.errors import BudgetExceeded, ConfigError, ProviderError, RoutelabError, TimedOut, suggest
+from routelab.core.errors import BudgetExceeded, ConfigError, LogError, ProviderError, RoutelabError, TimedOut, suggest
 from routelab.core.events import Answered, Routed, Unanswered
 from routelab.core.flow import Repeat, play
 from routelab.core.ports import TokenCounter, World
 from routelab.core.run import Run
-from routelab.core.values import Message, Prompt, Reply, digest
+from routelab.core.values import Message, Model, Prompt, Reply, digest
 from routelab.stages import Call, Endpoint, Sampling
 from routelab.stages.fit import Fit, Sized
+
+if TYPE_CHECKING:
+    from routelab.store import KeptSummary
 
 THOUGHTS = 1_024
 """Output tokens that a summariser may use besides the summary's: models that think do so before they write."""
@@ -49,7 +56,8 @@ def fitting(policy: Policy, rooms: Sequence[Room], *, call: Call, memory: Memory
     """Return the stage that fits conversations to `rooms` as the policy says.
 
     Summaries are asked for through `call`: its endpoints (the policy's `model` must be among them), retries, budget and
-    prices. `memory` keeps them by content, and is shared by all flows of a router. Raises ConfigError for an unknown model.
+    prices. `memory` keeps them by content, and is shared by all flows of a router; what its shelf has was paid by another process.
+    Raises ConfigError for an unknown model.
     """
     model = getattr(policy, "model", None)
     if model is not None and model not in call.endpoints:
@@ -83,7 +91,7 @@ class Fitter:
         if sum(len(m.content) for m in whole) > LONG:
             await asyncio.to_thread(lambda: [room.tokens(whole) for room in self.rooms])
         rooms = tuple(room.less(own) for room in self.rooms)
-        desk = _Desk(call=self.call, world=world, asked=asked, seed=run.seed)
+        desk = _Desk(call=self.call, world=world, asked=asked, seed=run.seed, shelf=self.memory.shelf)
         error: str | None = None
         try:
             steps = among(self.policy, talk, rooms, escalate=self.escalate)
@@ -112,6 +120,12 @@ class Fitter:
         )
 
 
+def digest_of(span: Span, model: Model) -> str:
+    """Return 64 hexadecimal digits for what a summary is written from and by whom: a simulated one is nobody else's."""
+    said = "\x1f".join((span.key, model.provider, model.upstream, str(model.simulated)))
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 class _Unwritten(RoutelabError):
     """A summary could not be had, for a cause that is not the conversation's own."""
 
@@ -134,6 +148,7 @@ class _Desk:
     world: World
     asked: list[Run]
     seed: int
+    shelf: Shelf | None = None
     _waits: float | None = None
 
     @property
@@ -151,6 +166,18 @@ class _Desk:
     async def written(self, span: Span) -> Summary:
         """Return a summary that a model writes now; raises _Unwritten for whatever expected trouble comes in between."""
         model = self.call.endpoints[span.model].model
+        key = digest_of(span, model)
+        known = await self._known(key)
+        if known is not None:
+            return Summary(
+                text=known.text,
+                model=span.model,
+                tokens=known.tokens,
+                cost_usd=known.cost_usd,
+                latency_s=0.0,
+                simulated=known.simulated,
+                recalled=True,
+            )
         writer = Writer(
             ask=self._asked,
             room=room_of(model, self.call.counter, output_tokens=span.max_tokens + THOUGHTS),
@@ -158,9 +185,36 @@ class _Desk:
             simulated=model.simulated,
         )
         try:
-            return await writer(span)
+            summary = await writer(span)
         except (ProviderError, BudgetExceeded) as trouble:
             raise _Unwritten(trouble) from None
+        self._keep(key, summary)
+        return summary
+
+    async def _known(self, key: str) -> KeptSummary | None:
+        if self.shelf is None:
+            return None
+        # A log that cannot be read now has no summary to give, which costs one call and no answer.
+        with contextlib.suppress(LogError):
+            return await asyncio.to_thread(self.shelf.summary, key)
+        return None
+
+    def _keep(self, key: str, summary: Summary) -> None:
+        if self.shelf is None:
+            return
+        from routelab.store import KeptSummary
+
+        kept = KeptSummary(
+            key=key,
+            model=summary.model,
+            text=summary.text,
+            tokens=summary.tokens,
+            cost_usd=summary.cost_usd,
+            simulated=summary.simulated,
+            written_at=self.world.clock.now(),
+        )
+        with contextlib.suppress(LogError):
+            self.shelf.keep_summary(kept)
 
     async def _asked(self, model: str, messages: tuple[Message, ...], tokens: int) -> Reply:
         slot = len(self.asked)

@@ -6,12 +6,21 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from routelab.context import Hybrid, Memory, Policy, Room, Summarise, Whole, Window
-from routelab.core.errors import AuthFailed, BudgetExceeded, ConfigError, ContextExceeded, RateLimited
+from routelab.core.errors import (
+    AuthFailed,
+    BudgetExceeded,
+    ConfigError,
+    ContextExceeded,
+    LogBusy,
+    LogError,
+    RateLimited,
+)
 from routelab.core.events import Compacted, Failed
 from routelab.core.flow import play
 from routelab.core.ports import World
@@ -21,6 +30,7 @@ from routelab.fitting import fitting, rooms_of
 from routelab.fleet import Fleet
 from routelab.stages import Budget, Call, Patience
 from routelab.stages.fit import Fit
+from routelab.store import KeptSummary, Log
 from routelab.testing import Scripted, VirtualClock, fleet
 
 
@@ -95,6 +105,36 @@ def test_what_was_written_once_is_not_paid_again_by_whichever_run() -> None:
     assert again.messages == first.messages
     assert (again.summarisers, again.cost_usd, again.latency_s, again.tokens) == ((), 0.0, 0.0, Tokens())
     assert len(writer.requests) == 1
+
+
+def test_a_second_kernel_finds_in_the_log_what_the_first_one_paid_for(tmp_path: Path) -> None:
+    writer = Scripted("noted")
+    made = fleet({"writer": writer})
+    with Log(tmp_path / "log.duckdb") as log:
+        first = played(stage(made, memory=Memory(shelf=log)), run_of(talk(), OWN))
+    with Log(tmp_path / "log.duckdb") as log:
+        again = played(stage(made, memory=Memory(shelf=log)), run_of(talk(), OWN))
+        assert again.messages == first.messages
+        assert (again.summarisers, again.cost_usd, again.tokens) == ((), 0.0, Tokens())
+        assert len(writer.requests) == 1
+        endpoint = made.endpoints["writer"]
+        for change in ({"simulated": True}, {"upstream": "other"}, {"provider": "other"}):
+            other = dataclasses.replace(endpoint, model=dataclasses.replace(endpoint.model, **change))
+            played(stage(made.with_models({"writer": other}), memory=Memory(shelf=log)), run_of(talk(), OWN))
+        assert len(writer.requests) == 4
+
+
+def test_a_log_that_cannot_be_used_costs_a_call_and_no_answer() -> None:
+    class Held:
+        def summary(self, key: str) -> KeptSummary | None:
+            raise LogBusy("held")
+
+        def keep_summary(self, kept: KeptSummary) -> None:
+            raise LogError("closed")
+
+    event = played(stage(fleet({"writer": Scripted("noted")}), memory=Memory(shelf=Held())), run_of(talk()))
+    assert event.error is None
+    assert event.summarisers == ("writer",)
 
 
 def test_the_same_summary_asked_for_at_once_is_written_once_and_waited_for() -> None:

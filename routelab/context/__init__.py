@@ -21,7 +21,7 @@ from routelab.context.fitted import Fitted, Policy, Span, Steps, Summary
 from routelab.context.hybrid import Hybrid
 from routelab.context.none import Whole
 from routelab.context.note import asked, note
-from routelab.context.playing import Memory, fit, fit_live
+from routelab.context.playing import Memory, Shelf, fit, fit_live
 from routelab.context.room import Room, room_of
 from routelab.context.summarise import Summarise
 from routelab.context.window import Window
@@ -37,6 +37,7 @@ __all__ = [
     "Placed",
     "Policy",
     "Room",
+    "Shelf",
     "Span",
     "Statement",
     "Steps",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
 from routelab.context.room import Room
-from routelab.core.values import Message, Tokens, digest
+from routelab.core.values import Message, Tokens
 
 T = TypeVar("T")
 
@@ -26,9 +28,13 @@ class Span:
 
     @property
     def key(self) -> str:
-        """What a summary is kept under: equal for equal contents, whichever conversation or run they stand in."""
-        said = [m.told for m in self.messages]
-        return digest("summary", self.model, self.max_tokens, self.before, said)
+        """What a summary is kept under: equal for equal contents, whichever conversation or run they stand in.
+
+        A whole SHA-256: who can make two contents with one key could have their summary told to others.
+        """
+        said = ["summary", self.model, self.max_tokens, self.before, [m.told for m in self.messages]]
+        text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

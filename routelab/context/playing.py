@@ -6,19 +6,36 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from routelab.context.fitted import Span, Steps, Summariser, Summary
 from routelab.core.errors import ConfigError, TimedOut
 
+if TYPE_CHECKING:
+    from routelab.store import KeptSummary
+
 T = TypeVar("T")
+
+
+class Shelf(Protocol):
+    """Keeps summaries for other processes; a `store.Log` does."""
+
+    def summary(self, key: str) -> KeptSummary | None:
+        """Return what is kept under a key, or None; raises LogError when it cannot be looked for."""
+
+    def keep_summary(self, kept: KeptSummary) -> None:
+        """Take a summary; returns at once."""
 
 
 @dataclass(kw_only=True)
 class Memory:
-    """Summaries by their span's key, the longest unused forgotten beyond `limit`; for one event loop, or one thread."""
+    """Summaries by their span's key, the longest unused forgotten beyond `limit`; for one event loop, or one thread.
+
+    `shelf` is where they are kept for other processes (a log), for whoever writes them to look there first.
+    """
 
     limit: int = 10_000
+    shelf: Shelf | None = field(default=None, repr=False)
     _held: OrderedDict[str, Summary] = field(default_factory=OrderedDict, repr=False)
     _coming: dict[str, asyncio.Future[Summary]] = field(default_factory=dict, repr=False)
 

@@ -6,6 +6,7 @@ from routelab.store.file import Loss
 from routelab.store.health import Health
 from routelab.store.log import Log, RowsMissing
 from routelab.store.recall import Kept, Recorded
+from routelab.store.summaries import KeptSummary
 from routelab.store.templates import KeptTemplate
 
-__all__ = ["Health", "Kept", "KeptTemplate", "Log", "Loss", "Recorded", "RowsMissing"]
+__all__ = ["Health", "Kept", "KeptSummary", "KeptTemplate", "Log", "Loss", "Recorded", "RowsMissing"]

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from routelab.core.errors import LogBusy, LogError
 from routelab.core.run import Run
 from routelab.core.values import Prompt
-from routelab.store import asking, recall, rows, spool, templates
+from routelab.store import asking, recall, rows, spool, summaries, templates
 from routelab.store.asking import Asked, Errand
 from routelab.store.clock import SystemTime, Timepiece
 from routelab.store.file import Connection, LogFile
@@ -31,6 +31,7 @@ from routelab.store.memory import MEMORY, MemoryFile
 from routelab.store.recall import Kept, Recorded
 from routelab.store.shelf import PATIENCE_S, Shelf
 from routelab.store.spool import Spool
+from routelab.store.summaries import KeptSummary
 from routelab.store.templates import KeptTemplate
 from routelab.store.text import Content, storable
 from routelab.store.writer import Writer
@@ -194,6 +195,18 @@ class Log:
         found: dict[str, Kept] = file.read(work, patience_s=PATIENCE_S)
         waiting = () if all(name in found for name in (*keys, *run_ids)) else self._writer.pending()
         return file.read(work, pending=waiting, patience_s=PATIENCE_S) if waiting else found
+
+    def summary(self, key: str) -> KeptSummary | None:
+        """Return the summary that was kept under a key, or None; raises LogBusy at once where another process holds the file."""
+        waiting = [unit for unit in self._writer.pending() if unit.table == "summaries"]
+        found: KeptSummary | None = self._writer.file.read(
+            lambda con: summaries.summary(con, key), pending=waiting, patience_s=PATIENCE_S
+        )
+        return found
+
+    def keep_summary(self, kept: KeptSummary) -> None:
+        """Take a summary; one that has its key is not stored twice, and under a content policy none is."""
+        self._put([summaries.of_summary(kept)] if self.content == "full" else [])
 
     def written_vectors(self, embedder_id: str, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Return the vectors of those texts' hashes that are in the file; what waits to be written is not looked at."""

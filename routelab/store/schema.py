@@ -82,6 +82,11 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             "name",
             "sha256",
         ),
+        "summaries": _table(
+            """key VARCHAR, model VARCHAR, text VARCHAR, input_tokens BIGINT, output_tokens BIGINT, cost_usd DOUBLE
+            simulated BOOLEAN, written_at TIMESTAMP""",
+            "key",
+        ),
         "embeddings": _table(
             "embedder VARCHAR, sha256 VARCHAR, dimensions INTEGER, vector BLOB, added_at TIMESTAMP",
             "embedder",

@@ -39,6 +39,8 @@ UPGRADES: Mapping[int, tuple[str, ...]] = MappingProxyType(
         4: (
             "alter table calls add column template varchar",
             "create table templates (name varchar, version integer, sha256 varchar, content varchar, note varchar, added_at timestamp)",
+            "create table summaries (key varchar, model varchar, text varchar, input_tokens bigint, output_tokens bigint, "
+            "cost_usd double, simulated boolean, written_at timestamp)",
             f"create or replace view spend_by_day as {VIEWS['spend_by_day']}",
             f"create or replace view tokens_by_type as {VIEWS['tokens_by_type']}",
         ),

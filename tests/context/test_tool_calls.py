@@ -171,11 +171,6 @@ def test_summaries_are_kept_apart_by_what_was_called_and_told_of_it() -> None:
     assert "assistant: calls weather Ulm\n\ntool: 17" in asked(one, words(None))[1].content
 
 
-def test_without_tools_a_spans_key_is_what_it_was() -> None:
-    span = Span(messages=(user("hi"),), max_tokens=9, model="m")
-    assert span.key == "dc54213eae50ec4d"
-
-
 def shown(span: Span) -> str:
     return asked(span, words(400))[1].content
 

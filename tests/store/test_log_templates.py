@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from routelab.core.errors import LogBusy, LogError
 from routelab.core.events import Answered, Compacted, Event, Recalled, Unanswered
 from routelab.core.run import Run
 from routelab.core.values import Message, Prompt, Tokens
-from routelab.store import KeptTemplate, Log
+from routelab.store import KeptSummary, KeptTemplate, Log
 from routelab.store.templates import mark
 from routelab.testing.logs import STARTED_AT, a_run
 
@@ -184,3 +185,39 @@ def test_a_templates_content_is_json_that_sql_can_ask(log: Log) -> None:
     assert json.loads(content) == {"text": "half \ufffd", "number": None}
     log.record(a_run())
     assert log.query("select content ->> '$.text' from templates, runs") == [("half \ufffd",)]
+
+
+def summary(key: str = "k", **more: Any) -> KeptSummary:
+    facts = {"model": "m", "text": "Ada lives in Ulm.", "tokens": Tokens(input=90, output=6), "cost_usd": 0.25, **more}
+    return KeptSummary(key=key, written_at=STARTED_AT, **facts)
+
+
+def test_a_summary_is_there_for_whoever_asks_next_and_the_first_one_stays(log: Log) -> None:
+    assert log.summary("k") is None
+    log.keep_summary(summary())
+    assert log.summary("k") == summary()
+    log.flush()
+    log.keep_summary(summary(text="another"))
+    assert log.summary("k") == summary()
+    log.flush()
+    assert log.query("select key, text from summaries") == [("k", "Ada lives in Ulm.")]
+    log.keep_summary(summary("odd", text="half \ud83d", cost_usd=None, tokens=Tokens(), simulated=True))
+    found = log.summary("odd")
+    assert found == summary("odd", text="half \ufffd", cost_usd=None, tokens=Tokens(), simulated=True)
+
+
+@pytest.mark.parametrize("content", ["hash", "none"])
+def test_under_a_content_policy_no_summary_is_kept(content: Any) -> None:
+    with Log(":memory:", content=content) as log:
+        log.keep_summary(summary())
+        assert log.summary("k") is None
+
+
+def test_summaries_are_merged_by_their_keys(tmp_path: Path) -> None:
+    with Log(tmp_path / "theirs.duckdb") as theirs:
+        theirs.keep_summary(summary("a"))
+        theirs.keep_summary(summary("b"))
+    with Log(tmp_path / "log.duckdb") as log:
+        log.keep_summary(summary("a", text="mine"))
+        assert log.merge(tmp_path / "theirs.duckdb")["summaries"] == 1
+        assert log.query("select key, text from summaries order by key") == [("a", "mine"), ("b", "Ada lives in Ulm.")]

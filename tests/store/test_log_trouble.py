@@ -123,6 +123,7 @@ def of_version(path: Path, version: int) -> None:
                 for column in columns:
                     con.execute(f"alter table {table} drop column {column}")
         con.execute("drop table templates")
+        con.execute("drop table summaries")
         if version <= 3:
             con.execute("drop view cache_misses")
             con.execute("drop view cache_hits")
