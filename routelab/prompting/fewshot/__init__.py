@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any
 
 from routelab import strict
-from routelab.core.errors import ConfigError, DataError
+from routelab.core.errors import ConfigError, DataError, suggest
 from routelab.core.values import Prompt
 from routelab.prompting.fewshot.diverse import Diverse
 from routelab.prompting.fewshot.example import Example, Pool, same, turns
@@ -28,6 +28,7 @@ from routelab.prompting.fewshot.ground import FewShot, Ground
 from routelab.prompting.fewshot.leaking import Leak, Leaks, leaks
 from routelab.prompting.fewshot.nearest import Nearest
 from routelab.prompting.fewshot.random import Random
+from routelab.prompting.fewshot.reading import KEYS as ROW_KEYS
 from routelab.prompting.fewshot.selector import Selector
 
 __all__ = [
@@ -104,12 +105,25 @@ def _pool(given: Any, where: strict.Document, key: tuple[str, ...], folder: Path
     try:
         if isinstance(given, (str, Path)):
             return Pool.read(folder / given, written=str(given))
+        _strictly(given, where, (*key, "examples"))
         return Pool.of(given)
     except DataError as trouble:
         if trouble.message.startswith("examples"):
             # "examples[3]: …" is a place in the config.
             raise ConfigError(place + trouble.message.removeprefix("examples"), hint=trouble.hint) from None
         raise ConfigError(f"{place}: {trouble.message}", hint=trouble.hint) from None
+
+
+def _strictly(given: Any, where: strict.Document, key: tuple[str, ...]) -> None:
+    """Raise ConfigError for a key of a config's own rows that none may have: it would be lost."""
+    for i, row in enumerate(given if isinstance(given, (list, tuple)) else ()):
+        for name in row if isinstance(row, Mapping) else ():
+            if name not in ROW_KEYS:
+                near = suggest(name, ROW_KEYS)
+                raise ConfigError(
+                    f"{where.where(*key, i, name)}: unknown key{'' if near is None else '; ' + near}",
+                    hint=None if near else "keys here: question, answer, id, group",
+                )
 
 
 def spec_of(few_shot: FewShot, folder: Path | None = None) -> dict[str, Any]:

@@ -177,6 +177,9 @@ def _example(item: Any, place: str) -> Placed:
                 f"{place}: the prompt '{item.id}' has no reference to show as its answer",
                 hint="leave such prompts out: dataset.where(lambda p: p.reference is not None)",
             )
+        for what, text in (("question", item.text), ("reference", item.reference)):
+            if not text.strip():
+                raise DataError(f"{place}: the {what} of the prompt '{item.id}' is empty", hint="leave it out")
         return Placed(place=place, id=item.id, question=item.text, answer=item.reference, group=item.group)
     if not isinstance(item, Mapping):
         raise DataError(f"{place}: must be a mapping with question and answer, not {type(item).__name__}")

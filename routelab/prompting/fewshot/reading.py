@@ -15,6 +15,8 @@ from routelab.core.files import text_of
 
 PAIRS = (("question", "answer"), ("text", "label"), ("prompt", "reference"))
 """What the columns of a question and its answer may be called."""
+KEYS = (*(name for pair in PAIRS for name in pair), "id", "group")
+"""What a row may say; other columns of a file are left alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

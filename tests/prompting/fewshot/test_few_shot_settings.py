@@ -9,7 +9,8 @@ import pytest
 
 from routelab import strict
 from routelab.core.errors import ConfigError
-from routelab.prompting.fewshot import MOST_INLINE, Pool, few_shot_of, identity_of, spec_of
+from routelab.core.values import Prompt
+from routelab.prompting.fewshot import MOST_INLINE, Pool, Selector, few_shot_of, identity_of, spec_of
 from routelab.testing.embedders import Shelf
 
 SHOTS = [{"question": "2 + 2?", "answer": "4"}, {"question": "3 + 3?", "answer": 6}]
@@ -73,6 +74,14 @@ def made(document: strict.Document) -> Any:
         (
             {"kind": "fixed", "k": 1, "examples": [{"question": "x", "answer": True}]},
             "config: prompt.few_shot.examples[0]: answer: must be a text (got True)",
+        ),
+        (
+            {"kind": "fixed", "k": 1, "examples": [{"question": "x", "answer": "y", "grup": "g"}]},
+            "config: prompt.few_shot.examples.0.grup: unknown key; did you mean 'group'?",
+        ),
+        (
+            {"kind": "fixed", "k": 1, "examples": [Prompt(id="p", messages=(), reference="r")]},
+            "config: prompt.few_shot.examples[0]: the question of the prompt 'p' is empty",
         ),
         ({"kind": "fixed", "k": 1, "examples": []}, "config: prompt.few_shot.examples: has no examples"),
         ("random", "config: prompt.few_shot: must be a mapping with `kind` and `examples` (got 'random')"),
@@ -148,9 +157,6 @@ def test_an_embedder_of_somebody_s_own_is_no_yaml() -> None:
 
 
 def test_the_log_keeps_the_pool_s_vectors() -> None:
-    from routelab.core.values import Prompt
-    from routelab.prompting.fewshot import Selector
-
     shelf = Shelf()
     chosen = few_shot_of({"kind": "nearest", "k": 1, "examples": SHOTS, "embedder": "lexical"})
     first = Selector(few_shot=chosen, store=shelf)(Prompt.of("what is 3 + 3"))
