@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from routelab.lab.promptruns import Rerun
     from routelab.lab.session import Lab
 
+DIGITS = 8
+"""Of a hash in a table: more than a reference by hash needs."""
 _USED = """
     select template, count(*), avg(input_tokens), avg(output_tokens), count(*) filter (finish = 'length'),
            1000 * avg(cost_usd), count(*) filter (cost_usd is null), bool_and(simulated), bool_or(simulated)
@@ -163,9 +165,9 @@ class Prompts:
         rows += [(name, "–", "–", "calls only", *cells(u), "") for name, u in sorted(used.items()) if name not in known]
         made = [u.simulated for u in used.values()]
         return Table(
-            head=("template", "hash", "since", "where", "calls", "tokens in", "out", "cost of 1,000", "what is new"),
+            head=("template", "hash", "since", "where", "calls", "tokens in + out", "cost of 1,000", "what is new"),
             rows=rows,
-            numbers=frozenset((4, 5, 6, 7)),
+            numbers=frozenset((4, 5, 6)),
             caption="templates" + (" (all calls are simulated)" if made and all(made) else ""),
             notes=trouble,
         )
@@ -182,16 +184,16 @@ class Prompts:
 
 def _row(version: Version, used: Used | None) -> tuple[str, ...]:
     template = version.template
-    figures = ("0", "–", "–", "–") if used is None else cells(used)
+    figures = ("0", "–", "–") if used is None else cells(used)
     since = "–" if version.added_at is None else f"{version.added_at:%Y-%m-%d}"
-    return (template.reference, template.short, since, ", ".join(version.sources), *figures, template.note)
+    return (template.reference, template.sha256[:DIGITS], since, ", ".join(version.sources), *figures, template.note)
 
 
-def cells(used: Used) -> tuple[str, str, str, str]:
-    """Return calls, tokens in and out, and the cost of a thousand calls, as texts."""
+def cells(used: Used) -> tuple[str, str, str]:
+    """Return calls, mean tokens in and out, and the cost of a thousand calls, as texts."""
     calls = f"{used.calls:,}" + (" (some simulated)" if used.simulated is None else "")
     unpriced = f" ({used.unpriced:,} unpriced)" if used.unpriced else ""
-    return calls, _mean(used.tokens_in), _mean(used.tokens_out), usd(used.thousand_usd) + unpriced
+    return calls, f"{_mean(used.tokens_in)} + {_mean(used.tokens_out)}", usd(used.thousand_usd) + unpriced
 
 
 def _mean(value: float | None) -> str:

@@ -17,9 +17,9 @@ from routelab.prompting import Template, Turns, Version, diff
 SAYS = "Templates by name and version; a version never changes. lab.prompts.add({...}) keeps a new one."
 NOTHING = "nothing"
 LOOK = (
-    "<style>.rl.rl-prompts table{width:100%}.rl.rl-prompts td{overflow-wrap:anywhere}"
-    ".rl.rl-prompts td:nth-child(-n+3),.rl.rl-prompts .n{white-space:nowrap;overflow-wrap:normal}"
-    ".rl.rl-prompts td:last-child{min-width:12em}</style>"
+    "<style>.rl.rl-prompts table{width:100%}.rl.rl-prompts td{overflow-wrap:anywhere}.rl.rl-prompts th{white-space:normal}"
+    ".rl.rl-prompts td:nth-child(-n+3),.rl.rl-prompts td.n{white-space:nowrap;overflow-wrap:normal}"
+    ".rl.rl-prompts td:nth-child(4){min-width:4.5em}.rl.rl-prompts td:last-child{min-width:9em}</style>"
 )
 
 
@@ -77,6 +77,12 @@ def choices(versions: list[Version]) -> list[tuple[str, Template]]:
     return [(t.reference if seen[t.reference] == 1 else f"{t.reference} ({t.short})", t) for t in ordered]
 
 
+def newest(versions: list[Version]) -> Template | None:
+    """Return the version that was added last, or where none has a date the last one; None where there is none."""
+    dated = [(v.added_at, v.template.version or 0, v.template) for v in versions if v.added_at is not None]
+    return max(dated, key=lambda row: row[:2])[2] if dated else versions[-1].template if versions else None
+
+
 def choose(box: ipywidgets.Dropdown, options: list[tuple[str, Any]]) -> None:
     """Give a dropdown other options; what was chosen stays where it is still there."""
     if list(box.options) == options:
@@ -101,7 +107,7 @@ class Shelf:
         self.refresh = button("Refresh", "read the library and the log again", icon="refresh")
         self.which = dropdown("show", [(NOTHING, None)], tip="the version that is shown", width="18em")
         self.other = dropdown(
-            "compared with", [(NOTHING, None)], tip="another version: what is different is shown", width="22em"
+            "compared with", [(NOTHING, "")], tip="another version: what is different is shown", width="22em"
         )
         live = column(row(self.refresh), self.line.widget, self._list, row(self.which, self.other), self._body)
         self.panel = Panel(live, self.still, name="prompts: library")
@@ -120,7 +126,9 @@ class Shelf:
         self._renewing = True
         try:
             choose(self.which, [*options] or [(NOTHING, None)])
-            choose(self.other, [(NOTHING, None), *options])
+            if before is None:
+                self.which.value = newest(self.versions)
+            choose(self.other, [(NOTHING, ""), *options])
         finally:
             self._renewing = False
         self._heard(self.versions)
@@ -135,7 +143,7 @@ class Shelf:
             return
         own = [v.template for v in self.versions if self.which.value and v.template.name == self.which.value.name]
         place = own.index(self.which.value) if self.which.value in own else 0
-        before = own[place - 1] if place > 0 else None
+        before = own[place - 1] if place > 0 else ""
         if self.other.value == before:
             self._show()
         else:
@@ -148,7 +156,7 @@ class Shelf:
         body = ""
         if one is not None:
             body = shown_html(one, self._version(one))
-            if self.other.value is not None:
+            if self.other.value:
                 body = f"{diff(self.other.value, one).html()}{body}"
         put(self._body, body)
         self.panel.refresh()
@@ -162,7 +170,7 @@ class Shelf:
         one, other = self.which.value, self.other.value
         if one is None:
             return found
-        changed = None if other is None else diff(other, one)
+        changed = diff(other, one) if other else None
         text = [found["text/plain"], *([] if changed is None else [repr(changed)]), shown_text(one, self._version(one))]
         body = ("" if changed is None else changed.html()) + shown_html(one, self._version(one))
         return {"text/plain": "\n\n".join(text), "text/html": found["text/html"] + framed(body)}

@@ -13,7 +13,7 @@ from routelab.prompting.template import Template, Turns
 
 Kind = Literal["same", "gone", "new"]
 ALIKE = 0.5
-"""From this similarity on, two lines are one that was changed; below it, one that went and one that came."""
+"""With half of the shorter one's words in common, two lines are one that was changed; else one went and one came."""
 AROUND = 3
 """So many lines that are the same are shown around one that is not."""
 LONGEST = 4_000
@@ -23,9 +23,9 @@ AHEAD = 30
 _SIGNS = {"same": " ", "gone": "−", "new": "+"}
 _TAGS = {"same": "", "gone": "del", "new": "ins"}
 # A word; a character of a script without spaces; a run of spaces; any other character.
-_WORDS = re.compile(
-    r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]|(?:(?![\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af])\w)+|\s+|."
-)
+_ALONE = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]"
+_WORD = re.compile(rf"{_ALONE}|(?:(?!{_ALONE})\w)+")
+_WORDS = re.compile(rf"{_WORD.pattern}|\s+|.")
 _LOOK = (
     "<style>.rl ins{background:rgba(0,114,178,.22);text-decoration:underline;color:inherit}"
     ".rl del{background:rgba(213,94,0,.20);text-decoration:line-through;color:inherit}</style>"
@@ -169,10 +169,17 @@ def _replaced(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
 
 
 def _alike(one: str, two: str) -> bool:
+    """Say that most words of the shorter line stand in the other one, in their order."""
     if len(one) + len(two) > LONGEST:
         return False
-    matcher = difflib.SequenceMatcher(None, _WORDS.findall(one), _WORDS.findall(two), autojunk=False)
-    return matcher.real_quick_ratio() >= ALIKE and matcher.quick_ratio() >= ALIKE and matcher.ratio() >= ALIKE
+    old, new = (_WORD.findall(text) for text in (one, two))
+    least = ALIKE * min(len(old), len(new))
+    if not least:
+        return False
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    if matcher.quick_ratio() * (len(old) + len(new)) / 2 < least:
+        return False
+    return sum(block.size for block in matcher.get_matching_blocks()) >= least
 
 
 def _changed(one: str, two: str) -> tuple[Line, Line]:
@@ -218,9 +225,5 @@ def _marked(line: Line) -> str:
 
 def _counted(parts: Sequence[Part], kind: Kind) -> int:
     return sum(
-        len(re.findall(r"\w+", text))
-        for part in parts
-        for line in part.lines
-        for own, text in line.pieces
-        if own == kind
+        len(_WORD.findall(text)) for part in parts for line in part.lines for own, text in line.pieces if own == kind
     )

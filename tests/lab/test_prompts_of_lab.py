@@ -72,7 +72,7 @@ def test_the_library_shows_itself(lab: Lab, tmp_path: Path) -> None:
     prompts.add({"name": "ask", "user": "{{ question }}! <b>"}, note="<i>loud</i>")
     rows = {row[0]: row for row in prompts.table().rows}
     assert list(rows) == ["ask@1", "cot@1", "json@1", "plain@1", "qa@1"]
-    assert rows["ask@1"][3:] == (f"{tmp_path}, log", "0", "–", "–", "–", "<i>loud</i>")
+    assert rows["ask@1"][3:] == (f"{tmp_path}, log", "0", "–", "–", "<i>loud</i>")
     assert rows["plain@1"][2:4] == ("–", "routelab")
     assert "<i>" not in prompts._repr_mimebundle_()["text/html"]
     assert repr(prompts).startswith("templates\n")
