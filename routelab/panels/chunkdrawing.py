@@ -32,7 +32,7 @@ def histogram(tokens: NDArray[np.int64], cap: int | None) -> str:
         if n:
             left, right = x(float(edges[i])), x(float(edges[i + 1]))
             wide = max(1.0, right - left - 1)
-            span = f"{edges[i]:,.0f} to {edges[i + 1] - 1:,.0f} tokens: {n:,.0f} chunks"
+            span = f"{edges[i]:,.0f} to {edges[i + 1] - 1:,.0f} tokens: {n:,.0f} chunk{'s' * (n > 1)}"
             parts.append(
                 f'<rect x="{left}" y="{y(n)}" width="{wide:.1f}" height="{low - y(n):.1f}" fill="{PALETTE[0]}"><title>{span}</title></rect>'
             )

@@ -20,7 +20,7 @@ from routelab.panels.chunkshown import STYLE, Place, shown
 from routelab.panels.chunktexts import FOLDER, PASTED, Offer, Texts, offer_of, offers, opened, pasted
 from routelab.panels.later import handed_over
 from routelab.panels.panel import Panel
-from routelab.panels.parts import Guard, Line, Running, column, html, put, row
+from routelab.panels.parts import Guard, Line, Running, column, html, put
 from routelab.present import bundle, framed, note
 from routelab.retrieval import Search
 
