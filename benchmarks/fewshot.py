@@ -26,6 +26,7 @@ from routelab.fleet import Fleet
 from routelab.lab.datasets import Dataset
 from routelab.lab.fewshots import (
     Arm,
+    Lengths,
     Played,
     Reader,
     Sheet,
@@ -337,7 +338,7 @@ def stacked(task: Task, pool: Pool) -> list[str]:
         train=task.train,
     )
     which = arms((4,), WAYS)
-    configs, fast = {}, {}
+    configs, fast, lengths = {}, {}, Lengths(task=some)
     for model, reader in models.items():
         sheet = Sheet.of(some, reader, [pool])
         for arm in which:
@@ -345,7 +346,7 @@ def stacked(task: Task, pool: Pool) -> list[str]:
             configs[name] = config(name, model, arm, task, pool)
             rows = shown(arm, some, pool, 0)
             fast[name] = [
-                (a, sheet.asked(p, e), sheet.tokens(a))
+                (a, lengths.asked(p, e), lengths.tokens(a))
                 for p, e, a in zip(some.prompts, rows, sheet.answers(rows), strict=True)
             ]
     lab = Lab(fleet=fleet)

@@ -6,12 +6,13 @@ in a way that can be measured offline and exactly.
 
 from __future__ import annotations
 
-from routelab.lab.fewshots.bench import Arm, Played, Sheet, Versus, arms, played, shown, versus
+from routelab.lab.fewshots.bench import Arm, Lengths, Played, Sheet, Versus, arms, played, shown, versus
 from routelab.lab.fewshots.model import Reader, nearest_label
 from routelab.lab.fewshots.task import Task, task_of
 
 __all__ = [
     "Arm",
+    "Lengths",
     "Played",
     "Reader",
     "Sheet",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from routelab.embedding import vectors
 from routelab.embedding.index import Vectors
 from routelab.lab.fewshots.model import Reader, counter
 from routelab.lab.fewshots.task import Task
+from routelab.lab.outcomes import Ints
 from routelab.lab.significance import paired_permutation
 from routelab.lab.statistics import Estimate, paired_difference, quality_mean
 from routelab.prompting.fewshot import Example, Pool, Selector, few_shot_of
@@ -104,8 +106,27 @@ Shown = Sequence[tuple[Example, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Lengths:
+    """How many tokens the texts of a task are, each counted once."""
+
+    task: Task
+    known: dict[str, int] = field(default_factory=dict, repr=False)
+
+    def tokens(self, text: str) -> int:
+        """Return the length of a text as the model counts it."""
+        if text not in self.known:
+            self.known[text] = counter().count(text, nearest_label_model()).input or 0
+        return self.known[text]
+
+    def asked(self, prompt: Prompt, examples: Sequence[Example]) -> int:
+        """Return the input tokens of a prompt with examples as turns."""
+        texts = [self.task.system, *(t for e in examples for t in (e.question, e.answer)), prompt.text]
+        return sum(self.tokens(t) for t in texts) + FRAME_TOKENS * (len(texts) + 1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Sheet:
-    """A task as one reader reads it: vectors of the questions, the labels' names and all examples, and lengths, each made once."""
+    """A task as one reader reads it: vectors of the questions, the labels' names and all examples, each made once."""
 
     task: Task
     reader: Reader
@@ -113,7 +134,6 @@ class Sheet:
     names: Vectors
     at: Mapping[str, int]
     known: Vectors
-    lengths: dict[str, int] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def of(task: Task, reader: Reader, pools: Sequence[Pool]) -> Sheet:
@@ -128,30 +148,38 @@ class Sheet:
             known=vectors(reader.embedder, texts),
         )
 
-    def tokens(self, text: str) -> int:
-        """Return the length of a text as the model counts it."""
-        if text not in self.lengths:
-            self.lengths[text] = counter().count(text, nearest_label_model()).input or 0
-        return self.lengths[text]
+    @cached_property
+    def named(self) -> Floats:
+        """The cosines of the questions with the labels' names, prompts × labels."""
+        names = self.names.astype(np.float64)
+        return np.array([(names * question).sum(axis=1) for question in self.questions.astype(np.float64)])
 
-    def asked(self, prompt: Prompt, examples: Sequence[Example]) -> int:
-        """Return the input tokens of a prompt with examples as turns."""
-        texts = [self.task.system, *(t for e in examples for t in (e.question, e.answer)), prompt.text]
-        return sum(self.tokens(t) for t in texts) + FRAME_TOKENS * (len(texts) + 1)
+    @cached_property
+    def _number(self) -> Mapping[str, int]:
+        return {label: i for i, label in enumerate(self.task.labels)}
 
     def answers(self, rows: Shown) -> list[str]:
         """Return what the model says to each prompt when it is shown these: the rule of `NearestLabel.label`."""
-        names = self.names.astype(np.float64)
+        every = np.arange(len(self.task.labels))
         said = []
-        for question, row in zip(self.questions.astype(np.float64), rows, strict=True):
-            labels = [e.answer for e in row]
+        for i, row in enumerate(rows):
             near = self.known[[self.at[e.question] for e in row]].astype(np.float64)
-            cosines = (near * question).sum(axis=1)
+            cosines = (near * self.questions[i].astype(np.float64)).sum(axis=1)
+            number = np.array([self._number[e.answer] for e in row], dtype=np.intp)
             if self.reader.reads == "both" or not row:
-                cosines = np.concatenate([cosines, (names * question).sum(axis=1)])
-                labels += self.task.labels
-            said.append(weighed(cosines, labels, self.reader.sharpness))
+                cosines, number = np.concatenate([cosines, self.named[i]]), np.concatenate([number, every])
+            said.append(self._settled(cosines, number))
         return said
+
+    def _settled(self, cosines: Floats, number: Ints) -> str:
+        labels = self.task.labels
+        if self.reader.sharpness is None:
+            return labels[int(number[int(np.argmax(cosines))])]
+        total = np.bincount(number, weights=np.exp(self.reader.sharpness * (cosines - cosines.max())))
+        best = int(total.argmax())
+        if (total == total[best]).sum() > 1:  # of equals the one that the prompt names first
+            return weighed(cosines, [labels[int(i)] for i in number], self.reader.sharpness)
+        return labels[best]
 
 
 def played(
@@ -167,12 +195,15 @@ def played(
     Choosing does not depend on who reads, so it is done once.
     """
     sheets = {name: Sheet.of(task, reader, pools) for name, reader in readers.items()}
+    lengths = Lengths(task=task)
     found: dict[str, list[Played]] = {name: [] for name in readers}
     for arm in these:
         heard(arm.name)
         chosen = [shown(arm, task, pool, seed) for seed, pool in enumerate(pools)]
+        tokens = [[lengths.asked(p, e) for p, e in zip(task.prompts, rows, strict=True)] for rows in chosen]
         for name, sheet in sheets.items():
-            found[name].append(_answered(arm, chosen, sheet))
+            said = [sheet.answers(rows) for rows in chosen]
+            found[name].append(_played(arm, chosen, said, np.array(tokens, dtype=float), lengths))
     return found
 
 
@@ -182,13 +213,12 @@ def shown(arm: Arm, task: Task, pool: Pool, seed: int) -> Shown:
     return [()] * len(task.prompts) if chooses is None else chooses.choose(task.prompts)
 
 
-def _answered(arm: Arm, chosen: Sequence[Shown], sheet: Sheet) -> Played:
-    prompts = sheet.task.prompts
-    said = [sheet.answers(rows) for rows in chosen]
-    wanted = [p.reference for p in prompts]
+def _played(
+    arm: Arm, chosen: Sequence[Shown], said: Sequence[Sequence[str]], tokens: Floats, lengths: Lengths
+) -> Played:
+    wanted = [p.reference for p in lengths.task.prompts]
     quality = [[a == w for a, w in zip(row, wanted, strict=True)] for row in said]
-    tokens = np.array([[sheet.asked(p, e) for p, e in zip(prompts, rows, strict=True)] for rows in chosen], dtype=float)
-    output = np.array([[sheet.tokens(a) for a in row] for row in said], dtype=float)
+    output = np.array([[lengths.tokens(a) for a in row] for row in said], dtype=float)
     reached = [[any(e.answer == w for e in these) for these, w in zip(rows, wanted, strict=True)] for rows in chosen]
     return Played(
         arm=arm,
@@ -196,5 +226,5 @@ def _answered(arm: Arm, chosen: Sequence[Shown], sheet: Sheet) -> Played:
         tokens=tokens,
         cost_usd=(tokens * PRICE.usd_per_mtok_in + output * PRICE.usd_per_mtok_out) / 1e6,
         reached=np.array(reached, dtype=float),
-        clusters=sheet.task.clusters,
+        clusters=lengths.task.clusters,
     )

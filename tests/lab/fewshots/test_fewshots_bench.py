@@ -14,7 +14,7 @@ from routelab.core.errors import DataError
 from routelab.core.values import Prompt
 from routelab.fleet import Fleet
 from routelab.lab.datasets import Dataset
-from routelab.lab.fewshots import Arm, Reader, Sheet, Task, arms, nearest_label, played, shown, task_of, versus
+from routelab.lab.fewshots import Arm, Lengths, Reader, Sheet, Task, arms, nearest_label, played, shown, task_of, versus
 from routelab.lab.session import Lab
 from routelab.prompting.fewshot import leaks, same
 from routelab.providers.nearestlabel import PRICE
@@ -105,13 +105,13 @@ def test_chosen_examples_are_better_than_drawn_ones_where_similarity_decides(tas
 def test_the_fast_path_says_what_configs_and_routers_say(task: Task, reader: Reader) -> None:
     pool = task.pool(4, 0)
     which = arms((3,), WAYS)
-    sheet = Sheet.of(task, reader, [pool])
+    sheet, lengths = Sheet.of(task, reader, [pool]), Lengths(task=task)
     model = "nearest-label"
     expected = {}
     for arm in which:
         rows = shown(arm, task, pool, 0)
         for prompt, examples, said in zip(task.prompts, rows, sheet.answers(rows), strict=True):
-            expected[arm.name, prompt.id] = (said, sheet.asked(prompt, examples), sheet.tokens(said))
+            expected[arm.name, prompt.id] = (said, lengths.asked(prompt, examples), lengths.tokens(said))
     with Lab(fleet=Fleet.practice(latency=0).with_models({model: nearest_label(reader=reader)})) as lab:
         lab.compare(
             Dataset(name="toy", prompts=task.prompts),
