@@ -107,16 +107,6 @@ PROMPTS = Frame(
     read=_prompts,
     empty="Nobody was asked yet.",
 )
-CONTEXT = Frame(
-    name="context",
-    says="What the conversation was fitted to, and how many tokens that took away.",
-    read=_happened(
-        "compacted",
-        {"policy": "policy", "tokens before": "tokens_before", "tokens after": "tokens_after"},
-        "the latest conversations that were fitted",
-    ),
-    empty="No run has fitted a conversation to a context policy: policies come with the context bench.",
-)
 GUARDS = Frame(
     name="guards",
     says="Prompts and answers that a guard stopped.",

@@ -9,6 +9,7 @@ from routelab.lab.desk import Desk
 from routelab.panels import frames
 from routelab.panels.cache import cache
 from routelab.panels.chunktab import chunking
+from routelab.panels.context import context
 from routelab.panels.jobs import jobs
 from routelab.panels.logview import logview
 from routelab.panels.panel import Panel
@@ -53,7 +54,11 @@ TABS: tuple[Tab, ...] = (
         make=prompts,
     ),
     Tab(title="Tokens", says="Where tokens go by query type, and which of them nothing needs.", make=tokens),
-    Tab(title="Context", says="How conversations are fitted to a model's window.", make=frames.frame(frames.CONTEXT)),
+    Tab(
+        title="Context",
+        says="How conversations are fitted to a model's window: what is sent, told shorter, left out, and forgotten.",
+        make=context,
+    ),
     Tab(title="Guards", says="What is not let through.", make=frames.frame(frames.GUARDS)),
     Tab(title="Jobs", says="What runs in the background, and Stop.", make=jobs),
 )

@@ -44,23 +44,15 @@ class Timelines:
     def table(self) -> Table:
         """Return one row a policy: tokens, summaries, and the facts held at the end, with those that were lost by name."""
         facts = any(t.dialogue.facts for t in self.items)
-        head = [
-            "policy",
-            "requests",
-            "input tokens",
-            "saved",
-            "largest",
-            "summaries",
-            "read + written",
-            "cost of summaries",
-        ]
+        told = ("facts held", "lost") if facts else ()
         return Table(
-            head=[*head, "facts held", "lost"] if facts else head,
+            head=("policy", "requests", "input tokens", "saved", *told, "summaries", "largest request"),
             rows=[_cells(t, facts=facts) for t in self.items],
-            numbers=frozenset(range(1, 9)),
+            numbers=frozenset((1, 2, 3, 4, 7) if facts else (1, 2, 3, 5)),
             caption="policies over the same conversation" + (" (summaries simulated)" if self.simulated else ""),
             notes=(
-                "saved: input tokens against sending everything, what the summariser reads counted; facts held: when each is asked for at the end",
+                "saved: input tokens against sending everything, what the summariser reads counted; facts held: when each is asked for at the end "
+                "(in a log: at its last request)",
             ),
         )
 
@@ -83,10 +75,12 @@ def _said(shown: Timelines) -> list[str]:
     if not shown.items:
         return ["no policy was chosen"]
     first = shown.items[0]
-    facts = first.dialogue.facts
+    facts, asked = first.dialogue.facts, any(t.probes for t in shown.items)
     return [
         f"{many(len(first.moments), 'request')}, {many(len(first.dialogue.messages), 'message')}",
-        f"{many(len(facts), 'fact')}, asked for at the end (last column)" if facts else "no facts are known of it",
+        f"{many(len(facts), 'fact')}" + (", asked for at the end (last column)" if asked else "")
+        if facts
+        else "no facts are known of it",
         f"the first {FACTS} facts are drawn" if len(facts) > FACTS else "",
         "the summariser is simulated: it shows how the policy behaves, not how well a model summarises"
         if shown.simulated
@@ -116,18 +110,16 @@ def _cells(t: Timeline, *, facts: bool) -> tuple[str, ...]:
     read, wrote = t.summary_tokens
     unsent = sum(not m.sent for m in t.moments)
     largest = max((m.after or 0 for m in t.moments), default=0)
-    summaries = len(t.paid)
-    cells = (
+    count = len(t.paid)
+    return (
         t.name,
         f"{len(t.moments):,}" + (f" ({unsent:,} did not fit)" if unsent else ""),
         tokens(t.tokens),
         percent(t.saved),
+        *((held_text(t), lost_text(t)) if facts else ()),
+        f"{count:,}: {tokens(read)} read + {tokens(wrote)} written, {usd(t.cost_usd)}" if count else "–",
         f"{largest:,}",
-        f"{summaries:,}" if summaries else "–",
-        f"{tokens(read)} + {tokens(wrote)}" if summaries else "–",
-        usd(t.cost_usd) if summaries else "–",
     )
-    return (*cells, held_text(t), lost_text(t)) if facts else cells
 
 
 def _figure(items: Sequence[Timeline], heading: Heading) -> dict[str, Any]:
