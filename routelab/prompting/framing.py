@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from routelab.core.errors import ConfigError
-from routelab.core.events import Retrieved
+from routelab.core.events import Compacted, Retrieved
 from routelab.core.run import Run
 from routelab.core.values import Message
 from routelab.prompting.given import Example, Given
@@ -48,18 +48,30 @@ def framed(
 
 
 def _given(template: Template, run: Run, asked: str, *, system: str | None, examples: Sequence[Example]) -> Given:
-    found = next((e for e in reversed(run.events) if isinstance(e, Retrieved)), None)
     places = "context" in template.names
     own = next((m.content for m in run.messages if m.role == "system"), None)
     return Given(
         question=run.prompt.text if places else asked,
-        context=found.context if found is not None else "",
+        context=_context(run, asked),
         examples=tuple(examples),
         task=run.prompt.task,
         tags=run.prompt.tags,
         system=own if system is None else system,
         schema=_schema(run.prompt.scorer),
     )
+
+
+def _context(run: Run, asked: str) -> str:
+    """Return what was retrieved for the question; where a compressor went over it since, what that left of it in front of the question."""
+    place = next((i for i, e in reversed(list(enumerate(run.events))) if isinstance(e, Retrieved)), None)
+    if place is None:
+        return ""
+    found, question = run.events[place], run.prompt.text
+    assert isinstance(found, Retrieved)
+    shorter = any(isinstance(e, Compacted) and e.policy == "compress" for e in run.events[place + 1 :])
+    if found.context and shorter and asked.endswith(question):
+        return asked.removesuffix(question).strip()
+    return found.context
 
 
 def _schema(scorer: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

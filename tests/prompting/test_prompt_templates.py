@@ -356,6 +356,21 @@ def test_a_template_with_a_context_is_given_the_bare_question_and_what_was_found
     assert says(Template(user="{{ context }} | {{ question }}")(run)[0]) == [("user", "[1] abc | Why?")]
 
 
+def test_a_template_with_a_context_is_given_what_a_compressor_left_of_it() -> None:
+    found = Retrieved(
+        corpus="c",
+        chunks=("a:0-3",),
+        context="[1] abc  def",
+        messages=(Message(role="user", content="[1] abc  def\n\nWhy?"),),
+    )
+    template = Template(user="{{ context }} | {{ question }}")
+    shorter = Compacted(policy="compress", messages=(Message(role="user", content="[1] abc\n\nWhy?"),))
+    assert says(template(run_of(("user", "Why?"), events=(found, shorter)))[0]) == [("user", "[1] abc | Why?")]
+    # Where the question itself was touched, what is in front of it cannot be told from it.
+    other = Compacted(policy="compress", messages=(Message(role="user", content="[1] abc\n\nWhy"),))
+    assert says(template(run_of(("user", "Why?"), events=(found, other)))[0]) == [("user", "[1] abc  def | Why?")]
+
+
 def test_a_template_without_a_context_is_given_the_last_user_message_as_it_stands() -> None:
     found = Retrieved(
         corpus="c", chunks=("a:0-3",), context="[1] abc", messages=(Message(role="user", content="[1] abc\n\nWhy?"),)
