@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from routelab import strict
 from routelab.core.errors import ConfigError, suggest
 from routelab.prompting.template import SHORT, Template
-from routelab.prompting.written import spec_of, written
+from routelab.prompting.written import filed, written
 
 BUILTIN, LOG = "routelab", "log"
 LEAST_HASH = 6
@@ -218,12 +218,11 @@ def _log(log: Shelf, templates: Sequence[Template]) -> None:
 
 def _write(folder: Path, template: Template) -> None:
     path = folder / f"{template.reference}.yaml"
-    text = strict.dump(spec_of(template), comment="A version of a template: it is not edited, the next one is added.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # "x": somebody else's version of the same number stays.
         with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.write(filed(template))
     except FileExistsError:
         raise ConfigError(f"{path}: is there already", hint="add it again, it becomes the next version") from None
     except OSError as trouble:

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from routelab import strict
 from routelab.core.errors import ConfigError
-from routelab.prompting import Library, Template, template_of
+from routelab.prompting import Library, Template, Turns, template_of
+from routelab.prompting.written import filed, written
 from routelab.store import Log
 
 FIRST, SECOND = Template(name="ask", user="{{ question }}"), Template(name="ask", user="{{ question }}!")
@@ -88,6 +91,37 @@ def test_a_file_that_was_edited_is_an_error_that_names_file_and_line(tmp_path: P
         library.get("ask@1")
     assert trouble.value.hint is not None
     assert library.names() == [*Library().names()][:0] + sorted([*Library().names(), "ask"])
+
+
+def test_a_file_is_read_line_by_line(tmp_path: Path) -> None:
+    template = Template(
+        name="ask", system="Be brief.\n\n  - two sentences", user="{{ question }}\nNow.", example=Turns()
+    )
+    kept = Library(folders=(tmp_path,)).add(template, note="shorter: much")
+    assert (tmp_path / "ask@1.yaml").read_text().splitlines() == [
+        "# A version of a template: it is not edited, the next one is added.",
+        "name: ask",
+        "version: 1",
+        f"sha256: {kept.sha256}",
+        "note: 'shorter: much'",
+        "system: |2-",
+        "  Be brief.",
+        "",
+        "    - two sentences",
+        "user: |2-",
+        "  {{ question }}",
+        "  Now.",
+        "example:",
+        "  assistant: '{{ answer }}'",
+    ]
+    assert Library(folders=(tmp_path,)).get("ask") == kept
+
+
+@given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="{}%#"), max_size=40))
+def test_whatever_a_template_says_its_file_says_it_again(text: str) -> None:
+    template = Template(name="ask", version=1, system=text, user=f"{text}{{{{ question }}}}\n {text}.", note=text[:5])
+    doc = strict.parse(filed(template), name="ask@1.yaml")
+    assert written(doc.values, doc) == template
 
 
 def test_a_file_may_be_written_by_hand(tmp_path: Path) -> None:
