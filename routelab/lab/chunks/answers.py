@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,14 +29,14 @@ from routelab.embedding import vectors
 from routelab.engine import SystemClock, shared
 from routelab.fleet import Fleet
 from routelab.judging import Rubric, Seat
-from routelab.lab.chunks.grounding import BACKED, Grounding, grounding, uncited
+from routelab.lab.chunks.grounding import BACKED, Grounding, figures, grounding, uncited
 from routelab.lab.chunks.questions import Ints, Questions
 from routelab.lab.chunks.spans import Span, common, length, union
 from routelab.lab.statistics import TOO_FEW_CLUSTERS, Estimate, paired_difference, quality_mean
 from routelab.retrieval import quoted
 from routelab.retrieving import Libraries, Retrieval
 from routelab.router import Router, Setting, gathered
-from routelab.scoring import F1
+from routelab.scoring.f1 import bag, overlap
 from routelab.stages import Budget, Call, Patience
 
 TASK = "simple_qa"
@@ -53,20 +54,34 @@ MEASURES = ("quality", "groundedness", "confidently_wrong", "abstained")
 class Agreement:
     """Scores an answer against the prompt's reference: the better of two readings, since answers are shorter or longer than it.
 
-    F1 of their words (as in SQuAD), and the share of the answer's sentences that the reference holds (`grounding`): a short
-    answer that says nothing but what the reference says is right. Both see wording only.
+    F1 of their words (as in SQuAD) without the question's own, and the share of the answer's sentences that the reference holds
+    (`grounding`): a short answer that says nothing but what the reference says is right. An answer that states figures none of
+    which is the reference's, where that has some, is wrong. All of it sees wording only.
     """
 
     def __call__(self, answer: str, prompt: Prompt) -> Score:
         """Return the quality; 0 for an answer that says that there is none, or a prompt without a reference."""
-        reference = prompt.reference or ""
-        bare = uncited(answer)
+        reference, bare = prompt.reference or "", uncited(answer)
         made = grounding(bare, {1: reference}, prompt.text)
         if not reference or made.abstains:
             return Score(quality=0.0, reason="there is no answer" if reference else "there is no reference")
-        overlap = F1(answers=(reference,))(bare, prompt).quality
+        asked = _readings(prompt.text)
+        stated, wanted = _readings(bare) - asked, _readings(reference) - asked
+        if stated and wanted and not stated & wanted:
+            return Score(quality=0.0, reason="its figures are not those of the reference")
+        own = bag(prompt.text)
+        shared = overlap(_without(bag(reference), own), _without(bag(bare), own))
         held = made.share or 0.0
-        return Score(quality=max(overlap, held), reason=f"F1 {overlap:.2f}, {held:.2f} of it is in the reference")
+        return Score(quality=max(shared, held), reason=f"F1 {shared:.2f}, {held:.2f} of it is in the reference")
+
+
+def _readings(text: str) -> frozenset[float]:
+    return frozenset[float]().union(*figures(text))
+
+
+def _without(words: Counter[str], own: Counter[str]) -> Counter[str]:
+    """Return the words that are not the question's own, or all of them where there are no others."""
+    return Counter({word: n for word, n in words.items() if word not in own}) or words
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,6 +58,7 @@ _LIGHT = (
             "only onto or other our out over own per quite rather s same shall she should since so some such t than that the their them then there these they "
             "this those though through thus to too under until up upon us very via was we were what when where whether which while who whom whose why will "
             "with within would yet you your according based following given noted passage passages answer question states stated says said mentions mentioned "
+            "yes ok okay sure certainly absolutely course thanks thank please hello sorry glad hope "
             "der die das und ist im in den von zu mit des auf für als auch es an dem ein eine einer le la les de du et est un une dans que el los las y en",
         )
     )
@@ -147,14 +148,12 @@ class _Wanted:
     def of(sentence: str, asked: frozenset[str]) -> _Wanted | None:
         """Return what a sentence claims beyond the question's own words; None where that is nothing."""
         said = words(sentence)
-        figures = _figures(sentence)
+        stated = figures(sentence)
         told = frozenset(_stem(w) for w in said if w not in _LIGHT and not w.isdigit())
         own = told - asked or told
-        if not own and not figures:
-            return None
-        if len(told) < 2 and not figures:
-            return None  # "Sure!", "Yes."
-        return _Wanted(words=own, figures=figures, denies=_denies(sentence))
+        if not own and not stated:
+            return None  # "Sure!", "Yes, it is."
+        return _Wanted(words=own, figures=stated, denies=_denies(sentence))
 
     def within(self, passages: Iterable[str], *, together: bool) -> tuple[float, bool]:
         """Return the best share of the words in one place of a passage, and whether one holds the sentence.
@@ -214,11 +213,11 @@ class _Place:
 def _places(text: str) -> tuple[_Place, ...]:
     parts = list(_sentences(text))
     read = [(frozenset(map(_stem, words(part))), _denies(part)) for part in parts]
-    figures = [frozenset[float]().union(*_figures(part)) for part in parts]
+    there = [frozenset[float]().union(*figures(part)) for part in parts]
     return tuple(
         _Place(
             words=frozenset[str]().union(*(said for said, _ in read[start : start + WITHIN])),
-            figures=frozenset[float]().union(*figures[start : start + WITHIN]),
+            figures=frozenset[float]().union(*there[start : start + WITHIN]),
             sentences=tuple(read[start : start + WITHIN]),
         )
         for start in range(max(1, len(parts) - WITHIN + 1))
@@ -242,7 +241,8 @@ def _cites(text: str) -> Iterator[int]:
         yield from (int(number) for number in re.findall(r"\d+", said))
 
 
-def _figures(text: str) -> tuple[frozenset[float], ...]:
+def figures(text: str) -> tuple[frozenset[float], ...]:
+    """Return what each number in the text may be read as, without its sign."""
     return tuple(frozenset(abs(r) for r in readings) for readings, _ in numbers(text))
 
 
