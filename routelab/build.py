@@ -5,25 +5,27 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from routelab.asker import Asker
 from routelab.caching import Admission, CacheConfig, scope_of
 from routelab.config import ContextConfig, RouteConfig
 from routelab.context import Memory as Summaries
-from routelab.context import Room
+from routelab.context import Room, room_of
 from routelab.core import flow
 from routelab.core.errors import ConfigError
 from routelab.core.flow import Flow, Repeat, Unless, chain
 from routelab.core.plan import Gate
 from routelab.core.ports import Cache, Judge, Purse, Scorer, TokenCounter
 from routelab.core.run import Run
-from routelab.core.values import Prompt, Roster
+from routelab.core.values import Message, Prompt, Roster
 from routelab.embedding import VectorStore
 from routelab.fitting import fitting
 from routelab.gates import asked_by, judge_of, needs_logprobs
 from routelab.judging import Judging, Rubric, Seat, is_judge, judging_of
 from routelab.judging.measuring import named
 from routelab.prompting import Reading
+from routelab.prompting.compress import Compressed, Compressor, compressed
 from routelab.prompting.fewshot import Selector
 from routelab.retrieval import before
 from routelab.scoring import scorer_of
@@ -31,6 +33,7 @@ from routelab.scoring.refusal import refused
 from routelab.stages import (
     Admit,
     Call,
+    Compress,
     Confirm,
     Endpoint,
     Measure,
@@ -136,6 +139,10 @@ def _putting(config: RouteConfig, parts: Parts, call: Call) -> tuple[Flow, ...]:
     stages: list[Flow] = []
     if parts.finder is not None:
         stages.append(Retrieve(finder=parts.finder, place=before))
+    if prompt.compress is not None:
+        # As the first model counts: a budget is one number, whoever answers.
+        count = room_of(parts.endpoints[config.names[0]].model, parts.counter).count
+        stages.append(Compress(shorten=partial(_shortened, prompt.compress, count)))
     if prompt.system is not None or prompt.template is not None or parts.examples is not None:
         stages.append(Render(system=prompt.system, template=prompt.template, examples=parts.examples))
     if config.context is not None:
@@ -143,6 +150,12 @@ def _putting(config: RouteConfig, parts: Parts, call: Call) -> tuple[Flow, ...]:
         policy, escalate = config.context.policy, config.context.escalate
         stages.append(fitting(policy, parts.rooms, call=call, memory=parts.summaries, escalate=escalate))
     return tuple(stages)
+
+
+def _shortened(
+    compressor: Compressor, count: Callable[[str], int], messages: tuple[Message, ...], question: str
+) -> Compressed:
+    return compressed(compressor, messages, count=count, question=question)
 
 
 def preview_of(config: RouteConfig, parts: Parts) -> Flow:

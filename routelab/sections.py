@@ -19,6 +19,7 @@ from routelab.context import Policy, policy_of
 from routelab.context import spec_of as context_spec
 from routelab.core.errors import ConfigError
 from routelab.prompting import Library, Template, fewshot, template_of
+from routelab.prompting import compress as compression
 from routelab.prompting import spec_of as template_spec
 from routelab.retrieving import Retrieval, retrieval_of
 from routelab.retrieving import spec_of as retrieval_spec
@@ -148,6 +149,8 @@ def plain(section: str, value: Any, folder: Path | None = None) -> Any:
             said["template"] = template_spec(value.template)
         if value.few_shot is not None:
             said["few_shot"] = fewshot.spec_of(value.few_shot, folder)
+        if value.compress is not None:
+            said["compress"] = compression.spec_of(value.compress)
     return said
 
 
@@ -219,7 +222,7 @@ def _prompt_parts(
     if isinstance(few_shot, Mapping):
         found["few_shot"] = fewshot.few_shot_of(few_shot, document, (*key, "few_shot"), folder)
     if isinstance(compress, (str, Mapping)):
-        raise ConfigError(f"{document.where(*key, 'compress')}: is not in this version of routelab yet")
+        found["compress"] = compression.compress_of(compress, document, (*key, "compress"))
     for name, value in (("few_shot", few_shot), ("compress", compress)):
         if value is not None and name not in found and not dataclasses.is_dataclass(value):
             raise ConfigError(f"{document.where(*key, name)}: must be a mapping with `kind` (got {value!r})")

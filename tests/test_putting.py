@@ -141,7 +141,7 @@ def conversation(turns: int) -> list[dict[str, str]]:
 
 def test_a_conversation_is_fitted_summarised_and_paid() -> None:
     config = dataclasses.replace(
-        ONE, context={"kind": "summarise", "model": "gemini-flash", "keep_last": 4, "limit": 1500, "max_tokens": 120}
+        ONE, context={"kind": "summarise", "model": "gpt-5-mini", "keep_last": 4, "limit": 1500, "max_tokens": 120}
     )
     with Lab(fleet=Fleet.practice(latency=0, errors=0)) as lab:
         router = lab.router(config)
@@ -151,14 +151,14 @@ def test_a_conversation_is_fitted_summarised_and_paid() -> None:
     [event] = [e for e in answer.events if isinstance(e, Compacted)]
     assert (event.policy, event.error) == ("summarise", None)
     assert event.summarised
-    assert set(event.summarisers) == {"gemini-flash"}
+    assert set(event.summarisers) == {"gpt-5-mini"}
     assert event.tokens_after is not None
     assert event.tokens_before is not None
     assert event.tokens_after < 1500 < event.tokens_before
     assert event.cost_usd is not None
     assert answer.cost_usd == event.cost_usd > 0  # the model itself is local and costs nothing
     assert event.simulated
-    assert rows == [("summarising", "gemini-flash", True)]
+    assert rows == [("summarising", "gpt-5-mini", True)]
     [second] = [e for e in again.events if isinstance(e, Compacted)]
     assert (second.messages, second.cost_usd, second.summarisers) == (event.messages, 0.0, ())
     assert router.describe().split()[:4] == ["in", "order:", "fit", "route"]
@@ -196,3 +196,26 @@ def test_a_preview_shows_what_would_be_sent_and_asks_nobody() -> None:
     assert bare is not None
     assert worst > bare
     assert lab.router(config).preview("Hello?") == prompt_of("Hello?").messages
+
+
+def test_what_says_little_is_taken_out_before_anybody_is_asked(tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        ONE, prompt={"compress": "whitespace", "template": {"name": "t", "user": "{{ question }}"}}
+    )
+    answer = Router(config, fleet=Fleet.practice(latency=0, errors=0)).route(
+        "Here   it is:\n\n\n\n\nWhere is   the pier?"
+    )
+    squeezed, rendered = [e for e in answer.events if isinstance(e, Compacted)]
+    assert (squeezed.policy, rendered.policy) == ("compress", "template")
+    assert squeezed.tokens_after is not None
+    assert squeezed.tokens_before is not None
+    assert squeezed.tokens_after < squeezed.tokens_before
+    assert "\n\n\n" not in rendered.messages[-1].content
+    long = dataclasses.replace(
+        ONE, prompt={"compress": {"kind": "extractive", "budget_tokens": 300, "embedder": "lexical"}}
+    )
+    for each in (config, long):
+        read = RouteConfig.from_yaml(each.to_yaml(tmp_path / "c.yaml"))
+        assert (read, read.fingerprint) == (each, each.fingerprint)
+    with pytest.raises(ConfigError, match=r"prompt\.compress\.kind: unknown 'extractve'; did you mean 'extractive'\?"):
+        dataclasses.replace(ONE, prompt={"compress": "extractve"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from routelab.stages.admit import Admit
 from routelab.stages.call import Call, Endpoint, Patience, Sampling
+from routelab.stages.compress import Compress
 from routelab.stages.measure import Measure
 from routelab.stages.purse import Budget
 from routelab.stages.recall import Confirm, Recall, Remember
@@ -15,6 +16,7 @@ __all__ = [
     "Admit",
     "Budget",
     "Call",
+    "Compress",
     "Confirm",
     "Endpoint",
     "Measure",
