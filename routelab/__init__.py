@@ -5,11 +5,11 @@ configuration is then replayed over that log at no cost, compared with honest st
 
 The house is an hourglass::
 
-     prompt ─► render ─► recall ─► (confirm) ─► route ─► call ─► remember ─► score ─┐
-         one prompt at a time: stages, each adding one typed event                   │
-                                                                        [Run]  the waist: one frozen, append-only record
-         many runs at a time: functions over tables                                  │
-                     log ─► outcomes ─► replay ─► compare ─► verdict ─► export ◄─────┘
+     prompt ─► retrieve ─► compress ─► render ─► fit ─► recall ─► (confirm) ─► route ─► call ─► remember ─► score ─┐
+         one prompt at a time: stages, each adding one typed event                                                  │
+                                                                                       [Run]  the waist: one frozen,
+         many runs at a time: functions over tables                                           append-only record    │
+                     log ─► outcomes ─► replay ─► compare ─► verdict ─► export ◄────────────────────────────────────┘
 
 Floors, top to bottom; an upper one may import a lower one, never the other way round::
 
@@ -19,12 +19,14 @@ Floors, top to bottom; an upper one may import a lower one, never the other way 
     router · answer         the one sync door, and what comes out of it
     build                   values → flow: the one place that states the order of the stages
     config · fleet · engine YAML ↔ values; who can be asked; the one event loop
+    sections · beside       the parts of a config that are not its strategy; files beside its YAML
     gates · asker           when an answer is accepted: rules, agreement, a learned one, judges; how a judge is asked
+    fitting · retrieving    context policies and corpora at work: whose windows, whose summaries, which libraries
     judging                 what judges are asked, and how their verdicts are read
     stages, strategies, caching, scoring,      siblings; none imports another's insides
-    chunking, context, retrieval
+    chunking, context, retrieval, prompting
     providers, embedding, store                the only code that touches the outside
-    strict · present        the door for YAML; text and HTML for people
+    strict · present        the door for YAML; text and HTML for people; beside them: text, content
     core                    values, events, run, flow, plan, ports, errors: standard library and NumPy
 
 Importing `routelab` loads none of it: names below are fetched on first use.
