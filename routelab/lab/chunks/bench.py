@@ -190,7 +190,14 @@ def _answers(
     """Return what the fleet answers from this library; what it cuts and embeds is not the settings' business here."""
     retrieval = Retrieval(corpus=CORPUS, by=by, k=plan.k)
     libraries = Libraries(Corpora(given={CORPUS: questions.corpora}))
-    libraries.put(retrieval, Loaded(library=library, digest=digest(*[(p.source, p.start, p.end) for p in library.passages]), texts=questions.corpora))
+    libraries.put(
+        retrieval,
+        Loaded(
+            library=library,
+            digest=digest(*[(p.source, p.start, p.end) for p in library.passages]),
+            texts=questions.corpora,
+        ),
+    )
     return answered(questions, retrieval, asking, libraries=libraries, purse=purse)
 
 
