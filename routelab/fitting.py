@@ -33,6 +33,7 @@ from routelab.core.flow import Repeat, play
 from routelab.core.ports import TokenCounter, World
 from routelab.core.run import Run
 from routelab.core.values import Message, Model, Prompt, Reply, digest
+from routelab.providers.tokens import Counter
 from routelab.stages import Call, Endpoint, Sampling
 from routelab.stages.fit import Fit, Sized
 
@@ -49,6 +50,8 @@ def rooms_of(
     names: Sequence[str], endpoints: Mapping[str, Endpoint], counter: TokenCounter, *, output_tokens: int | None = None
 ) -> tuple[Room, ...]:
     """Return the rooms of the models that may be asked, by name; they remember what they counted, so a router makes them once."""
+    if isinstance(counter, Counter):
+        counter = counter.remembering()
     return tuple(room_of(endpoints[name].model, counter, output_tokens=output_tokens) for name in names)
 
 

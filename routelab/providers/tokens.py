@@ -14,10 +14,10 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from routelab.core.values import Model, Tokens
 
@@ -90,12 +90,38 @@ def bundled() -> tiktoken.Encoding | None:
     )
 
 
+class Encoding(Protocol):
+    """What of a tiktoken encoding is used."""
+
+    @property
+    def encode_ordinary(self) -> Callable[[str], Sequence[int]]:
+        """Return the tokens of a text, whose special tokens' spellings are ordinary text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Remembering:
+    encode_ordinary: Callable[[str], range]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Counter:
     """Counts a text's tokens for a model, and says whether that is known (`tiktoken`) or an `estimate`."""
 
     factors: Mapping[str, float] = field(default_factory=lambda: FACTORS, hash=False)
-    encoding: Callable[[], tiktoken.Encoding | None] = bundled
+    encoding: Callable[[], Encoding | None] = bundled
+
+    def remembering(self, texts: int = 8_192) -> Counter:
+        """Return a counter that counts the same, and encodes each of its latest texts once for all models together."""
+        encoding = self.encoding()
+        if encoding is None:
+            return self
+
+        # A range is a sequence of so many numbers that takes no room.
+        @functools.lru_cache(maxsize=texts)
+        def encoded(text: str) -> range:
+            return range(len(encoding.encode_ordinary(text)))
+
+        return replace(self, encoding=lambda: _Remembering(encode_ordinary=encoded))
 
     def count(self, text: str, model: Model) -> Tokens:
         """Return ``Tokens(input=n, source=...)`` for any text, special tokens' spellings and lone surrogates too."""

@@ -151,3 +151,30 @@ def test_the_vocabulary_travels_with_its_licence() -> None:
     note = resources.files("routelab.providers").joinpath("vocab", "README.md").read_text("utf-8")
     assert "MIT License" in note
     assert "Copyright (c) 2022 OpenAI" in note
+
+
+@given(st.text(max_size=60))
+def test_a_counter_that_remembers_counts_the_same(text: str) -> None:
+    plain, remembering = Counter(), Counter().remembering()
+    for upstream in ("gpt-5", "claude-sonnet-4-5", "gemini-2.5-flash", "gpt-5"):
+        model = Model(name="m", provider="p", upstream=upstream)
+        assert remembering.count(text, model) == plain.count(text, model)
+
+
+def test_a_counter_that_remembers_encodes_a_text_once_for_all_models() -> None:
+    asked: list[str] = []
+
+    class Spelling:
+        def encode_ordinary(self, text: str) -> list[int]:
+            asked.append(text)
+            return [ord(c) for c in text]
+
+    remembering = Counter(encoding=Spelling).remembering()
+    counts = [
+        remembering.count("abc", Model(name="m", provider="p", upstream=u)).input
+        for u in ("gpt-5", "claude-x", "gpt-5")
+    ]
+    assert counts == [3, 4, 3]
+    assert asked == ["abc"]
+    without = Counter(encoding=lambda: None)
+    assert without.remembering() is without
