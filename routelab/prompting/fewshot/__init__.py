@@ -3,7 +3,7 @@
 A way of choosing is a frozen value that holds its pool; `Selector` gives it vectors and asks it, for one prompt or for many.
 Whatever the way, an example with the prompt's id, its text (as `same` reads it) or its group is never shown to it: the test
 item is held out before `k` is counted. To add one: a file here (see `ground.FewShot`), its line in `KINDS`, its line in
-`tests/prompting/fewshot/test_kinds.py`, whose laws it must keep.
+`tests/prompting/fewshot/test_few_shot_kinds.py`, whose laws it must keep.
 
 A config names the pool by file, relative to itself. `identity_of` is what two configs have in common that show the same:
 the pool's digest stands in it, not the path; `spec_of` is what the file holds.
