@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets
 
+from routelab.core.errors import ConfigError
 from routelab.panels.chunkcut import EMBEDDERS, Cut, Found, kinds
 from routelab.panels.chunkpage import page_of
 from routelab.panels.chunkshown import Place
@@ -122,6 +123,30 @@ class Controls:
             self.unit.value = unit
         self.unit.disabled = new in ("tokens", "characters")
         self.percentile.layout.display = self.borders.layout.display = "" if new == "semantic" else "none"
+
+    def cut_by(self, spec: Mapping[str, Any]) -> None:
+        """Stand for a chunker's mapping; ConfigError for what the controls cannot say."""
+        known = {
+            "kind": self.kind,
+            "size": self.size,
+            "unit": self.unit,
+            "percentile": self.percentile,
+            "embedder": self.borders,
+        }
+        for name in spec:
+            if name not in (*known, "overlap"):
+                raise ConfigError(
+                    f"chunker.{name}: the viewer has no control for it", hint=f"it has {', '.join(known)}, overlap"
+                )
+        before = str(self.kind.value)
+        self.kind.value = spec.get("kind", before)
+        self.kinded(before, str(self.kind.value))
+        for name, control in known.items():
+            if name in spec and name != "kind":
+                control.value = spec[name]
+        if "overlap" in spec:
+            share = spec["overlap"]
+            self.overlap.value = 100 * (share / self.size.value if isinstance(share, int) else share)
 
     def filled(self, texts: Texts) -> None:
         """List the documents and the questions of what was opened."""

@@ -48,6 +48,7 @@ class Look:
         self._wish: Wish | None = None
         self._asked: tuple[str, int | None] = ("", None)
         self._quiet = self._listed = False
+        self._first: int | None = None
         self._build()
         self.panel = Panel(self._live, self.still, name="chunks: look")
         self._guard(self.renew)()
@@ -112,8 +113,18 @@ class Look:
         self._listed = True
         made.sourced()
 
-    def take(self, value: Any) -> None:
-        """Open a value, such as a variable of the notebook; ConfigError for one that holds no text to cut."""
+    def take(self, value: Any, *, chunker: Mapping[str, Any] | None = None, question: int | None = None) -> None:
+        """Open a value, such as a variable of the notebook, cut as `chunker` says, at one of its questions (counted from 0).
+
+        Raises ConfigError for a value that holds no text to cut, and for a chunker that the controls cannot say.
+        """
+        if chunker is not None:
+            self._quiet = True
+            try:
+                self.controls.cut_by(chunker)
+            finally:
+                self._quiet = False
+        self._first = question
         name = next((name for name, other in self.desk.names.items() if other is value), "given")
         given = offer_of(name, value)
         if given is None:
@@ -123,7 +134,11 @@ class Look:
             )
         self._given = {given.title: given}
         self.renew()
-        self.controls.source.value = given.title
+        self._quiet = True
+        try:
+            self.controls.source.value = given.title
+        finally:
+            self._quiet = False
         self._open()
 
     def _sourced(self) -> None:
@@ -161,7 +176,11 @@ class Look:
             self.controls.filled(self.texts)
         finally:
             self._quiet = False
-        self._again()
+        first, self._first = self._first, None
+        if first is not None and any(value == first for _, value in self.controls.question.options):
+            self.controls.question.value = first  # which cuts and searches
+        else:
+            self._again()
 
     # What the controls ask for
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import ipywidgets
 
+from routelab.lab.chunks.questions import Questions
 from routelab.lab.desk import Desk
 from routelab.panels.chunkcompare import Compare
 from routelab.panels.chunklog import Retrieved
@@ -49,12 +51,17 @@ class Chunking:
         return self._parts[str(self.which.value)].shown()
 
 
-def chunking(desk: Desk, on: Any = None) -> Panel:
+def chunking(
+    desk: Desk, on: Any = None, *, chunker: Mapping[str, Any] | None = None, question: int | None = None
+) -> Panel:
     """Return the panel of the Chunking tab; `on` is opened at once: a text, texts by name, Questions, or a Dataset.
 
-    Raises ConfigError for something else.
+    It is cut as `chunker` says, and shown at the answer to one of its questions (counted from 0). Raises ConfigError for
+    something else.
     """
     made = Chunking(desk, begin=on is None)
     if on is not None:
-        made.look.take(on)
+        made.look.take(on, chunker=chunker, question=question)
+    if isinstance(on, Questions):
+        made.compare.take(on)
     return made.panel

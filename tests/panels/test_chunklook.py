@@ -298,4 +298,18 @@ def test_a_newer_wish_overtakes_an_older_one(lab: Lab) -> None:
 def test_the_panel_opens_a_value_at_once(lab: Lab) -> None:
     with pytest.raises(ConfigError, match="nothing to cut"):
         chunking(lab.desk, 3)
+    with pytest.raises(ConfigError, match=r"chunker\.fill: the viewer has no control for it"):
+        chunking(lab.desk, corpora(), chunker={"kind": "markdown", "fill": 0.3})
     assert chunking(lab.desk, corpora()).name == "chunking"
+
+
+def test_a_value_is_opened_once_as_it_was_asked_for(lab: Lab) -> None:
+    made = Look(lab.desk, begin=False)
+    made.controls.embedder.value = "lexical"
+    made.take(questions(), chunker={"kind": "sentences", "size": 70, "overlap": 7}, question=19)
+    settled(made.jobs)
+    assert made.cut is not None
+    assert made.cut.spec == {"kind": "sentences", "size": 70, "overlap": 0.1, "unit": "tokens"}
+    assert made.found is not None
+    assert made.found.question == 19
+    assert len(made.jobs) == 2  # it was read once, and cut and searched once

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from routelab.chunking import Chunk
 from routelab.core.ports import Floats
 from routelab.lab.charts.chart import Chart
 from routelab.lab.charts.look import Heading, hover, label, labels, layout, marks
+from routelab.lab.chunks.ledger import Ledger
 from routelab.lab.statistics import mean
 from routelab.present import Table, percent
 
@@ -24,6 +26,21 @@ class Lengths:
     about: str
     tokens: Mapping[str, Floats]
     duplicated: Mapping[str, float]
+
+
+def lengths_of(cuts: Mapping[str, Sequence[Chunk]], corpora: Mapping[str, str], *, about: str = "") -> Lengths:
+    """Return the lengths of chunkings of the same texts by name; tokens are counted anew, whatever measured the chunks.
+
+    Raises KeyError for a chunk of a source that is not among the texts.
+    """
+    ledger = Ledger.of(corpora)
+    tokens, duplicated = {}, {}
+    for name, chunks in cuts.items():
+        tokens[name] = np.array([float(ledger.tokens(c.source, (c.start, c.end))) for c in chunks])
+        characters = sum(c.end - c.start for c in chunks)
+        duplicated[name] = sum(c.repeated for c in chunks) / characters if characters else 0.0
+    said = about or f"{len(corpora):,} texts of {sum(map(len, corpora.values())):,} characters"
+    return Lengths(about=said, tokens=tokens, duplicated=duplicated)
 
 
 def binned(lengths: Floats, *, bins: int = BINS, most: float | None = None) -> tuple[Floats, Floats]:
