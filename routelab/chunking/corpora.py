@@ -200,7 +200,9 @@ def _files(folder: Path) -> Iterator[Path]:
     found = []
     for place, folders, names in os.walk(folder):
         folders[:] = [f for f in folders if not f.startswith(".") and f != "__pycache__"]
-        found += [Path(place, n) for n in names if not n.startswith(".") and _ending(Path(n)) is not None]
+        named = (Path(place, n) for n in names if not n.startswith(".") and _ending(Path(n)) is not None)
+        # A link may lead nowhere.
+        found += [path for path in named if path.is_file()]
     yield from sorted(found, key=lambda p: p.relative_to(folder).as_posix())
 
 

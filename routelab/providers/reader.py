@@ -61,12 +61,14 @@ Near: TypeAlias = Callable[[str, Sequence[str]], Iterable[float]]
 class Reader:
     """Answers for the catalogue's models out of the passages that `passages` finds in a request; without any, that it does not know.
 
-    A weak model that is given nothing makes something up instead, as often as it reads wrongly.
+    A weak model that is given nothing makes something up instead, as often as it reads wrongly. With `knows`, the practice model
+    answers what comes without passages.
     """
 
     practice: Practice
     passages: Passages
     near: Near | None = None
+    knows: bool = False
 
     @property
     def logprobs(self) -> bool:
@@ -76,19 +78,19 @@ class Reader:
     async def complete(self, request: Request, emit: Callable[[str], None]) -> Reply:
         """Return the simulated reply; raises what `Practice.complete` raises."""
         profile = CATALOG.get(request.model.upstream)
-        if profile is None:
+        given = [row for m in request.messages if m.role == "user" for row in self.passages(m.content)]
+        if profile is None or (self.knows and not given):
             return await self.practice.complete(request, emit)
         # On a thread: it may embed a hundred sentences.
-        text = await asyncio.to_thread(self._answer, request, profile)
+        text = await asyncio.to_thread(self._answer, request, profile, given)
         # Said as it is: an F1 scorer is the one that forbids more words than the answer.
         said = dataclasses.replace(
             request.prompt, reference=text, scorer={"kind": "f1", "answers": [text]}, wrong=(text,)
         )
         return await self.practice.complete(dataclasses.replace(request, prompt=said), emit)
 
-    def _answer(self, request: Request, profile: Profile) -> str:
+    def _answer(self, request: Request, profile: Profile, given: Sequence[tuple[int, str]]) -> str:
         question = request.prompt.text
-        given = [row for m in request.messages if m.role == "user" for row in self.passages(m.content)]
         how = self._reads(request.prompt, profile)
         u = draw(self.practice.seed, "reading", profile.name, key(request.prompt))
         if not given:

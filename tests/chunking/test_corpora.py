@@ -94,10 +94,12 @@ def test_a_broken_file_in_a_folder_is_named_and_an_empty_folder_says_so(handbook
         read(tmp_path / "none")
 
 
-def test_links_that_lead_round_are_not_followed(handbook: Path) -> None:
+def test_links_that_lead_round_or_nowhere_are_not_followed(handbook: Path) -> None:
     before = read(handbook).digest
     os.symlink(handbook, handbook / "guide" / "round")
+    os.symlink(handbook / "gone.md", handbook / "broken.md")
     assert read(handbook).digest == before
+    assert Corpora().state(str(handbook))
 
 
 def test_the_digest_is_that_of_sources_and_texts() -> None:

@@ -90,3 +90,8 @@ def test_the_same_request_has_the_same_answer_and_unknown_models_the_practice_an
     stranger = dataclasses.replace(MODELS[0], upstream="nobody")
     with pytest.raises(Exception, match="there is no simulated model 'nobody'"):
         asked(BOTH, model=stranger)
+
+
+def test_a_reader_that_knows_answers_as_a_practice_model_where_it_is_given_nothing() -> None:
+    assert "simulated" in asked("", knows=True)
+    assert asked(BOTH, knows=True) == asked(BOTH)
