@@ -11,6 +11,7 @@ from routelab.present import Table, bundle, percent, usd
 
 Kind = Literal["template", "prefix", "reasoning", "output", "cut"]
 ALL_TASKS = "all tasks"
+SHOWN = 12
 KINDS: dict[Kind, str] = {
     "template": "a leaner template is as good",
     "prefix": "the same beginning, paid each time",
@@ -71,8 +72,9 @@ class Findings:
     def __len__(self) -> int:
         return len(self.found)
 
-    def table(self) -> Table:
-        """Return the findings as a table."""
+    def table(self, *, limit: int = SHOWN) -> Table:
+        """Return the findings as a table, the first `limit` of them."""
+        more = len(self.found) - limit
         rows = [
             (
                 KINDS[f.kind] + ("" if f.shown else ", seen"),
@@ -83,18 +85,19 @@ class Findings:
                 f"{f.n:,} {f.unit}",
                 f.next,
             )
-            for f in self.found
+            for f in self.found[:limit]
         ]
         return Table(
             head=("found", "where", "tokens a call", "USD per 1,000 calls", "what shows it", "n", "next move"),
             rows=rows,
             numbers=frozenset((2, 3)),
-            caption=f"what may be spared ({len(rows)})"
+            caption=f"what may be spared ({len(self.found)})"
             if rows
             else "nothing was found that uses more than it is shown to need",
             notes=(
                 f"a leaner template counts when its quality is non-inferior on the same prompts (margin {100 * self.margin:g} points, 95 %, Holm over the "
                 "templates tried); “seen” says how much something takes, and not whether it is needed",
+                *((f"{more:,} smaller ones are not shown: .found has all",) if more > 0 else ()),
             ),
         )
 
