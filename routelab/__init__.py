@@ -5,11 +5,11 @@ configuration is then replayed over that log at no cost, compared with honest st
 
 The house is an hourglass::
 
-     prompt ─► retrieve ─► compress ─► render ─► fit ─► recall ─► (confirm) ─► route ─► call ─► remember ─► score ─┐
-         one prompt at a time: stages, each adding one typed event                                                  │
-                                                                                       [Run]  the waist: one frozen,
-         many runs at a time: functions over tables                                           append-only record    │
-                     log ─► outcomes ─► replay ─► compare ─► verdict ─► export ◄────────────────────────────────────┘
+     prompt ─► (retrieve) ─► (compress) ─► render ─► (fit) ─► recall ─► (confirm) ─► route ─► call ─► remember ─► score ─┐
+         one prompt at a time: stages, each adding one typed event                                                        │
+                                                                       [Run]  the waist: one frozen, append-only record
+         many runs at a time: functions over tables                                                                       │
+                     log ─► outcomes ─► replay ─► compare ─► verdict ─► export ◄──────────────────────────────────────────┘
 
 Floors, top to bottom; an upper one may import a lower one, never the other way round::
 

@@ -8,7 +8,19 @@ from typing import Any
 
 from routelab.core import errors
 from routelab.core.errors import BudgetExceeded, ProviderError, RoutelabError, RunFailed
-from routelab.core.events import Answered, Event, Missed, Recalled, Remembered, Routed, Scored, Unanswered, payload
+from routelab.core.events import (
+    Answered,
+    Compacted,
+    Event,
+    Missed,
+    Recalled,
+    Remembered,
+    Retrieved,
+    Routed,
+    Scored,
+    Unanswered,
+    payload,
+)
 from routelab.core.run import Run
 from routelab.core.values import Tokens
 from routelab.present import Table, framed, note, pre, safe, seconds, tokens, usd
@@ -91,7 +103,8 @@ class Answer:
         passed = [f"{e.model}: {e.error}" for e in self.run.attempts if isinstance(e, Unanswered)]
         said = [f"after {', '.join(passed)}"] if passed else []
         ruled = [_ruled(e) for e in self.run.events if isinstance(e, Scored) and e.accepted is not None]
-        return "; ".join([reason, *said, *ruled])
+        troubles = [e.error for e in self.run.events if isinstance(e, Compacted) and e.error]
+        return "; ".join([reason, *troubles, *said, *ruled])
 
     def _recalled(self, hit: Recalled) -> str:
         like = f": {hit.similarity:.3f} like {quoted(hit.like)}" if hit.like else ""
@@ -273,4 +286,46 @@ def _told(event: Event) -> str:
         return f"{event.cache}: " + (
             f"not kept: {event.refused}" if event.refused else f"kept for the next time{wrong}"
         )
+    if isinstance(event, Compacted):
+        return rewritten(event)
+    if isinstance(event, Retrieved):
+        return found(event)
     return ", ".join(f"{k}={str(v)[:60]}" for k, v in payload(event).items())
+
+
+def rewritten(event: Compacted) -> str:
+    """Return in a few words what was done to the messages.
+
+    >>> rewritten(Compacted(policy="window", messages=(), tokens_before=900, tokens_after=400, dropped=(0, 1, 2)))
+    'window: 900 → 400 tokens, 3 messages left out'
+    """
+    parts = []
+    if event.tokens_before is not None and event.tokens_after is not None:
+        parts.append(f"{event.tokens_before:,} → {event.tokens_after:,} tokens")
+    if event.examples:
+        parts.append(_many(len(event.examples), "example"))
+    if event.summarised:
+        parts.append(f"{_many(len(event.summarised), 'message')} summarised")
+    if event.summarisers:
+        parts.append(f"by {', '.join(dict.fromkeys(event.summarisers))} for {usd(event.cost_usd)}")
+    if event.dropped:
+        parts.append(f"{_many(len(event.dropped), 'message')} left out")
+    if event.error:
+        parts.append(event.error)
+    name = event.template or event.policy
+    return f"{name}: {', '.join(parts)}" if parts else name
+
+
+def found(event: Retrieved) -> str:
+    """Return in a few words which passages were put in front of the question."""
+    if not event.chunks:
+        return f"{event.corpus}: nothing was found"
+    scored = zip(event.chunks, event.scores, strict=False) if event.scores else ((c, None) for c in event.chunks)
+    names = [chunk if score is None else f"{chunk} ({score:.3f})" for chunk, score in scored]
+    size = "" if event.tokens is None else f" in {event.tokens:,} tokens"
+    more = f"; {event.left_out} did not fit" if event.left_out else ""
+    return f"{event.corpus}: {_many(len(event.chunks), 'passage')}{size}: {', '.join(names[:5])}{more}"
+
+
+def _many(n: int, word: str) -> str:
+    return f"{n:,} {word}{'' if n == 1 else 's'}"

@@ -28,6 +28,7 @@ from routelab.prompting import Reading
 from routelab.prompting.compress import Compressed, Compressor, compressed
 from routelab.prompting.fewshot import Selector
 from routelab.retrieval import before
+from routelab.retrieval.framing import framed, unframed
 from routelab.scoring import scorer_of
 from routelab.scoring.refusal import refused
 from routelab.stages import (
@@ -139,12 +140,14 @@ def _putting(config: RouteConfig, parts: Parts, call: Call) -> tuple[Flow, ...]:
     stages: list[Flow] = []
     if parts.finder is not None:
         stages.append(Retrieve(finder=parts.finder, place=before))
+    # As the first model counts: a budget is one number, whoever answers.
+    room = room_of(parts.endpoints[config.names[0]].model, parts.counter)
     if prompt.compress is not None:
-        # As the first model counts: a budget is one number, whoever answers.
-        count = room_of(parts.endpoints[config.names[0]].model, parts.counter).count
-        stages.append(Compress(shorten=partial(_shortened, prompt.compress, count)))
+        stages.append(Compress(shorten=partial(_shortened, prompt.compress, room.count)))
     if prompt.system is not None or prompt.template is not None or parts.examples is not None:
-        stages.append(Render(system=prompt.system, template=prompt.template, examples=parts.examples))
+        stages.append(
+            Render(system=prompt.system, template=prompt.template, examples=parts.examples, count=room.tokens)
+        )
     if config.context is not None:
         assert isinstance(config.context, ContextConfig)
         policy, escalate = config.context.policy, config.context.escalate
@@ -155,7 +158,26 @@ def _putting(config: RouteConfig, parts: Parts, call: Call) -> tuple[Flow, ...]:
 def _shortened(
     compressor: Compressor, count: Callable[[str], int], messages: tuple[Message, ...], question: str
 ) -> Compressed:
-    return compressed(compressor, messages, count=count, question=question)
+    """Return the messages compressed; of passages in their frame, what stands in it, and the frame is made anew."""
+    last = next((n for n in range(len(messages) - 1, -1, -1) if messages[n].role == "user"), -1)
+    passages = None if last < 0 else unframed(messages[last].content)
+    if passages is None or not messages[last].content.startswith(framed(passages)):
+        return compressed(compressor, messages, count=count, question=question)
+    rest = messages[last].content.removeprefix(framed(passages))
+    bare = dataclasses.replace(messages[last], content=passages + rest)
+    found = compressed(compressor, (*messages[:last], bare, *messages[last + 1 :]), count=count, question=question)
+    left = found.messages[last].content
+    if not left.endswith(rest):
+        # What the user wrote besides the question was shortened too, so that nobody can say where the passages end.
+        return dataclasses.replace(found, messages=messages, tokens_after=found.tokens_before, removed=())
+    content = framed(left.removesuffix(rest)) + rest
+    around = count(framed(passages)) - count(passages)
+    return dataclasses.replace(
+        found,
+        messages=(*found.messages[:last], dataclasses.replace(bare, content=content), *found.messages[last + 1 :]),
+        tokens_before=found.tokens_before + around,
+        tokens_after=found.tokens_after + around,
+    )
 
 
 def preview_of(config: RouteConfig, parts: Parts) -> Flow:

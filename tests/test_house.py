@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 import routelab
+from routelab.chunking.corpora import Corpora
 from routelab.config import RouteConfig
 from routelab.core import errors, events
-from routelab.router import Router
+from routelab.retrieving import Libraries
+from routelab.router import Router, Setting
 from routelab.testing import Scripted, fleet
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -136,16 +138,22 @@ def test_every_event_is_a_past_participle_with_a_time() -> None:
 
 
 def test_the_flow_is_in_the_order_that_the_package_docstring_draws() -> None:
-    def stages(cache: object) -> list[str]:
+    libraries = Libraries(Corpora(given={"notes": ["a note"]}))
+
+    def stages(cache: object, prompt: object = None, **sections: object) -> list[str]:
         config = RouteConfig(
             name="a",
             models=["m"],
             strategy={"kind": "fixed", "model": "m"},
             cache=cache,
-            prompt={"system": "be brief"},
+            prompt=prompt or {"system": "be brief"},
+            **sections,
         )
-        outline = Router(config, fleet=fleet({"m": Scripted(), "judge": Scripted()})).describe()
-        return re.findall(r"^\s+(render|recall|confirm|route|call|remember|measure)$", outline, re.MULTILINE)
+        router = Router(
+            config, fleet=fleet({"m": Scripted(), "judge": Scripted()}), setting=Setting(libraries=libraries)
+        )
+        known = "retrieve|compress|render|fit|recall|confirm|route|call|remember|measure"
+        return re.findall(rf"^\s+({known})$", router.describe(), re.MULTILINE)
 
     drawn = re.search(r"prompt ─► (.*?) ─┐", routelab.__doc__ or "")
     assert drawn is not None
@@ -153,7 +161,10 @@ def test_the_flow_is_in_the_order_that_the_package_docstring_draws() -> None:
     # What is drawn in brackets is there when the config asks for it.
     assert stages({"exact": True}) == [name for name in order if not name.startswith("(")]
     judged = {"semantic": {"threshold": 0.9, "guard": {"kind": "judge", "model": "judge"}, "embedder": "lexical"}}
-    assert stages(judged) == [name.strip("()") for name in order]
+    more = {"retrieval": {"corpus": "notes", "by": "words"}, "context": "none"}
+    assert stages(judged, {"template": "plain@1", "compress": "whitespace"}, **more) == [
+        name.strip("()") for name in order
+    ]
 
 
 def test_nothing_is_exported_that_does_not_say_what_it_does() -> None:

@@ -16,6 +16,7 @@ from routelab.fleet import Fleet
 from routelab.lab import Lab
 from routelab.prompting import Template
 from routelab.prompting.fewshot import Pool
+from routelab.retrieval import quoted
 from routelab.router import Router
 from routelab.store import Log
 
@@ -219,3 +220,19 @@ def test_what_says_little_is_taken_out_before_anybody_is_asked(tmp_path: Path) -
         assert (read, read.fingerprint) == (each, each.fingerprint)
     with pytest.raises(ConfigError, match=r"prompt\.compress\.kind: unknown 'extractve'; did you mean 'extractive'\?"):
         dataclasses.replace(ONE, prompt={"compress": "extractve"})
+
+
+def test_compressed_passages_keep_their_frame_and_the_question() -> None:
+    config = dataclasses.replace(
+        ONE, prompt={"compress": "whitespace"}, retrieval={"corpus": "notes", "by": "words", "k": 2}
+    )
+    with Lab(fleet=Fleet.practice(latency=0, errors=0)) as lab:
+        lab.corpora["notes"] = ["The   kettle is\n\n\n\n\nin the kitchen.", "The kettle   whistles."]
+        answer = lab.router(config).route("Where is the kettle?")
+    [squeezed] = [e for e in answer.events if isinstance(e, Compacted)]
+    shown = quoted(squeezed.messages[-1].content)
+    assert {q.text for q in shown} == {"The kettle is\n\nin the kitchen.", "The kettle whistles."}
+    assert squeezed.messages[-1].content.endswith("\n\nWhere is the kettle?")
+    assert squeezed.tokens_before is not None
+    assert squeezed.tokens_after is not None
+    assert squeezed.tokens_after < squeezed.tokens_before

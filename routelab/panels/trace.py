@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from routelab.answer import Answer, age, quoted
+from routelab.answer import Answer, age, found, quoted, rewritten
 from routelab.core.events import (
     Admitted,
     Answered,
@@ -196,17 +196,36 @@ def _scored(event: Scored) -> Step:
     )
 
 
+_REWRITTEN = {"system": "prompt rendered", "template": "prompt rendered", "compress": "prompt compressed"}
+
+
 def _around(event: Event) -> Step:
     """Return the step of what happens around asking: guards, rendering, retrieval, caches."""
     match event:
         case Admitted():
             return Step(at_s=event.at_s, what="let through", who=", ".join(event.guards))
         case Compacted():
-            before, after = tokens(event.tokens_before), tokens(event.tokens_after)
-            said = "" if event.tokens_before is None else f"{before} → {after} tokens"
-            return Step(at_s=event.at_s, what="prompt rendered", said=said, who=event.policy)
+            name, _, said = rewritten(event).partition(": ")
+            return Step(
+                at_s=event.at_s,
+                what=_REWRITTEN.get(event.policy, "conversation fitted"),
+                said=_short(said),
+                who=name,
+                cost_usd=event.cost_usd,
+                free=not event.summarisers,
+                took_s=event.latency_s or None,
+                sound=event.error is None,
+            )
         case Retrieved():
-            return Step(at_s=event.at_s, what=f"{len(event.chunks)} passages put in front", who=event.corpus)
+            n = len(event.chunks)
+            return Step(
+                at_s=event.at_s,
+                what=f"{n} passage{'' if n == 1 else 's'} put in front",
+                said=_short(found(event).partition(": ")[2]),
+                who=event.corpus,
+                took_s=event.latency_s,
+                sound=n > 0,
+            )
         case Missed():
             return Step(
                 at_s=event.at_s, what="not in the cache", said=_unknown(event), who=event.cache, took_s=event.latency_s

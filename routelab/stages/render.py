@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -43,6 +44,8 @@ class Render:
     system: str | None = None
     template: Form | None = None
     examples: Callable[[Run], Sequence[Example]] | None = None
+    count: Callable[[Sequence[Message]], int] | None = None
+    """Counts the tokens of messages, so that the log knows what the config's own words cost."""
 
     def __post_init__(self) -> None:
         if self.system is not None and self.template is not None and not self.template.heeds:
@@ -52,7 +55,14 @@ class Render:
             )
 
     async def __call__(self, run: Run, world: World) -> Compacted:
-        """Return the messages that the model will see."""
+        """Return the messages that the model will see, with their tokens before and after where they are counted."""
+        made = await self._made(run)
+        if self.count is None:
+            return made
+        before, after = self.count(run.messages), self.count(made.messages)
+        return dataclasses.replace(made, tokens_before=before, tokens_after=after)
+
+    async def _made(self, run: Run) -> Compacted:
         if self.template is None and self.examples is None:
             return Compacted(policy="system", messages=_with(self.system, run.messages))
         shown = () if self.examples is None else tuple(await asyncio.to_thread(self.examples, run))

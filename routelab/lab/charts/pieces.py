@@ -11,7 +11,7 @@ from routelab.core.run import Run
 from routelab.core.values import Message
 from routelab.lab.charts.listprice import Listed
 
-PROMPT = ("system", "prompt")
+PROMPT = ("system", "template", "compress", "prompt")
 """Policies of `Compacted` that are about the config's own prompt; every other one is about the conversation."""
 
 
@@ -72,10 +72,19 @@ def pieces_of(run: Run, first: Callable[[str], Run | None]) -> Pieces:
 
 def _asked(run: Run, total: float) -> Pieces:
     kept = run.answered if run.text is not None else None
-    parts = {"cache": 0.0, "refused answers": 0.0, "failed calls": 0.0, "judging": 0.0, "scoring": 0.0}
+    parts = {
+        "cache": 0.0,
+        "refused answers": 0.0,
+        "failed calls": 0.0,
+        "summaries": 0.0,
+        "judging": 0.0,
+        "scoring": 0.0,
+    }
     for event in run.events:
         if isinstance(event, Answered) and event is not kept:
             parts["refused answers"] += _known(event.cost_usd)
+        elif isinstance(event, Compacted):
+            parts["summaries"] += _known(event.cost_usd)
         elif isinstance(event, Unanswered):
             # As `Run.cost_usd` has it: a refused connection costs nothing.
             parts["failed calls"] += _known(event.cost_usd) if event.text or event.cost_usd is not None else 0.0
@@ -98,7 +107,7 @@ def _changes(run: Run) -> list[tuple[str, int | None]]:
             counted = event.tokens_before is not None and event.tokens_after is not None
             found.append((kind, (event.tokens_after or 0) - (event.tokens_before or 0) if counted else None))
         elif isinstance(event, Retrieved):
-            found.append(("context", None))
+            found.append(("context", event.tokens if event.chunks else 0))
     return found
 
 

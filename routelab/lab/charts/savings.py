@@ -33,6 +33,7 @@ STEPS: Mapping[str, str] = MappingProxyType(
         "no answer": "nobody answered, so that no answer was paid for",
         "refused answers": "answers that a gate did not accept, or that another answer stood for",
         "failed calls": "calls that cost money and brought no answer",
+        "summaries": "what it cost to have the conversation summarised",
         "judging": "what gates' judges cost",
         "scoring": "what it cost to measure the answers' quality",
         "not separated": "what several of these changed together, and nothing tells apart",
