@@ -84,7 +84,7 @@ def folded(fold: Fold, messages: Sequence[Message], room: Room) -> Steps[Fitted]
     for asked in given.requests():
         if _tokens(given, fold, now, asked, bound) > fold.trigger * bound:
             start, tight = _start(given, fold, now.start, asked, bound)
-            if start > now.start:
+            if start > now.start and _worth(given, fold, now, (start, asked), bound):
                 now = yield from _onward(given, fold, now, (start, tight), bound)
     # What a request needs may pass the policy's own limit, never the room's.
     return _assembled(given, fold, now, max(bound, given.least(end)))
@@ -95,6 +95,23 @@ def _tokens(given: Turns, fold: Fold, now: _Folded, end: int, bound: int) -> int
     told = now.note()
     turns = held | frozenset(range(now.start, end))
     return given.fixed + (0 if told is None else given.room.weigh(told)) + sum(given.weights[t] for t in turns)
+
+
+def _worth(given: Turns, fold: Fold, now: _Folded, to: tuple[int, int], bound: int) -> bool:
+    """Say whether folding up to a start, for a request after so many turns, is worth the summary that it asks for.
+
+    Pins fill up what room there is, so that with them every request would pass the trigger and pay for a summary of one turn:
+    what is folded must free what the trigger leaves free, unless the verbatim part does not fit any more.
+    """
+    if fold.model is None or not fold.pin:
+        return True
+    start, end = to
+    pinned = frozenset(t for turn in given.pinned for t in given.with_asked(turn))
+    freed = sum(given.weights[t] for t in range(now.start, start) if t not in pinned)
+    told = now.note()
+    recent = given.needed(end) | frozenset(range(now.start, end))
+    least = given.fixed + (0 if told is None else given.room.weigh(told)) + sum(given.weights[t] for t in recent)
+    return freed >= (1 - fold.trigger) * bound or least > bound
 
 
 def _held(given: Turns, fold: Fold, start: int, end: int, bound: int) -> frozenset[int]:

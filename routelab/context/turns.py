@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -94,7 +95,13 @@ class Turns:
 
     def asked(self, end: int) -> int:
         """Return the last user's turn among the first `end`, or -1."""
-        return next((t for t in range(end - 1, -1, -1) if self.user(t)), -1)
+        return self._askers[end - 1] if end > 0 else -1
+
+    @cached_property
+    def _askers(self) -> tuple[int, ...]:
+        """By turn, the last user's turn up to it, or -1."""
+        users = (t if self.user(t) else -1 for t in range(len(self)))
+        return tuple(itertools.accumulate(users, max))
 
     @cached_property
     def pinned(self) -> tuple[int, ...]:
@@ -107,8 +114,12 @@ class Turns:
 
     def with_asked(self, turn: int) -> frozenset[int]:
         """Return a turn, and for a tool's turn the user's turn that the tool was called for, if there is one."""
-        asked = self.asked(turn) if self.tool(turn) else -1
-        return frozenset({turn} if asked < 0 else {asked, turn})
+        return self._with_asked[turn]
+
+    @cached_property
+    def _with_asked(self) -> tuple[frozenset[int], ...]:
+        asked = (self.asked(turn) if self.tool(turn) else -1 for turn in range(len(self)))
+        return tuple(frozenset({turn} if user < 0 else {user, turn}) for turn, user in enumerate(asked))
 
     def opened(self, turns: frozenset[int], end: int) -> frozenset[int]:
         """Return the turns without those of the assistant in front, which no user's turn of theirs stands before.

@@ -188,6 +188,29 @@ def test_a_hybrid_quotes_facts_and_keeps_pins_without_any_model() -> None:
     assert found.facts == ("My budget is 900 euros.",)
 
 
+def test_pins_that_fill_the_limit_do_not_cost_a_summary_for_every_request() -> None:
+    said = talk(
+        *(
+            line
+            for i in range(40)
+            for line in (f"u: question number {i} here", "a: calling", f"t: result {i}", f"a: so it is {i} then")
+        ),
+        "u: bye",
+    )
+    policy = Hybrid(model="m", keep_last=4, facts=0, max_tokens=8, limit=100)
+    paid: list[Span] = []
+
+    def numbered(span: Span) -> Summary:
+        paid.append(span)
+        return Summary(text=f"until {span.messages[-1].content}", model=span.model)
+
+    found = fit(policy(said, room(None)), numbered)
+    assert found.tokens_after <= 100
+    folded = sum(len(m.content.split()) for span in paid for m in span.messages)
+    assert len(paid) <= folded / 20
+    assert len(paid) > 1
+
+
 def test_a_corrected_fact_stands_after_the_one_it_corrects() -> None:
     said = talk("u: My flight is BA117.", "u: Sorry, my flight is BA119 instead.", "u: My flight is BA117.")
     assert [s.text for s in statements(said, range(2))] == ["My flight is BA117.", "Sorry, my flight is BA119 instead."]
