@@ -206,8 +206,8 @@ def answer(results: Found, judged: Judged) -> list[str]:
     lines.append(
         "Fixed and random examples against zero-shot: "
         + "; ".join(f"reader {ABOUT[r][0][0]}: {unchosen(r, judged)}" for r in READERS)
-        + ". They cost the same tokens as chosen ones. Reader A's losses are its definition. The others do not believe an example that is unlike the question, "
-        "and learn nothing from it: where similarity is all that counts, an example of another label is wasted."
+        + ". They cost the same tokens as chosen ones. Reader A's losses are its definition. To the others an example that is unlike the question "
+        "teaches nothing, and a poor judge of similarity (D) is misled by some."
     )
     for reader in ("weighed", "lexical"):
         rows = results[reader]
@@ -266,7 +266,10 @@ def leaking(task: Task, pools: Sequence[Pool]) -> list[str]:
         + f" (near: MiniLM's cosine from {NEAR}).",
         f"- Of {checked:,} examples shown at k = {SHOTS[-1]} over all arms and seeds, {seen:,} had the prompt's id or its letters and digits.",
     ]
-    lines += [f"  - “{x.text}” is in train as “{x.question}” ({x.why})" for x in found.found if x.why == "text"]
+    texts = [x for x in found.found if x.why == "text"]
+    lines.append(
+        f"- Held out for the text: {'; '.join(f'“{x.text}” for “{x.question}”' for x in texts)}. {sum(x.agree is False for x in texts)} of them have another label in train."
+    )
     return lines + planted(task, pools[0])
 
 

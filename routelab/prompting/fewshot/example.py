@@ -18,8 +18,7 @@ from routelab.core.errors import DataError
 from routelab.core.values import Message, Prompt, digest
 from routelab.prompting.fewshot.reading import Placed, placed, rows
 
-_DROPPED = regex.compile(r"['’ʼ`´]")
-_WORDS = regex.compile(r"[\p{L}\p{M}\p{N}\p{S}]+")
+_TELLING = regex.compile(r"[\p{L}\p{M}\p{N}\p{S}]+")
 # NFKC sorts a run of combining marks in quadratic time; U+034F breaks long ones (UAX #15, stream-safe text format).
 _LONG_RUN = regex.compile(r"\p{M}{30}")
 
@@ -35,15 +34,17 @@ class Example:
 
 
 def same(text: str) -> str:
-    """Return what two texts have in common that ask the same: case, width, punctuation and white space do not count.
+    """Return what two texts have in common that ask the same: case, width, punctuation and blanks do not count.
 
-    >>> same("How do I say 'hotel', in  Finnish?") == same("how do i say hotel in finnish")
+    Too much is held out rather than too little: on CLINC150 24 of 3,000 test texts are in train this way, 2 of them only
+    without their blanks ("goodnight", "good night").
+
+    >>> same("How do I say 'good-bye', in  Finnish?") == same("how do i say goodbye in finnish")
     True
     """
     folded = unicodedata.normalize("NFKC", _LONG_RUN.sub("\\g<0>\u034f", text)).casefold()
-    words = _WORDS.findall(_DROPPED.sub("", folded))
     # A text of nothing but punctuation is compared as it is.
-    return " ".join(words) if words else " ".join(folded.split())
+    return "".join(_TELLING.findall(folded)) or " ".join(folded.split())
 
 
 @dataclass(frozen=True, kw_only=True)
