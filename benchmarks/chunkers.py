@@ -1,11 +1,12 @@
-"""MB/s and peak memory of each chunker beside langchain-text-splitters and chonkie, in one process, as a Markdown section.
+"""MB/s and peak memory of each chunker beside langchain-text-splitters and chonkie, in one process, as docs/results/chunkers.md.
 
     python -m venv chunkers && chunkers/bin/pip install -r benchmarks/requirements-chunkers.txt
-    PYTHONPATH=. chunkers/bin/python benchmarks/chunkers.py ../shared/data/rag_chunking/corpora
+    PYTHONPATH=. chunkers/bin/python benchmarks/chunkers.py ../shared/data/rag_chunking/corpora > docs/results/chunkers.md
 
-Every contestant of a kind cuts the same text to the same size and overlap, one after the other, round after round; the
-figure is the median of the rounds' CPU time, since all of them run on one thread and the machine may be shared. Theirs are
-called as their documentation does, without our adaptor. Memory is measured in a process for each.
+Every contestant of a kind cuts the same text to the same size and overlap, one after the other, round after round, in CPU time,
+since all of them run on one thread and the machine may be shared. Who is faster is told by the ratios of the rounds: the two
+times of a round are taken within seconds of each other, so what slows the machine slows both. Theirs are called as their
+documentation does, without our adaptor. Memory is measured in a process for each.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import importlib.metadata
 import json
 import logging
+import os
 import platform
 import statistics
 import subprocess
@@ -232,10 +234,32 @@ def contestants(kind: Kind) -> dict[str, Cut]:
     return found
 
 
-def timed(kind: Kind, text: str, rounds: int) -> dict[str, tuple[float, int]]:
-    """Return the median CPU seconds and the number of chunks of each, measured in turns."""
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """CPU seconds of each contestant, round by round, and how many MB they cut."""
+
+    took: Mapping[str, Sequence[float]]
+    size_mb: float
+
+    @property
+    def speeds(self) -> dict[str, float]:
+        """The median MB/s of each."""
+        return {who: self.size_mb / statistics.median(took) for who, took in self.took.items()}
+
+    def ratios(self, other: str) -> list[float]:
+        """How many times as fast as another ours was, in each round."""
+        return [theirs / ours for ours, theirs in zip(self.took[OURS], self.took[other], strict=True)]
+
+    @property
+    def fastest_other(self) -> str | None:
+        """Who is the fastest of the others, None where there is nobody."""
+        others = {who: speed for who, speed in self.speeds.items() if who != OURS}
+        return max(others, key=lambda who: others[who]) if others else None
+
+
+def timed(kind: Kind, text: str, rounds: int) -> Times:
+    """Return the CPU seconds of each, measured in turns."""
     took: dict[str, list[float]] = {name: [] for name in contestants(kind)}
-    made: dict[str, int] = {}
     for number in range(rounds):
         # Made anew, since some remember what they have seen; what is loaded at the first call is loaded before.
         cuts = contestants(kind)
@@ -245,9 +269,11 @@ def timed(kind: Kind, text: str, rounds: int) -> dict[str, tuple[float, int]]:
         # Who comes first changes, so that nobody always meets a cold or a warm cache.
         for name in names[number % len(names) :] + names[: number % len(names)]:
             start = time.process_time()
-            made[name] = len(list(cuts[name](text)))
+            made = cuts[name](text)
+            for _ in made:
+                pass
             took[name].append(time.process_time() - start)
-    return {name: (statistics.median(took[name]), made[name]) for name in took}
+    return Times(took=took, size_mb=len(text.encode()) / 1e6)
 
 
 def corpora(folder: Path) -> str:
@@ -304,45 +330,130 @@ def _peak_kb() -> int:
     return int(status.partition("VmHWM:")[2].split()[0])
 
 
-def section(folder: Path, *, rounds: int = ROUNDS, kinds: Sequence[Kind] = KINDS, peaks: bool = True) -> str:
-    """Return the Markdown section with the figures measured now."""
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What was measured of one kind: the corpora, the million tokens (None for code), and the growth of a process in MB."""
+
+    kind: Kind
+    short: Times
+    whole: Times | None
+    grown: Mapping[str, float]
+
+    def cells(self) -> str:
+        """Return the row in Markdown."""
+        whole = {} if self.whole is None else self.whole.speeds
+        parts = [
+            self.kind.name,
+            self.kind.unit,
+            _cells(self.short.speeds, "{:.1f}"),
+            ratio(self.short),
+            _cells(whole, "{:.1f}"),
+            "–" if self.whole is None else ratio(self.whole),
+            _cells(self.grown, "{:.0f}"),
+        ]
+        return f"| {' | '.join(parts)} |"
+
+
+def ratio(times: Times) -> str:
+    """Return ours over the fastest other, round by round: the median, and the least and the most of all rounds."""
+    if times.fastest_other is None:
+        return "–"
+    found = times.ratios(times.fastest_other)
+    return f"{statistics.median(found):.2f} [{min(found):.2f}, {max(found):.2f}]"
+
+
+def measured(kind: Kind, number: int, text: str, many: str | None, *, rounds: int, peaks: bool) -> Row:
+    """Return what one kind does."""
+    short = timed(kind, text, rounds)
+    whole = None if many is None else timed(kind, many, max(3, rounds // 2))
+    grown: dict[str, float] = {}
+    if peaks and many is not None:
+        with tempfile.TemporaryDirectory() as place:
+            kept = Path(place, "long.md")
+            kept.write_bytes(many.encode("utf-8"))
+            grown = {who: peak_mb(number, who, kept) for who in short.took}
+    return Row(kind=kind, short=short, whole=whole, grown=grown)
+
+
+def page(folder: Path, *, rounds: int = ROUNDS, kinds: Sequence[Kind] = KINDS, peaks: bool = True) -> str:
+    """Return the page with the figures measured now."""
     text, code = corpora(folder), programs()
     many = long(text)
-    lines = [
-        "## Throughput of the chunkers",
-        "",
-        f"Corpora of {len(text.encode()) / 1e6:.2f} MB ({folder.name}), a million tokens made of them ({len(many.encode()) / 1e6:.1f} MB), "
-        f"and for code {len(code.encode()) / 1e6:.2f} MB of the standard library; chunks of {SIZES['characters']} characters or "
-        f"{SIZES['tokens']} tokens (o200k_base) with {SHARE:.0%} overlap. MB of UTF-8 per second of CPU time, the median of {rounds} rounds "
-        f"taken in turns. Peak: by how many MB a fresh process grows while it cuts the million tokens; ours streamed, theirs as the lists they return. "
-        f"{LANGCHAIN}-text-splitters {importlib.metadata.version('langchain-text-splitters')}, chonkie {importlib.metadata.version('chonkie')}, "
-        f"Python {platform.python_version()}, {platform.machine()}.",
-        "",
-        "| kind | unit | routelab MB/s | langchain | chonkie | ours ÷ best other | 10⁶ tokens: routelab | langchain | chonkie | peak MB: routelab | langchain | chonkie |",
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
+    load = [os.getloadavg()[0]]
+    rows: list[Row] = []
     for number, kind in enumerate(KINDS):
-        if kind not in kinds:
-            continue
-        short = _speeds(kind, code if kind.code else text, rounds)
-        whole = {} if kind.code else _speeds(kind, many, max(1, rounds // 3))
-        grown = {}
-        if peaks and not kind.code:
-            with tempfile.TemporaryDirectory() as place:
-                kept = Path(place, "long.md")
-                kept.write_bytes(many.encode("utf-8"))
-                grown = {who: peak_mb(number, who, kept) for who in short}
-        best = max((speed for who, speed in short.items() if who != OURS), default=float("nan"))
-        cells = [_cells(found, "{:.1f}") for found in (short, whole)] + [_cells(grown, "{:.0f}")]
-        lines.append(f"| {kind.name} | {kind.unit} | {cells[0]} | {short[OURS] / best:.1f} | {cells[1]} | {cells[2]} |")
-        print(lines[-1], file=sys.stderr, flush=True)
+        if kind in kinds:
+            corpus, whole = (code, None) if kind.code else (text, many)
+            rows.append(measured(kind, number, corpus, whole, rounds=rounds, peaks=peaks))
+            load.append(os.getloadavg()[0])
+            print(rows[-1].cells(), file=sys.stderr, flush=True)
     notes = dict.fromkeys(f"{kind.name}: {kind.note}." for kind in kinds if kind.note)
-    return "\n".join([*lines, "", *(f"- {note[0].upper()}{note[1:]}" for note in notes), ""])
+    return "\n".join(
+        [
+            "# Throughput of the chunkers",
+            "",
+            "Made by `PYTHONPATH=. python benchmarks/chunkers.py ../shared/data/rag_chunking/corpora > docs/results/chunkers.md` in an environment with `benchmarks/requirements-chunkers.txt`.",
+            "",
+            f"Corpora of {len(text.encode()) / 1e6:.2f} MB ({folder.parent.name}), a million tokens made of them ({len(many.encode()) / 1e6:.1f} MB), "
+            f"and for code {len(code.encode()) / 1e6:.2f} MB of the standard library; chunks of {SIZES['characters']} characters or "
+            f"{SIZES['tokens']} tokens (o200k_base) with {SHARE:.0%} overlap. MB of UTF-8 per second of CPU time, median of {rounds} rounds ({max(3, rounds // 2)} for the million tokens) "
+            "taken in turns. *Ratio*: ours over the fastest other, paired by round: median, and least and most of all rounds. Peak: by how many MB a fresh process grows while it cuts the "
+            f"million tokens; ours streamed, theirs as the lists they return. {LANGCHAIN}-text-splitters {importlib.metadata.version('langchain-text-splitters')}, "
+            f"chonkie {importlib.metadata.version('chonkie')}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores.",
+            "",
+            beside(load),
+            "",
+            *verdict(rows),
+            "",
+            "| kind | unit | routelab MB/s | langchain | chonkie | ratio | 10⁶ tokens: routelab | langchain | chonkie | ratio | peak MB: routelab | langchain | chonkie |",
+            "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+            *(row.cells() for row in rows),
+            "",
+            *(f"- {note[0].upper()}{note[1:]}" for note in notes),
+            "",
+        ]
+    )
 
 
-def _speeds(kind: Kind, text: str, rounds: int) -> dict[str, float]:
-    size_mb = len(text.encode()) / 1e6
-    return {who: size_mb / seconds for who, (seconds, _) in timed(kind, text, rounds).items()}
+def beside(load: Sequence[float]) -> str:
+    """Return whether the machine did other work meanwhile, by its load: this process alone makes a load of about 1."""
+    cores = os.cpu_count() or 1
+    most = max(load)
+    said = f"Load of the machine while this was measured: {min(load):.1f} to {most:.1f} on {cores} cores."
+    if most <= 1.5:
+        return f"{said} Nothing else was running."
+    return f"{said} **Other work was running beside it**: MB/s are lower than on an idle machine, and ratios are what to read."
+
+
+def verdict(rows: Sequence[Row]) -> list[str]:
+    """Return the answer in sentences, made of the figures."""
+    told = {"faster": 0, "level": 0, "slower": 0}
+    behind = []
+    for row in rows:
+        for times, what in ((row.short, ""), (row.whole, ", 10⁶ tokens")):
+            if times is None or times.fastest_other is None:
+                continue
+            found = times.ratios(times.fastest_other)
+            word = "faster" if min(found) > 1 else "slower" if max(found) < 1 else "level"
+            told[word] += 1
+            if word == "slower":
+                behind.append(
+                    f"{row.kind.name} ({row.kind.unit}{what}): {statistics.median(found):.2f} times {times.fastest_other}'s speed"
+                )
+    lines = [
+        f"**Against the fastest other of each kind, ours is faster in all rounds in {told['faster']} comparisons, level (faster in some rounds, slower in others) in {told['level']}, "
+        f"slower in all rounds in {told['slower']}**" + (": " + "; ".join(behind) + "." if behind else ".")
+    ]
+    grown = [row for row in rows if row.grown]
+    if grown:
+        ours = max(row.grown[OURS] for row in grown)
+        theirs = [mb for row in grown for who, mb in row.grown.items() if who != OURS]
+        beside_ours = f"; the others' from {min(theirs):,.0f} to {max(theirs):,.0f} MB" if theirs else ""
+        lines += [
+            "",
+            f"Ours hold a bounded part of a text besides the text itself: at most {ours:,.0f} MB while a million tokens pass{beside_ours}.",
+        ]
+    return lines
 
 
 def _cells(found: Mapping[str, float], form: str) -> str:
@@ -350,7 +461,7 @@ def _cells(found: Mapping[str, float], form: str) -> str:
 
 
 def main() -> None:
-    """Print the section, or one figure of it."""
+    """Print the page, or one figure of it."""
     ask = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ask.add_argument("corpora", type=Path, help="a folder of .md files, such as rag_chunking's corpora")
     ask.add_argument("--rounds", type=int, default=ROUNDS)
@@ -364,7 +475,7 @@ def main() -> None:
         print(memory(KINDS[int(number)], who, args.corpora))
         return
     kinds = [kind for kind in KINDS if not args.only or kind.name in args.only]
-    print(section(args.corpora, rounds=args.rounds, kinds=kinds, peaks=not args.no_memory))
+    print(page(args.corpora, rounds=args.rounds, kinds=kinds, peaks=not args.no_memory), end="")
 
 
 if __name__ == "__main__":

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
 
 from routelab.config import RouteConfig
-from routelab.core.errors import Cancelled, ConfigError, DataError
-from routelab.core.values import Model
+from routelab.core.errors import Cancelled, ConfigError
 from routelab.lab.charts import Chart
 from routelab.lab.charts.chunkrecall import chunk_recall, reach_of
-from routelab.lab.chunks.bench import Plan
-from routelab.lab.chunks.onebyone import OneByOne
-from routelab.lab.chunks.questions import Questions
-from routelab.lab.chunks.settings import Setting, settings
+from routelab.lab.chunks.answers import Asking, asking_of
 from routelab.lab.chunks.verdict import MARGIN
 from routelab.lab.desk import Desk
 from routelab.lab.job import Job
-from routelab.lab.trial import Progress
 from routelab.panels.chunkcontrols import text, whole
-from routelab.panels.chunkcut import EMBEDDERS, Watched, kinds, reading, stopped
-from routelab.panels.chunkfigures import Compared, arms_table, prices_table, retrieval_of_arm, section, versus_table
+from routelab.panels.chunkcut import EMBEDDERS, kinds
+from routelab.panels.chunkfigures import (
+    Compared,
+    answers_table,
+    arms_table,
+    prices_table,
+    retrieval_of_arm,
+    section,
+    versus_table,
+)
+from routelab.panels.chunkplaying import Playing, Tried
 from routelab.panels.chunktexts import FOLDER, Offer, Texts, offer_of, offers, opened
 from routelab.panels.later import later
 from routelab.panels.panel import Panel
@@ -36,99 +38,13 @@ from routelab.panels.playgroundcolumn import saved
 from routelab.present import Table, bundle
 from routelab.retrieval import WAYS
 
-START = "Choose what to try and press Compare: nobody is asked, and it costs nothing but time."
+NOBODY = "nobody"
+START = "Choose what to try and press Compare: unless somebody is to answer, nobody is asked, and it costs nothing but time."
 BEGIN = ("tokens", "recursive", "markdown", "semantic")
-MOST = 200
-"""Chunkings of one comparison."""
 LOOK = (
     "<style>.rl.rl-chunkarms td{white-space:nowrap}.rl.rl-chunkarms td:first-child{white-space:normal;min-width:9em}"
     ".rl.rl-chunkversus th{white-space:normal}</style>"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tried:
-    """What the controls ask for: kinds, sizes in tokens, overlaps as shares, and how chunks are found."""
-
-    kinds: tuple[str, ...]
-    sizes: tuple[int, ...]
-    overlaps: tuple[float, ...]
-    k: int
-    by: str
-    embedder: str
-    margin: float
-
-    def settings(self, halt: threading.Event) -> tuple[Setting, ...]:
-        """Return the chunkings; raises ConfigError for what cannot be used."""
-        made = settings(self.kinds, self.sizes, self.overlaps, embedder=Watched(self.embedder, halt))
-        if len(made) > MOST:
-            raise ConfigError(f"{len(made)} chunkings are more than can be compared at once ({MOST})")
-        return made
-
-
-class Playing:
-    """A comparison under way: how far it is, and what is finished of it."""
-
-    def __init__(self, read: Callable[[], Texts], tried: Tried, models: tuple[Model, ...], corpus: str) -> None:
-        self.tried, self.halt = tried, threading.Event()
-        self.now = "reading"
-        self._read, self._models, self._corpus = read, models, corpus
-        self._bench: OneByOne | None = None
-        self._questions: Questions | None = None
-        self._total, self._embedded = 0, 0
-
-    @property
-    def progress(self) -> Progress:
-        """How many chunkings are finished."""
-        done = 0 if self._bench is None else self._bench.done
-        return Progress(done=done, total=self._total, spent_usd=0.0, errors=0)
-
-    async def play(self) -> Compared | None:
-        """Compare on a thread; when this is cancelled, that stops at its next look."""
-        try:
-            await asyncio.to_thread(self._work)
-        except asyncio.CancelledError:
-            self.halt.set()
-            raise
-        return self.result()
-
-    def result(self) -> Compared | None:
-        """Return what is finished, None while there is nothing."""
-        found = None if self._bench is None else self._bench.found()
-        if found is None or self._questions is None:
-            return None
-        return Compared(
-            found=found,
-            questions=self._questions,
-            embedder=self.tried.embedder,
-            by=self.tried.by,
-            margin=self.tried.margin,
-            corpus=self._corpus,
-            models=self._models,
-        )
-
-    def _work(self) -> None:
-        texts, tried = self._read(), self.tried
-        if texts.questions is None:
-            raise DataError(
-                f"{texts.name}: has no questions with known answers",
-                hint="a CSV with question, references, corpus_id: see datasets/handbook",
-            )
-        self._questions = texts.questions
-        made = tried.settings(self.halt)
-        self._total = len(made)
-        plan = Plan(k=tried.k, by=(tried.by,), margin=tried.margin, models=self._models)  # type: ignore[arg-type]
-        embedders = {} if tried.by == "words" else {tried.embedder: reading(tried.embedder, self.halt, self._counted)}
-        self._bench = OneByOne(texts.questions, made, embedders=embedders, plan=plan, watched=self._watched)
-        for _ in self._bench:
-            stopped(self.halt)
-
-    def _watched(self, name: str) -> None:
-        self.now, self._embedded = name, 0
-
-    def _counted(self, n: int) -> None:
-        self._embedded += n
-        self.now = f"{self.now.split(':')[0]}: {self._embedded:,} texts embedded"
 
 
 class Compare:
@@ -169,7 +85,17 @@ class Compare:
         )
         tip = "the recall that a cheaper context may lose, in points"
         self.margin = number("margin, points", 100 * MARGIN, least=0.1, most=50.0, step=0.5, tip=tip, width="13em")
-        self.run = button("Compare", "cut, embed and search; no model is asked", icon="play", style="primary")
+        self.answered = dropdown(
+            "answered by",
+            [NOBODY],
+            tip="a model that answers from each arm's passages, which costs its price",
+            width="18em",
+        )
+        self.limit = whole("questions", 40, 2, 100_000, "how many questions it answers for each arm", "10em")
+        self.budget = text("budget, USD", "1.00", "11em", value="1.00")
+        self.run = button(
+            "Compare", "cut, embed and search; a model is asked only if one is to answer", icon="play", style="primary"
+        )
         self.refresh = button("Refresh", "look again at the notebook's variables", icon="refresh")
         self.at = dropdown(
             "at", ["–"], tip="k passages, which are more or fewer tokens, or a context of equal tokens", width="14em"
@@ -197,13 +123,14 @@ class Compare:
         self.save = button("Save as arm", "keep that arm with this retrieval: cells and tabs then know it", icon="plus")
         self._offer = column(self.yaml, row(self.base, self.named, self.save))
         self._offer.layout.display = "none"
-        self._says, self._arms, self._versus, self._prices = html(), html(), html(), html()
+        self._says, self._arms, self._versus, self._prices, self._answers = html(), html(), html(), html(), html()
         self._shown = column(
             self._says,
             row(self.at, self.baseline),
             self._arms,
             self.picture.widget,
             self._versus,
+            self._answers,
             self._prices,
             row(self.arm, self.copy),
             self._offer,
@@ -213,11 +140,13 @@ class Compare:
             row(self.source, self.path, self.questions, self.refresh),
             row(*self.kinds.values()),
             row(self.sizes, self.overlaps, self.k, self.by, self.embedder, self.margin),
+            row(self.answered, self.limit, self.budget),
             row(self.run, self.running.widget),
             self.line.widget,
             self._shown,
         )
         self.source.observe(guard(lambda _: self._sourced()), names="value")
+        self.answered.observe(guard(lambda _: self._asked()), names="value")
         self.refresh.on_click(guard(lambda _: self.renew()))
         self.run.on_click(guard(lambda _: self._run()))
         for control in (self.at, self.baseline):
@@ -236,7 +165,24 @@ class Compare:
             kept = self.source.value if self.source.value in options else options[0]
             self.source.options = options
             self.source.value = options[0] if kept == FOLDER and len(options) > 1 else kept
+        models = [NOBODY, *self.desk.lab.fleet.names]
+        if list(self.answered.options) != models:
+            _choose(self.answered, models, NOBODY)
         self._sourced()
+        self._asked()
+
+    def _asked(self) -> None:
+        shown = "none" if self.answered.value == NOBODY else ""
+        self.limit.layout.display = self.budget.layout.display = shown
+
+    @property
+    def asking(self) -> Asking | None:
+        """Who answers, within which budget; None where nobody does. ConfigError for a budget that is no amount."""
+        if self.answered.value == NOBODY:
+            return None
+        [budget] = _numbers(self.budget.value, "budget, USD")[:1]
+        lab = self.desk.lab
+        return asking_of(lab.fleet, str(self.answered.value), limit=self.limit.value, budget_usd=budget, log=lab.log)
 
     def _sourced(self) -> None:
         shown = "" if self.source.value == FOLDER else "none"
@@ -273,7 +219,7 @@ class Compare:
     def _run(self) -> None:
         if self.running.job is not None and not self.running.job.done:
             raise ConfigError("a comparison is running already", hint="wait for it, or press Stop")
-        tried, title = self.tried, str(self.source.value)
+        tried, title, asking = self.tried, str(self.source.value), self.asking
         tried.settings(threading.Event())  # says at once what cannot be
         if title == FOLDER:
             path, questions = self.path.value, self.questions.value
@@ -281,7 +227,7 @@ class Compare:
             corpus = Path(path.strip()).name or "texts"
         else:
             read, corpus = self._offers[title].read, self._offers[title].corpus
-        playing = Playing(read, tried, tuple(self.desk.lab.fleet.models), corpus)
+        playing = Playing(read, tried, tuple(self.desk.lab.fleet.models), corpus, asking)
         self.line.say("")
         job = self.desk.start(
             f"chunkers on {title}",
@@ -330,10 +276,12 @@ class Compare:
         at = done.contexts[what]
         arms, versus = arms_table(done, at, what), versus_table(done, str(self.baseline.value), at, what)
         prices = prices_table(done, at, what)
-        self._tables = (arms, versus, prices)
+        answers = answers_table(done, str(self.baseline.value))
+        self._tables = (arms, versus, prices, *(() if answers is None else (answers,)))
         put(self._says, f"<div>{done.says}</div>")
         put(self._arms, LOOK + arms.html(), more="rl-chunkarms")
         put(self._versus, LOOK + versus.html(), more="rl-chunkversus")
+        put(self._answers, "" if answers is None else LOOK + answers.html(), more="rl-chunkversus")
         put(self._prices, prices)
         self._hide()
 

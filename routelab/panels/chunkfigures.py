@@ -10,13 +10,14 @@ from routelab import strict
 from routelab.core.errors import ConfigError
 from routelab.core.ports import Floats
 from routelab.core.values import Model
-from routelab.lab.chunks.against import against, at_context, interval_of, tokens_of
+from routelab.lab.chunks.against import against, at_context, ends, interval_of, tokens_of
 from routelab.lab.chunks.against import table as against_table
+from routelab.lab.chunks.answers import versus
 from routelab.lab.chunks.bench import ChunksBench
 from routelab.lab.chunks.measures import Scores, usd_per_1000
 from routelab.lab.chunks.questions import Questions
 from routelab.lab.statistics import Estimate
-from routelab.present import Table, usd
+from routelab.present import Table, signed, usd
 from routelab.retrieving import Retrieval, spec_of
 
 MEASURES: Mapping[str, str] = {
@@ -39,6 +40,7 @@ class Compared:
     margin: float
     corpus: str
     models: tuple[Model, ...] = ()
+    answered_by: str = ""
 
     @property
     def k(self) -> int:
@@ -132,6 +134,62 @@ def prices_table(compared: Compared, at: int | None, what: str) -> Table:
             "List prices of this lab's fleet, without question, answer and caching; other makers' tokens are o200k_base's times a factor. ?: no price is known.",
         ),
     )
+
+
+def answers_table(compared: Compared, baseline: str) -> Table | None:
+    """Return how a fleet answered from each arm's contexts, and the difference to the baseline; None where nobody was asked."""
+    found = compared.found
+    if not found.answers:
+        return None
+    base = found.answers.get(str(next(a["same_as"] or a["name"] for a in found.arms if a["name"] == baseline)))
+    rows = []
+    for arm in found.arms:
+        name = str(arm["name"])
+        if name not in found.answers:
+            continue
+        made, told = found.answers[name], arm
+        gaps = []
+        for measure in ("quality", "confidently_wrong"):
+            gap = None if base is None or base is made else versus(made, base, measure)
+            gaps.append("–" if gap is None else f"{signed(gap.questions.value)}\n{ends(gap.questions)}")
+        rows.append(
+            (
+                name,
+                *(_told(told, key) for key in ("answer_quality", "groundedness", "confidently_wrong", "abstained")),
+                *gaps,
+                usd(told["answer_usd_per_1000"]),
+                f"{made.failures:,}",
+            )
+        )
+    first = next(iter(found.answers.values()))
+    who = "SIMULATED readers: they show that the measures work, not how models do" if first.simulated else "answers"
+    return Table(
+        head=(
+            "chunker",
+            "quality %",
+            "grounded %",
+            "confidently wrong %",
+            "abstained %",
+            "Δ quality",
+            "Δ confidently wrong",
+            "cost / 1,000",
+            "failed",
+        ),
+        rows=rows,
+        numbers=frozenset(range(1, 9)),
+        caption=f"what {compared.answered_by} answered to {len(first):,} of the questions",
+        notes=(
+            f"{who}. Grounded: the share of an answer's sentences that its passages hold; confidently wrong: neither right nor saying that the passages lack it. "
+            f"Δ: points against {baseline}, paired by question, 95 %.",
+        ),
+    )
+
+
+def _told(arm: Mapping[str, Any], key: str) -> str:
+    value, ci = arm.get(key), arm.get(f"{key}_ci")
+    if value is None:
+        return "?"
+    return f"{100 * value:.1f}\n" + ("[?, ?]" if ci is None else f"[{100 * ci[0]:.1f}, {100 * ci[1]:.1f}]")
 
 
 def retrieval_of_arm(compared: Compared, name: str) -> Retrieval:

@@ -19,6 +19,8 @@ from routelab.present import safe
 PASTED, FOLDER = "a pasted text", "a folder or a file"
 LONG = 200
 """A variable with a shorter text is no document."""
+SESSION = ("In", "Out")
+"""What every notebook has: its own cells are no documents."""
 MOST = 2_000
 """Documents that a dropdown can hold; the rest is announced."""
 
@@ -64,7 +66,7 @@ class Offer:
 
 def offers(desk: Desk) -> dict[str, Offer]:
     """Return everything there is to look at by title: what ships with the package, then the notebook's variables."""
-    named = [offer_of(name, value) for name, value in desk.names.items()]
+    named = [offer_of(name, value) for name, value in desk.names.items() if name not in SESSION]
     found = [*_shipped(), *_corpora(desk), *(offer for offer in named if offer is not None)]
     return {offer.title: offer for offer in found}
 

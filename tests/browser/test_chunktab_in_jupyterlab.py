@@ -18,7 +18,8 @@ fleet = rl.Fleet.practice(latency=0)
 DOCUMENTS = r"""
 from routelab.lab.chunks.questions import Questions
 bad = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script> $x^2$ and $y^2$'
-rooms = {r: ''.join(f'# {t} {bad}\n\nThe {t} of the {r} weighs {i + 3} kilograms. It is old, and nobody knows whose it was. {bad}\n\n'
+filler = 'It was painted twice, moved three times and counted once, and then nobody asked for it again. ' * 4
+rooms = {r: ''.join(f'# {t} {bad}\n\nThe {t} of the {r} weighs {i + 3} kilograms. It is old, and nobody knows whose it was. {filler}{bad}\n\n'
          for i, t in enumerate('kettle bicycle camera heater mirror ladder carpet'.split())) for r in ('attic', 'cellar', 'garage')}
 facts = [(r, t, f'The {t} of the {r} weighs {i + 3} kilograms.') for r in rooms for i, t in enumerate('kettle bicycle camera heater mirror ladder carpet'.split())]
 places = [rooms[r].index(f) for r, _, f in facts]
@@ -45,7 +46,7 @@ def test_a_text_is_looked_at_turned_and_searched(lab_page: LabPage) -> None:
     expect(numbers.first).to_have_attribute("title", re.compile("headings: kettle "))
     expect(look.locator(".rl-twice").first).to_be_visible()
     asked = lab_page.control("question", within=look).locator("select")
-    asked.select_option(index=10)  # the garage has nothing to do with it: the cellar's camera
+    asked.select_option(index=10)  # the cellar's camera
     expect(look.locator("b.rl-gold").first).to_have_text("The camera of the cellar weighs 5 kilograms.")
     expect(look.locator("b.rl-no.rl-found").first).to_contain_text("★")
     expect(look).to_contain_text(re.compile(r"5 of \d+ chunks by vectors \(lexical\): recall "))

@@ -240,6 +240,30 @@ def test_before_anything_ran_it_says_what_to_do(lab: Lab) -> None:
     assert made.source.value == "handbook (shipped)"
 
 
+def test_a_model_answers_from_each_arms_passages_within_a_budget(lab: Lab) -> None:
+    made = comparing(lab, kinds=("tokens",))
+    made.sizes.value = "80"
+    assert made.limit.layout.display == "none"
+    made.answered.value = "small"
+    assert made.limit.layout.display == ""
+    made.limit.value = 6
+    made.run.click()
+    until(lambda: made._tables)
+    settled(made.jobs)
+    answers = made._tables[3]
+    assert answers.caption == "what small answered to 6 of the questions"
+    assert [row[0] for row in answers.rows] == ["tokens 80", "tokens 80 +20%"]
+    assert made.compared is not None
+    for row, arm in zip(answers.rows, made.compared.found.arms, strict=True):
+        assert row[1].startswith(f"{100 * arm['answer_quality']:.1f}")
+        assert row[3].startswith(f"{100 * arm['confidently_wrong']:.1f}")
+    assert lab.log.query("select count(*) from calls") == [(12,)]
+    assert "what small answered" in made.panel.still()["text/plain"]
+    made.budget.value = "a lot"
+    made.run.click()
+    assert "budget, USD: numbers" in made.line.text
+
+
 def test_hostile_documents_and_questions_stay_text(lab: Lab) -> None:
     made = compared(lab, questions(hostile=True))
     for value in (made._arms.value, made._versus.value, made._prices.value, made.panel.still()["text/html"]):

@@ -16,6 +16,7 @@ from routelab.chunking import chunker_of
 from routelab.core.errors import Cancelled, ConfigError, DataError
 from routelab.embedding import vectors
 from routelab.lab.chunks.ledger import Ledger
+from routelab.lab.desk import Desk
 from routelab.lab.session import Lab
 from routelab.panels.chunkcontrols import NO_QUESTION
 from routelab.panels.chunklook import START, Look
@@ -250,6 +251,8 @@ def test_what_is_offered(lab: Lab) -> None:
     assert found is not None
     assert found.title == "a: 2 documents"
     assert list(found.read().documents) == ["a[0]", "a[1]"]
+    desk = Desk(lab, names=lambda: {"In": ["x" * 300], "notes": "y" * 300})
+    assert [title for title in offers(desk) if "shipped" not in title] == ["notes: 300 characters"]
     lab.corpora["faq"] = {"one.md": "the text " * 40}
     assert "faq (lab.corpora)" in offers(lab.desk)
     assert offers(lab.desk)["faq (lab.corpora)"].read().documents.keys() == {"one.md"}

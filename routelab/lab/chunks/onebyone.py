@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from routelab.chunking import identity
 from routelab.core.errors import ConfigError
 from routelab.core.ports import Embedder
+from routelab.lab.chunks.answers import Answers, Asking
 from routelab.lab.chunks.bench import ChunksBench, Plan, bench
 from routelab.lab.chunks.questions import Questions, halves
 from routelab.lab.chunks.settings import Setting
@@ -18,7 +21,8 @@ from routelab.lab.chunks.verdict import choice
 class OneByOne:
     """Chunkings that are tried in turn, with one embedder by its name (none: by words) and one way to search.
 
-    Arms go by their setting's name alone. `watched` hears which one is being tried.
+    Arms go by their setting's name alone. `watched` hears which one is being tried. With `asking`, a fleet answers from each
+    arm's contexts, and all arms together stay within its budget.
     """
 
     def __init__(
@@ -29,12 +33,15 @@ class OneByOne:
         embedders: Mapping[str, Embedder],
         plan: Plan,
         watched: Callable[[str], None] = lambda _: None,
+        asking: Asking | None = None,
     ) -> None:
         self.questions, self.settings, self.plan = questions, tuple(settings), plan
         if len(embedders) > 1 or len(plan.by) != 1:
             raise ConfigError("one embedder and one way to search are wanted", hint="bench(...) takes several")
         self._embedders = dict(embedders)
         self._watched = watched
+        self._asking = asking
+        self._answers: dict[str, Answers] = {}
         self._seen: dict[str, str] = {}
         self._tried: list[ChunksBench] = []
         self._arms: list[dict[str, Any]] = []
@@ -59,7 +66,9 @@ class OneByOne:
                 self._scores[name] = self._scores[first]
                 self._arms.append({**known, **about, "name": name, "mb_per_s": None, "same_as": first})
             else:
-                found = bench(self.questions, [setting], embedders=self._embedders, plan=self.plan)
+                found = bench(self.questions, [setting], embedders=self._embedders, plan=self.plan, asking=self._left())
+                if found.answers:
+                    self._answers[name] = next(iter(found.answers.values()))
                 self._tried.append(found)
                 self._scores[name] = next(iter(found.scores.values()))
                 self._arms.append({**found.arms[0], "name": name, "same_as": None})
@@ -89,4 +98,13 @@ class OneByOne:
             why=chosen.why,
             about={**self._tried[0].about, "arms_tried": len(names), "notes": [*self.questions.notes, *stopped]},
             scores=scores,
+            answers={name: made for name, made in self._answers.items() if name in scores},
         )
+
+    def _left(self) -> Asking | None:
+        """Return the asking with what is left of its budget; what earlier arms' calls cost is known only as far as they say."""
+        asking = self._asking
+        if asking is None or asking.budget_usd is None:
+            return asking
+        spent = sum(float(np.nansum(made.cost_usd) + np.nansum(made.measuring_usd)) for made in self._answers.values())
+        return dataclasses.replace(asking, budget_usd=max(0.0, asking.budget_usd - spent))
