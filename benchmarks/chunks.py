@@ -3,37 +3,57 @@
     python benchmarks/chunks.py ../shared/data/rag_chunking --cache ../chunks.npz > docs/results/chunks.md
 
 `--cache` keeps MiniLM's vectors by content hash: with an empty one the page takes about half an hour on two cores. `--quick`
-prints the first table with the lexical embedder and few settings, to see whether all is well.
+prints the first table with the lexical embedder and few settings, to see whether all is well. Where langchain-text-splitters
+and chonkie are installed (requirements-chunkers.txt), their splitters are arms; elsewhere they are left out, and the page says so.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import random
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from routelab.chunking import chunker_of
 from routelab.core.ports import Embedder
 from routelab.embedding import Cached, MiniLM
 from routelab.fleet import Fleet
+from routelab.lab.chunks.answers import ANSWERING, MEASURES, Answers, asking_of, versus
 from routelab.lab.chunks.bench import BUDGETS, ChunksBench, Plan, bench
+from routelab.lab.chunks.grounding import grounding
 from routelab.lab.chunks.measures import Difference, difference
 from routelab.lab.chunks.questions import Questions, halves
-from routelab.lab.chunks.settings import settings
+from routelab.lab.chunks.settings import Setting, settings
 from routelab.lab.chunks.verdict import choice
 from routelab.lab.statistics import Estimate
-from routelab.retrieval import Windowed, minilm_windows, whole
+from routelab.retrieval import Library, Search, Windowed, merged, minilm_windows, whole
 from routelab.retrieval.windows import WINDOW
 
 KINDS = ("tokens", "recursive", "semantic", "sentences", "markdown", "characters")
 FEW = ("tokens", "recursive", "semantic")
 SIZES, OVERLAPS = (200, 400, 800), (0.0, 0.2)
 SEEDS = (0, 1, 2, 3, 4)
+THEIRS = (
+    ("langchain recursive", {"kind": "langchain", "splitter": "RecursiveCharacterTextSplitter"}, True),
+    ("langchain tokens", {"kind": "langchain", "splitter": "TokenTextSplitter"}, True),
+    ("chonkie recursive", {"kind": "chonkie", "chunker": "RecursiveChunker"}, False),
+    ("chonkie sentences", {"kind": "chonkie", "chunker": "SentenceChunker"}, True),
+    ("chonkie tokens", {"kind": "chonkie", "chunker": "TokenChunker"}, True),
+)
+"""Splitters of other libraries, in their own defaults but for size and overlap: name, mapping, whether they overlap."""
+PACKAGES = ("langchain-text-splitters", "chonkie")
+READERS = ("qwen-local", "claude-sonnet")
+ANSWERED = (("tokens", 200), ("recursive", 200), ("recursive", 400), ("semantic", 400))
 PRICED = ("gpt-5-mini", "claude-sonnet", "gemini-flash")
 
 # Means and standard deviations over the questions, in %: recall, precision, precision-Ω, IoU.
@@ -108,6 +128,79 @@ class Kept:
         self.new = 0
 
 
+# Arms of other libraries
+
+
+def theirs() -> tuple[Setting, ...]:
+    """Return the settings of the other libraries' splitters; none where these are not installed."""
+    made = []
+    for name, spec, overlapping in THEIRS:
+        if installed("langchain-text-splitters" if spec["kind"] == "langchain" else "chonkie") is None:
+            continue
+        for size in SIZES[:2]:
+            for overlap in OVERLAPS if overlapping else (0.0,):
+                cut = chunker_of({**spec, "size": size, "overlap": overlap})
+                made.append(Setting(kind=name, size=size, overlap=overlap, unit="tokens", chunker=cut))
+    return tuple(made)
+
+
+def installed(package: str) -> str | None:
+    """Return a package's version, or None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def beside_theirs(found: ChunksBench, questions: Questions) -> list[str]:
+    """Return the other libraries' arms, and ours of the same kind against them."""
+    kinds = {name for name, _, _ in THEIRS}
+    arms = [arm for arm in found.arms if arm["chunker"] in kinds]
+    if not arms:
+        return [
+            "langchain-text-splitters and chonkie were not installed, so their splitters are not among the arms.",
+            "",
+        ]
+    versions = ", ".join(f"{name} {installed(name) or 'not installed'}" for name in PACKAGES)
+    same = [arm for arm in arms if arm["same_as"]]
+    lines = [
+        "## Splitters of other libraries",
+        "",
+        f"{versions}, through `kind: langchain` and `kind: chonkie`, measured in o200k_base tokens like ours, otherwise as they come.",
+        "",
+        *arms_table(dataclasses.replace(found, arms=tuple(arms))),
+        "",
+        f"Of these {len(arms)}, {len(same)} cut as ours of the same kind do, to the character: "
+        + (", ".join(f"{plain_name(arm['name'])} as {plain_name(arm['same_as'])}" for arm in same) or "none")
+        + ". The others against ours of the same kind (ours − theirs, points of recall, by question; then by source):",
+        "",
+        "| ours | theirs | at k = 5 | " + " | ".join(f"{b:,} tokens" for b in BUDGETS) + " |",
+        "|---|---|---|" + "---|" * len(BUDGETS),
+    ]
+    told: dict[str, int] = {"better": 0, "worse": 0, "not told apart": 0}
+    for arm in arms:
+        if arm["same_as"]:
+            continue
+        ours = f"{arm['chunker'].split()[1]} {arm['size']}" + (f" +{arm['overlap']:.0%}" if arm["overlap"] else "")
+        gaps = [compared(found, f"{ours}, minilm", arm["name"], budget, questions) for budget in (None, *BUDGETS)]
+        cells = [f"{points(gap.questions)}; {ends(gap.sources.interval)}" for gap in gaps]
+        lines.append(f"| {ours} | {plain_name(arm['name'])} | " + " | ".join(cells) + " |")
+        for gap in gaps[1:]:
+            told[word(gap.questions)] += 1
+    counts = ", ".join(f"{n} {name}" for name, n in told.items())
+    return [
+        *lines,
+        "",
+        f"Of these {sum(told.values())} comparisons at equal tokens, ours are: {counts} (intervals over questions, not corrected for their number).",
+        "",
+    ]
+
+
+def plain_name(arm: str) -> str:
+    """Return an arm's name without the embedder that all have."""
+    return arm.removesuffix(", minilm")
+
+
 # Rows
 
 
@@ -115,7 +208,7 @@ def arms_table(found: ChunksBench, *, way: bool = False) -> list[str]:
     """Return one row an arm."""
     head = [
         "chunker", "size", "overlap", *(["found by"] if way else []), "chunks", "tokens a chunk", "recall %", "by source", "by question",
-        "precision %", "IoU %", "Ω %", "MRR", "nDCG", "whole answer %", "context tokens", "recall per 1k tokens", "MB/s",
+        "precision %", "IoU %", "Ω %", "MRR", "nDCG", "whole answer %", "context tokens", "recall per 1k tokens",
     ]  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     for arm in found.arms:
@@ -126,7 +219,6 @@ def arms_table(found: ChunksBench, *, way: bool = False) -> list[str]:
             "–" if per is None else f"{per:.0f}", f"{100 * arm['recall']:.1f}", ends(arm["recall_ci"]), ends(arm["recall_ci_questions"]),
             f"{100 * arm['precision']:.1f}", f"{100 * arm['iou']:.1f}", f"{100 * arm['precision_omega']:.1f}", f"{arm['mrr']:.2f}",
             f"{arm['ndcg']:.2f}", f"{100 * arm['whole_answer']:.0f}", f"{arm['context_tokens']:,.0f}", f"{arm['recall_per_1k_tokens']:.2f}",
-            "–" if arm["mb_per_s"] is None else f"{arm['mb_per_s']:.1f}",
         ]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return lines
@@ -178,7 +270,7 @@ def head(questions: Questions) -> list[str]:
         "to its end in windows of equal length, and its vector is the mean of theirs (`retrieval.Windowed`); below is what that is worth.",
         "",
         "The questions were written by a language model that had the answer before it, so they repeat its words more than people's questions would: that "
-        "favours search by words. MB/s is the chunker's CPU time on a busy machine; for semantic borders without the embedding of its groups of sentences.",
+        "favours search by words. How fast the chunkers are is not told here but in `docs/results/chunkers.md`.",
         "",
     ]
 
@@ -382,6 +474,148 @@ def recommendation(found: ChunksBench, questions: Questions) -> list[str]:
     return [*lines, ""]
 
 
+# Answers
+
+
+def answers(questions: Questions, plain: Embedder, windowed: Embedder) -> list[str]:
+    """Return what simulated readers answer from some arms' contexts."""
+    tried = [s for kind, size in ANSWERED for s in settings((kind,), (size,), OVERLAPS, embedder=plain)]
+    lines = [
+        "## Where a fleet answers",
+        "",
+        "**Simulated.** No language model was called: practice models (`providers.reader`) pick the sentences of their passages that are nearest to the question, cite them, and go wrong as their skill and luck have it. What "
+        "follows shows what the measures tell, not how models do; `routelab bench chunks --fleet fleet.yaml --model NAME` asks real ones. All questions, the five passages of each "
+        "arm, the same system text.",
+        "",
+        f"> {ANSWERING}",
+        "",
+        "*Quality* is the better of F1 with the answer spans' words and the share of the answer's sentences that these spans hold; right is from 0.5 on. *Grounded*: sentences of the answer that its passages hold, by words "
+        "and figures. *Confidently wrong*: neither right nor saying that the passages do not tell, of all answers; of those whose context held the whole answer; of those whose context held nothing of it. *Citations*: those "
+        "that name a passage which holds the sentence. Intervals are clustered by source.",
+        "",
+        "| reader | arm | quality % | grounded % | confidently wrong % | with the answer (n) | without (n) | abstained % | citations % | USD per 1,000 |",
+        "|---|---|---|---|---|---:|---:|---:|---:|---:|",
+    ]
+    made: dict[tuple[str, str], Answers] = {}
+    for model in READERS:
+        plan = Plan(budgets=())
+        found = bench(
+            questions,
+            tried,
+            embedders={"minilm": windowed},
+            plan=plan,
+            asking=asking_of("practice", model),
+            heard=heard,
+        )
+        for arm in found.arms:
+            made[model, arm["name"]] = found.answers[arm["same_as"] or arm["name"]]
+            lines.append(answers_row(model, arm))
+    lines += ["", "The same questions, so differences are paired (points; by question, then by source):", ""]
+    lines += [
+        "| reader | arms | " + " | ".join(name.replace("_", " ") for name in MEASURES) + " |",
+        "|---|---|" + "---|" * len(MEASURES),
+    ]
+    for model in READERS:
+        for one, two in (
+            ("semantic 400 +20%", "recursive 400 +20%"),
+            ("recursive 200 +20%", "tokens 200"),
+            ("recursive 400", "recursive 200"),
+        ):
+            gaps = [versus(made[model, f"{one}, minilm"], made[model, f"{two}, minilm"], name) for name in MEASURES]
+            cells = ["–" if g is None else f"{points(g.questions)}; {ends(g.sources.interval)}" for g in gaps]
+            lines.append(f"| {model} | {one} − {two} | " + " | ".join(cells) + " |")
+    better, worse = (READERS[1], READERS[0])
+    gaps = [
+        versus(made[better, "recursive 400, minilm"], made[worse, "recursive 400, minilm"], name) for name in MEASURES
+    ]
+    cells = ["–" if g is None else f"{points(g.questions)}; {ends(g.sources.interval)}" for g in gaps]
+    lines.append(f"| {better} − {worse} | recursive 400 | " + " | ".join(cells) + " |")
+    return [*lines, "", *believed(questions), ""]
+
+
+def answers_row(model: str, arm: Mapping[str, Any]) -> str:
+    """Return an arm's answers as a row."""
+
+    def cell(key: str) -> str:
+        return "–" if arm[key] is None else f"{100 * arm[key]:.1f} {ends(arm[f'{key}_ci'])}"
+
+    def part(key: str) -> str:
+        share = arm[key]["confidently_wrong"]
+        return f"{'–' if share is None else f'{100 * share:.0f}'} ({arm[key]['n']})"
+
+    usd = arm["answer_usd_per_1000"]
+    cells = [
+        model, arm["name"].removesuffix(", minilm"), cell("answer_quality"), cell("groundedness"), cell("confidently_wrong"), part("with_answer"),
+        part("without_answer"), f"{100 * arm['abstained']:.1f}", "–" if arm["citations_valid"] is None else f"{100 * arm['citations_valid']:.1f}",
+        "–" if usd is None else f"{usd:.2f}",
+    ]  # fmt: skip
+    return "| " + " | ".join(cells) + " |"
+
+
+def believed(questions: Questions) -> list[str]:
+    """Return how often the count of words and figures tells what is grounded, on spans as they are and spoiled in known ways."""
+    cut = chunker_of({"kind": "recursive", "size": 200, "overlap": 0.2})
+    library = Library(passages=[c for name, text in questions.corpora.items() for c in cut(text, name)])
+    found = library.search(questions.texts, Search(by="words"))
+    rng = random.Random(0)
+    held: dict[str, list[float]] = {}
+
+    def tell(what: str, text: str, passages: Mapping[int, str], question: str) -> None:
+        share = grounding(text, passages, question).share
+        if share is not None:
+            held.setdefault(what, []).append(share)
+
+    for i, hits in enumerate(found):
+        cited = merged(hits)
+        passages = {c.number: c.text for c in cited}
+        source, text = questions.sources[i], questions.corpora[questions.sources[i]]
+        alien = rng.choice([j for j, name in enumerate(questions.sources) if name == source and j != i])
+        a, b = questions.spans[alien][0]
+        other = text[a:b]
+        absent = not any(c.source == source and c.start < b and a < c.end for c in cited)
+        for start, end in questions.spans[i]:
+            if not any(c.source == source and c.start <= start and end <= c.end for c in cited):
+                continue
+            span = text[start:end]
+            tell("the span itself", span, passages, questions.texts[i])
+            tell(
+                "a quarter of its words left out",
+                " ".join(w for w in span.split() if rng.random() > 0.25),
+                passages,
+                questions.texts[i],
+            )
+            if figures := list(re.finditer(r"\d+", span)):
+                at = rng.choice(figures)
+                tell(
+                    "one figure changed",
+                    f"{span[: at.start()]}{int(at[0]) + 7}{span[at.end() :]}",
+                    passages,
+                    questions.texts[i],
+                )
+            if verb := re.search(r"\b(?:is|was|are|were|has|have|will|can|would)\b", span):
+                tell("“not” put in", f"{span[: verb.end()]} not{span[verb.end() :]}", passages, questions.texts[i])
+            if verb := re.search(r"\b(?:not|never|no)\b ?|n[’']t\b", span):
+                tell("“not” taken out", span[: verb.start()] + span[verb.end() :], passages, questions.texts[i])
+            words = other.split()
+            tell(
+                "two words in five from elsewhere",
+                " ".join(w if rng.random() > 0.4 else rng.choice(words) for w in span.split()),
+                passages,
+                questions.texts[i],
+            )
+            if absent:
+                tell("another question's span, not in the passages", other, passages, questions.texts[i])
+    return [
+        "**How far the count can be believed.** Answer spans whose passages hold them, as they are and spoiled in known ways (recursive chunks of 200, five by words):",
+        "",
+        "| the answer is | n | sentences counted as held % |",
+        "|---|---:|---:|",
+        *(f"| {what} | {len(shares)} | {100 * sum(shares) / len(shares):.1f} |" for what, shares in held.items()),
+        "",
+        "What it cannot see: a true sentence in other words counts as not held, and a dropped “not” mostly as held. Where that matters, a judge (`backing`) is asked beside it.",
+    ]
+
+
 def sources_table(found: ChunksBench, questions: Questions) -> list[str]:
     """Return recall source by source for some arms: why the clustered intervals are wide."""
     names = sorted(set(questions.sources))
@@ -412,7 +646,7 @@ def page(questions: Questions, kept: Kept, seed: int) -> str:
     windowed = Windowed(embedder=plain, divide=minilm_windows())
     plan = Plan(seed=seed, models=Fleet.practice().models)
     found = bench(
-        questions, settings(KINDS, SIZES, OVERLAPS, embedder=plain), embedders={"minilm": windowed}, plan=plan, heard=heard
+        questions, (*settings(KINDS, SIZES, OVERLAPS, embedder=plain), *theirs()), embedders={"minilm": windowed}, plan=plan, heard=heard
     )  # fmt: skip
     kept.write(plain.id)
     ways = Plan(seed=seed, by=("words", "hybrid"), budgets=())
@@ -422,10 +656,11 @@ def page(questions: Questions, kept: Kept, seed: int) -> str:
         *head(questions),
         "## Every chunker, size and overlap",
         "",
-        *arms_table(found),
+        *arms_table(dataclasses.replace(found, arms=tuple(a for a in found.arms if a["chunker"] in KINDS))),
         "",
         *([f"Identical chunkings, evaluated once: {'; '.join(same)}.", ""] if same else []),
         *answer(found, questions),
+        *beside_theirs(found, questions),
         *windows(questions, plain, windowed),
         "## By words, and by both",
         "",
@@ -434,6 +669,7 @@ def page(questions: Questions, kept: Kept, seed: int) -> str:
         *arms_table(other, way=True),
         "",
         *recommendation(found, questions),
+        *answers(questions, plain, windowed),
         *sources_table(found, questions),
         *published(),
         *beside(found),
