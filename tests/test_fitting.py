@@ -187,7 +187,7 @@ def test_a_summary_that_fails_costs_what_it_cost_and_older_turns_are_left_out(
 
 
 def test_a_hybrid_whose_summary_fails_keeps_its_pins_and_facts() -> None:
-    said = (Message(role="user", content="My budget is 900 euros."), *talk()[1:])
+    said = (Message(role="user", content="My budget is 900 euros."), *talk(21)[1:])
     policy = Hybrid(model="writer", trigger=0.5, keep_last=3, max_tokens=20, facts=20, limit=120)
     event = played(stage(fleet({"writer": Scripted("")}), policy), run_of(said))
     assert event.error is not None
