@@ -199,18 +199,24 @@ def dump(values: Mapping[str, Any], *, comment: str = "") -> str:
     return head + yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
+_ODD = "\x7f\x85\u2028\u2029\ufeff"
+
+
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    if "\n" in text and text.strip() == text and not any(c in _ODD or (ord(c) < 32 and c != "\n") for c in text):
+        # Texts of several lines are read, and compared, line by line; what no block can hold is quoted all the same.
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
     risky = (
         text.strip() != text
         or text.lower() in ("", "yes", "no", "on", "off", "true", "false", "null", "~", "y", "n")
         or bool(_INT.match(text) or _FLOAT.match(text))
         or re.fullmatch(r"[-+.0-9][-+.:_0-9eExXoOabcdefABCDEF]*", text) is not None
-        or any(ord(c) < 32 or c in "\x7f\x85\u2028\u2029\ufeff" for c in text)
+        or any(ord(c) < 32 or c in _ODD for c in text)
     )
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if risky else None)
 

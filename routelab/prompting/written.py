@@ -46,25 +46,4 @@ def written(spec: Mapping[str, Any], doc: strict.Document, key: tuple[str, ...] 
 
 def filed(template: Template) -> str:
     """Return the text of a template's file: YAML whose longer texts are blocks, to be read and compared line by line."""
-    spec = spec_of(template)
-    text = f"# {_COMMENT}\n{_blocks(spec, '')}"
-    try:
-        if strict.parse(text).values == spec:
-            return text
-    except ConfigError:
-        pass
-    # A text that no block can hold, such as one with control characters.
-    return strict.dump(spec, comment=_COMMENT)
-
-
-def _blocks(values: Mapping[str, Any], pad: str) -> str:
-    parts = []
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            parts.append(f"{pad}{name}:\n{_blocks(value, pad + '  ')}")
-        elif isinstance(value, str) and "\n" in value:
-            lines = [f"{pad}  {line}" if line else "" for line in value.split("\n")]
-            parts.append(f"{pad}{name}: |2-\n" + "\n".join(lines) + "\n")
-        else:
-            parts.append("".join(f"{pad}{line}\n" for line in strict.dump({name: value}).splitlines()))
-    return "".join(parts)
+    return strict.dump(spec_of(template), comment=_COMMENT)
