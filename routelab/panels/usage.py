@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 import ipywidgets
 
@@ -11,11 +12,13 @@ from routelab.lab.charts.arms import many
 from routelab.lab.charts.usage import MEASURES
 from routelab.lab.charts.usage import usage as drawn
 from routelab.lab.desk import Desk
+from routelab.lab.job import Job
 from routelab.lab.usage.findings import Findings
 from routelab.lab.usage.look import findings
 from routelab.lab.usage.monitor import Usage
 from routelab.lab.usage.monitor import usage as counted
-from routelab.lab.usage.scope import Scope, choices
+from routelab.lab.usage.scope import Log, Scope, choices
+from routelab.panels.later import later
 from routelab.panels.logbook import SINCE
 from routelab.panels.panel import Panel
 from routelab.panels.parts import MARGIN, Guard, Line, Picture, button, column, dropdown, html, number, put, row
@@ -51,7 +54,10 @@ class Tokens:
         self.picture = Picture()
         self.used: Usage | None = None
         self.told: Findings | None = None
+        self.jobs: list[Job] = []
         self._quiet = False
+        self._asked = 0
+        self._guard = guard
         live = column(
             row(self.since, *self.filters.values(), self.margin, self.refresh),
             self.line.widget,
@@ -102,12 +108,29 @@ class Tokens:
         self.line.say("")
         self.used = counted(log, scope, prices=self.price)
         self.told = None
-        if len(self.used):
-            self.told = findings(log, scope, margin=self.margin.value / 100, prices=self.price, used=self.used)
         put(self.summary, f"{LOOK}<div>{escape(told(self.used))}</div>" if len(self.used) else note(EMPTY))
-        put(self.found, self._findings(), more="rl-usage")
         put(self.table, self.used.table().html() if len(self.used) else "", more="rl-usage")
+        put(self.found, note("looking for what may be spared …") if len(self.used) else "")
         self._draw()
+        self._look(log, scope, self.used)
+
+    def _look(self, log: Log, scope: Scope, used: Usage) -> None:
+        """Look for findings beside, for that may take seconds in a large log."""
+        self._asked += 1
+        mine = self._asked
+        if not len(used):
+            return
+        margin = self.margin.value / 100
+
+        def done(found: Findings) -> None:
+            # What was asked for since then is on its way.
+            if mine == self._asked:
+                self.told = found
+                put(self.found, self._findings(), more="rl-usage")
+                self.panel.refresh()
+
+        work = partial(findings, log, scope, margin=margin, prices=self.price, used=used)
+        self.jobs.append(later("tokens: findings", work, done, self._guard))
 
     def _findings(self) -> str:
         if self.told is None:
@@ -126,7 +149,9 @@ class Tokens:
         if self.used is None or not len(self.used):
             return bundle(EMPTY)
         parts: list[Table | str] = [told(self.used)]
-        if self.told is not None:
+        if self.told is None:
+            parts.append("looking for what may be spared …")
+        else:
             parts.append(self.told.table() if len(self.told) else NO_FINDINGS)
             parts += [self.told.untold_table()] if self.told.untold else []
         return bundle(*parts, self.used.table())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from cached import HOSTILE, elements, read
+from cached import HOSTILE, elements, read, settled
 
 from routelab.core.errors import ConfigError
 from routelab.fleet import Fleet
@@ -46,6 +46,19 @@ def test_the_tab_shows_the_types_of_the_log_and_says_that_they_are_simulated(lab
         assert "gpt-5-mini" in text
 
 
+def test_what_may_be_spared_is_looked_for_beside_and_stands_in_the_still(lab: Lab) -> None:
+    tab = Tokens(lab.desk)
+    settled(*tab.jobs)
+    assert tab.told is not None
+    assert "Nothing was found that uses more than it is shown to need" in read(tab.found.value)
+    tab.margin.value = 7.0
+    settled(*tab.jobs)
+    assert tab.told.margin == 0.07
+    still = tab.panel.still()["text/plain"]
+    assert "Nothing was found" in still
+    assert "looking for" not in still
+
+
 def test_filters_narrow_everything(lab: Lab) -> None:
     tab = Tokens(lab.desk)
     tab.filters["model"].value = "qwen-local"
@@ -80,6 +93,7 @@ def test_hostile_names_are_only_text() -> None:
     with Lab(fleet=fleet({"nasty": Scripted(HOSTILE)})) as lab:
         lab.compare([{"id": "a", "prompt": HOSTILE, "task": HOSTILE}], ["nasty"])
         tab = Tokens(lab.desk)
+        settled(*tab.jobs)
         for value in (tab.table.value, tab.found.value, tab.panel.still()["text/html"]):
             assert not elements(value) & {"script", "img"}
         assert tab.picture.chart is not None
