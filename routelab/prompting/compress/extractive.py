@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,9 +20,13 @@ from routelab.prompting.compress.whitespace import Whitespace
 LEAST_TOKENS = 8
 """A budget has room for a mark, whatever the tokenizer."""
 MOST_UNITS = 1_000
-"""So many are embedded at most: of longer texts, neighbouring sentences are kept or dropped together."""
+"""So many are embedded at most, those that share most with the question's words; the others come after them, by these words."""
+MISFITS = 200
+"""After so many in a row that do not fit any more, no other is tried."""
 LONGEST = 2_000
 """Characters of a unit, or of the question, that are embedded; the bundled model reads 256 tokens."""
+_WORD = re.compile(r"\w+")
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +80,7 @@ class Extractive:
         tight = Whitespace()(text, asked).text
         if asked.count(tight) <= most:
             return Cut(text=tight)
-        found = units(tight, asked.stays(tight), MOST_UNITS)
+        found = units(tight, asked.stays(tight))
         held = _closed(found, [n for n, unit in enumerate(found) if unit.held])
         order = self._order(tight, found, held, asked, most - asked.count(told(tight, found, sorted(held))))
         kept = _fitting(tight, found, held, order, asked, most)
@@ -87,27 +94,26 @@ class Extractive:
         free = [n for n, unit in enumerate(found) if not unit.title and n not in held]
         if not free or room <= 0:
             return []
-        weights = np.array([asked.count(text[u.start : u.end]) + 1 for u in found])
-        mark = asked.count(f" {MARK} ")
-        rows = self._rows(text, found, free, asked.question)
-        scores = self._salience(rows, bool(asked.question.strip()))
-        own = rows[: len(free)]
-        likeness = np.full(len(free), -1.0)
-        kept, order = set(held), list[int]()
-        open_ = np.ones(len(free), dtype=bool)
-        while open_.any():
-            known = likeness if order else np.zeros(len(free))
-            best = int(np.where(open_, (1 - self.diversity) * scores - self.diversity * known, -np.inf).argmax())
+        first, others = _embedded(text, found, free, asked.question)
+        shelf = _Shelf(text=text, found=found, kept=set(held), room=room, asked=asked)
+        rows = self._rows(text, found, first, asked.question)
+        scores = (1 - self.diversity) * self._salience(rows, bool(asked.question.strip()))
+        alike = rows[:-1] @ rows[:-1].T
+        likeness = np.zeros(len(first))
+        open_ = np.ones(len(first), dtype=bool)
+        order: list[int] = []
+        while open_.any() and shelf.misfits < MISFITS:
+            best = int(np.where(open_, scores - self.diversity * likeness, -np.inf).argmax())
             open_[best] = False
-            n = free[best]
-            fresh = _closed(found, [n]) - kept
-            more = int(weights[list(fresh)].sum()) + mark * _gaps(n, kept, len(found))
-            if more > room:
-                continue
-            room -= more
-            kept |= fresh
-            order.append(n)
-            likeness = np.maximum(likeness, own @ own[best])
+            if shelf.takes(first[best]):
+                likeness = np.maximum(likeness, alike[best]) if order else alike[best]
+                order.append(first[best])
+        shelf.misfits = 0
+        for n in others:
+            if shelf.misfits >= MISFITS:
+                break
+            if shelf.takes(n):
+                order.append(n)
         return order
 
     def _rows(self, text: str, found: Sequence[Unit], free: Sequence[int], question: str) -> NDArray[np.float32]:
@@ -126,6 +132,66 @@ class Extractive:
         share = self.relevance if asked else 0.0
         salience: NDArray[np.float64] = share * (own @ rows[-1].astype(np.float64)) + (1 - share) * central
         return salience
+
+
+@dataclass(kw_only=True)
+class _Shelf:
+    """What is kept so far, and the room that is left, in tokens added up one by one."""
+
+    text: str
+    found: Sequence[Unit]
+    kept: set[int]
+    room: int
+    asked: Asked
+    misfits: int = 0
+    _mark: int = -1
+
+    def takes(self, n: int) -> bool:
+        """Keep a unit with all that it needs, if it fits."""
+        if self._mark < 0:
+            self._mark = self.asked.count(f"\n{MARK}\n")
+        fresh = _closed(self.found, [n]) - self.kept
+        spans = ((self.found[i].start, self.found[i].end) for i in fresh)
+        more = sum(self.asked.count(self.text[a:b]) + 1 for a, b in spans)
+        more += self._mark * _gaps(n, self.kept, len(self.found))
+        if more > self.room:
+            self.misfits += 1
+            return False
+        self.misfits = 0
+        self.room -= more
+        self.kept |= fresh
+        return True
+
+
+def _embedded(text: str, found: Sequence[Unit], free: Sequence[int], question: str) -> tuple[list[int], list[int]]:
+    """Return which units are embedded and which are not, the latter the best first.
+
+    Where there are too many, those are embedded that share the rarest words with the question, and others spread over the text; what
+    shares none comes last, as it stands in the text.
+    """
+    if len(free) <= MOST_UNITS:
+        return list(free), []
+    asked = _terms(question[:LONGEST])
+    said = [asked & _terms(text[found[n].start : found[n].end][:LONGEST]) for n in free]
+    times = Counter(term for terms in said for term in terms)
+    weight = {term: math.log(len(free) / times[term]) for term in times}
+    # By bits turned round, any number of the first are spread over the whole text.
+    bits = len(free).bit_length()
+    spread = [int(f"{i:0{bits}b}"[::-1], 2) for i in range(len(free))]
+    shared = [sum(weight[term] for term in sorted(terms)) for terms in said]
+    ranks = sorted(range(len(free)), key=lambda i: (-shared[i], spread[i]))
+    first, others = sorted(ranks[:MOST_UNITS]), sorted(ranks[MOST_UNITS:], key=lambda i: (-shared[i], i))
+    return [free[i] for i in first], [free[i] for i in others]
+
+
+def _terms(text: str) -> set[str]:
+    """Return a text's words in lower case; of scripts without blanks, pairs of characters."""
+    found: set[str] = set()
+    for word in _WORD.findall(text.casefold()):
+        found |= (
+            {word} if word.isascii() or not _UNSPACED.search(word) else {word[i : i + 2] for i in range(len(word) - 1)}
+        )
+    return found
 
 
 def _closed(found: Sequence[Unit], chosen: Iterable[int]) -> set[int]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +18,7 @@ _SOURCE = re.compile(r"\[\d{1,5}\] \S")
 _INDENTED = re.compile(r"(?: {2,}| ?\t)[ \t]*\S")
 _INNER = re.compile(r"(?<=[^\s.!?…:;])[^\S\n]{2,}(?=\S)")
 _TABBED = re.compile(r"\S[^\S\n]*\t[^\S\n]*\S")
+_SPACED = re.compile(r"[^\S\n]{2}|\t")
 _DIFF = re.compile(r"@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@|diff --git ")
 # What HTML shows as it stands. The name is repeated at the end, so that one does not close the other.
 _SHOWN = re.compile(r"<(pre|textarea|table)\b", re.IGNORECASE)
@@ -37,8 +38,9 @@ class Block:
     rank: int = 0
 
 
+@functools.lru_cache(maxsize=4)
 def blocks(text: str) -> tuple[Block, ...]:
-    """Return the blocks of a text, which follow one another without a gap.
+    """Return the blocks of a text, which follow one another without a gap; the latest few texts' are remembered.
 
     >>> [b.kind for b in blocks("# Fees\\n\\nThere are two:\\n- one\\n- two\\n\\n```\\nx  = 1\\n```\\n")]
     ['heading', 'blank', 'prose', 'item', 'item', 'blank', 'whole']
@@ -157,8 +159,11 @@ def _body(text: str, lines: list[tuple[int, int]]) -> Iterator[Block]:
         return
     items = [n for n, (start, _) in enumerate(lines) if _ITEM.match(text, start)]
     first = items[0] if items else len(lines)
-    if any(_INDENTED.match(text, start) for start, _ in lines[:first]) or _aligned(text, lines):
-        yield Block(kind="whole", start=lines[0][0], end=lines[-1][1])
+    low, high = lines[0][0], lines[-1][1]
+    spaced = _SPACED.search(text, low, high) is not None
+    indented = spaced and any(_INDENTED.match(text, start) for start, _ in lines[:first])
+    if indented or (spaced and _aligned(text, lines)) or _changes(text, lines):
+        yield Block(kind="whole", start=low, end=high)
         return
     if first:
         yield Block(kind="prose", start=lines[0][0], end=lines[first - 1][1])
@@ -167,10 +172,10 @@ def _body(text: str, lines: list[tuple[int, int]]) -> Iterator[Block]:
 
 
 def _aligned(text: str, lines: list[tuple[int, int]]) -> bool:
-    """Say whether lines form columns: tabs between words, or runs of blanks that end under one another; or a diff."""
+    """Say whether lines form columns: tabs between words, or runs of blanks that end under one another."""
     before: set[int] = set()
     for start, end in lines:
-        if _TABBED.search(text, start, end) or _DIFF.match(text, start):
+        if _TABBED.search(text, start, end):
             return True
         ends = {found.end() - start for found in _INNER.finditer(text, start, end)}
         if ends & before:
@@ -179,7 +184,8 @@ def _aligned(text: str, lines: list[tuple[int, int]]) -> bool:
     return False
 
 
-def outside(wholes: tuple[Block, ...], at: int) -> bool:
-    """Say whether an offset is in none of the blocks, which are in order."""
-    n = bisect_right(wholes, at, key=lambda block: block.start) - 1
-    return n < 0 or at >= wholes[n].end
+def _changes(text: str, lines: list[tuple[int, int]]) -> bool:
+    """Say whether lines are a diff, in which each line's first character means something."""
+    low, high = lines[0][0], lines[-1][1]
+    said = text.find("@@ -", low, high) >= 0 or text.startswith("diff --git ", low)
+    return said and any(_DIFF.match(text, start) for start, _ in lines)

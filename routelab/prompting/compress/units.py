@@ -29,23 +29,12 @@ class Unit:
     block: int = 0
 
 
-def units(text: str, stays: Sequence[Span] = (), most: int | None = None) -> tuple[Unit, ...]:
-    """Return the units of a text in order; between them are only blanks.
-
-    With `most`, neighbouring sentences are put together until there are at most so many units, or one a block.
-    """
-    found = tuple(_units(text, stays, 1))
-    together = 1
-    while most is not None and len(found) > most:
-        together *= 2
-        fewer = tuple(_units(text, stays, together))
-        if together > 2 * LONGEST or (together > 64 and len(fewer) == len(found)):
-            return fewer
-        found = fewer
-    return found
+def units(text: str, stays: Sequence[Span] = ()) -> tuple[Unit, ...]:
+    """Return the units of a text in order; between them are only blanks."""
+    return tuple(_units(text, stays))
 
 
-def _units(text: str, stays: Sequence[Span], together: int) -> Iterator[Unit]:
+def _units(text: str, stays: Sequence[Span]) -> Iterator[Unit]:
     titles: list[tuple[int, int]] = []
     parents: list[tuple[int, int]] = []
     lead: int | None = None
@@ -53,21 +42,15 @@ def _units(text: str, stays: Sequence[Span], together: int) -> Iterator[Unit]:
     for number, block in enumerate(blocks(text)):
         if block.kind == "blank":
             continue
-        above = tuple(at for _, at in titles)
         if block.kind in ("heading", "source"):
             titles = [entry for entry in titles if entry[0] < block.rank]
-            yield _unit(
-                text,
-                _bare(text, block.start, block.end),
-                stays,
-                needs=tuple(at for _, at in titles),
-                title=True,
-                block=number,
-            )
+            span = _bare(text, block.start, block.end)
+            yield _unit(span, stays, needs=tuple(at for _, at in titles), title=True, block=number)
             titles.append((block.rank, n))
             lead, parents = None, []
             n += 1
             continue
+        above = tuple(at for _, at in titles)
         if block.kind == "item":
             indent = _indent(text, block)
             parents = [entry for entry in parents if entry[0] < indent]
@@ -75,16 +58,14 @@ def _units(text: str, stays: Sequence[Span], together: int) -> Iterator[Unit]:
             parents.append((indent, n))
         else:
             lead, parents = None, []
-        for span in _spans(text, block, together):
-            yield _unit(text, span, stays, needs=above, block=number)
+        for span in _spans(text, block):
+            yield _unit(span, stays, needs=above, block=number)
             n += 1
-        if block.kind == "prose" and text[block.start : block.end].rstrip()[-1:] in (":", "："):
+        if block.kind == "prose" and text[max(block.start, block.end - 80) : block.end].rstrip()[-1:] in (":", "："):
             lead = n - 1
 
 
-def _unit(
-    text: str, span: Span, stays: Sequence[Span], *, needs: tuple[int, ...], title: bool = False, block: int
-) -> Unit:
+def _unit(span: Span, stays: Sequence[Span], *, needs: tuple[int, ...], title: bool = False, block: int) -> Unit:
     start, end = span
     held = any(a < end and start < b for a, b in stays)
     return Unit(start=start, end=end, needs=needs, title=title, held=held, block=block)
@@ -95,26 +76,25 @@ def _indent(text: str, block: Block) -> int:
     return len(line) - len(line.lstrip())
 
 
-def _spans(text: str, block: Block, together: int) -> Iterator[Span]:
-    """Yield a block's sentences, `together` at a time, without the blanks around them; an item and what stays whole undivided."""
+def _spans(text: str, block: Block) -> Iterator[Span]:
+    """Yield a block's sentences without the blanks around them; an item and what stays whole undivided."""
     if block.kind == "whole" or (block.kind == "item" and block.end - block.start <= LONGEST):
         yield block.start, _bare(text, block.start, block.end)[1]
         return
     at = block.start
-    ends = [*sentence_ends(text, block.start, block.end), block.end]
-    for n, end in enumerate(ends):
-        if n % together == together - 1 or end == block.end:
-            yield from _divided(text, at, end, LONGEST * together)
-            at = end
+    for end in (*sentence_ends(text, block.start, block.end), block.end):
+        yield from _divided(text, at, end)
+        at = end
 
 
-def _divided(text: str, start: int, end: int, most: int) -> Iterator[Span]:
+def _divided(text: str, start: int, end: int) -> Iterator[Span]:
     start, end = _bare(text, start, end)
-    while end - start > most:
-        cut = last_word(text, start + most // 2, start + most)
-        cut = cut if cut > start else whole(text, start + most, start)
+    while end - start > LONGEST:
+        cut = last_word(text, start + LONGEST // 2, start + LONGEST)
+        cut = cut if cut > start else whole(text, start + LONGEST, start)
         yield _bare(text, start, cut)
-        start, end = _bare(text, cut, end)
+        # Only its own blanks: looking for those at the end again and again would take the square of the time.
+        start = cut + len(text[cut : cut + LONGEST]) - len(text[cut : cut + LONGEST].lstrip())
     if end > start:
         yield start, end
 
