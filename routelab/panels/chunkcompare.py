@@ -65,7 +65,14 @@ class Compare:
 
     def _build(self) -> None:
         self.line, self.running, self.picture = Line(), Running(), Picture(height=0)
-        self._guard = guard = Guard(self.line)
+        self._guard = Guard(self.line)
+        self._trying()
+        self._taking()
+        self._laid_out()
+        self._wire()
+
+    def _trying(self) -> None:
+        """Make what says what is tried."""
         tip = "texts with questions whose answers are known: the handbook that ships, Questions of this notebook, a folder"
         self.source = dropdown("texts", [FOLDER], tip=tip, width="30em")
         self.path = text("path", "a folder of .md and .txt texts", "26em")
@@ -97,6 +104,9 @@ class Compare:
             "Compare", "cut, embed and search; a model is asked only if one is to answer", icon="play", style="primary"
         )
         self.refresh = button("Refresh", "look again at the notebook's variables", icon="refresh")
+
+    def _taking(self) -> None:
+        """Make what says where one looks, and what takes an arm away."""
         self.at = dropdown(
             "at", ["–"], tip="k passages, which are more or fewer tokens, or a context of equal tokens", width="14em"
         )
@@ -123,6 +133,8 @@ class Compare:
         self.save = button("Save as arm", "keep that arm with this retrieval: cells and tabs then know it", icon="plus")
         self._offer = column(self.yaml, row(self.base, self.named, self.save))
         self._offer.layout.display = "none"
+
+    def _laid_out(self) -> None:
         self._says, self._arms, self._versus, self._prices, self._answers = html(), html(), html(), html(), html()
         self._shown = column(
             self._says,
@@ -145,6 +157,9 @@ class Compare:
             self.line.widget,
             self._shown,
         )
+
+    def _wire(self) -> None:
+        guard = self._guard
         self.source.observe(guard(lambda _: self._sourced()), names="value")
         self.answered.observe(guard(lambda _: self._asked()), names="value")
         self.refresh.on_click(guard(lambda _: self.renew()))
