@@ -18,6 +18,7 @@ from routelab.prompting.compress.whitespace import tight
 Rule = Literal["markup", "quotes", "signatures", "notices", "navigation", "pages", "duplicates"]
 RULES: tuple[Rule, ...] = ("markup", "quotes", "signatures", "notices", "navigation", "pages", "duplicates")
 
+_CODE = re.compile(r"`[^`\n]{1,400}`")
 _MENTIONS: Mapping[Rule, re.Pattern[str]] = MappingProxyType(
     {
         "markup": re.compile(
@@ -87,7 +88,7 @@ def without(text: str, rules: Sequence[Rule], stays: Sequence[Span]) -> Cut:
     paragraphs = list(_paragraphs(found))
     gone: list[tuple[Span, Rule]] = []
     for rule in rules:
-        spans = _found(rule, text, lines, paragraphs)
+        spans = _found(rule, text, lines, paragraphs, fenced)
         # A quoted mail goes with all that is in it, tables too.
         around = [*stays] if rule in ("quotes", "signatures") else sorted([*stays, *fenced])
         gone += [(span, rule) for span in spans if not _meets(span, around)]
@@ -107,7 +108,9 @@ def without(text: str, rules: Sequence[Rule], stays: Sequence[Span]) -> Cut:
     return _seen(text, fenced, stays)
 
 
-def _found(rule: Rule, text: str, lines: mail.Lines, paragraphs: Sequence[Span]) -> Iterator[Span]:
+def _found(
+    rule: Rule, text: str, lines: mail.Lines, paragraphs: Sequence[Span], wholes: Sequence[Span]
+) -> Iterator[Span]:
     if rule == "quotes":
         yield from mail.quoted(lines)
     elif rule == "signatures":
@@ -119,15 +122,24 @@ def _found(rule: Rule, text: str, lines: mail.Lines, paragraphs: Sequence[Span])
     elif rule == "pages":
         yield from furniture.pages(lines)
     elif rule == "duplicates":
-        yield from furniture.duplicates(text, paragraphs)
+        yield from furniture.duplicates(text, [p for p in paragraphs if not _leads(text, p, wholes)])
+
+
+def _leads(text: str, paragraph: Span, wholes: Sequence[Span]) -> bool:
+    """Say whether a paragraph says what the next thing is: it ends in a colon, or a table or code follows."""
+    if text[paragraph[0] : paragraph[1]].rstrip()[-1:] in (":", "："):
+        return True
+    n = bisect_right(wholes, paragraph[0], key=lambda s: s[0])
+    return n < len(wholes) and wholes[n][0] - paragraph[1] < 20 and not text[paragraph[1] : wholes[n][0]].strip()
 
 
 def _seen(text: str, fenced: Sequence[Span], stays: Sequence[Span]) -> Cut:
-    """Return the text as a reader of the page sees it, between what stays whole and what stays."""
+    """Return the text as a reader of the page sees it, between what stays whole, what stays, and code within a line."""
+    code = [found.span() for found in _CODE.finditer(text)]
     parts: list[str] = []
     removed: list[Removal] = []
     at = 0
-    for start, end in [*sorted([*fenced, *stays]), (len(text), len(text))]:
+    for start, end in [*sorted([*fenced, *stays, *code]), (len(text), len(text))]:
         if start > at:
             shown, taken = markup.seen(text[at:start])
             parts.append(shown)
