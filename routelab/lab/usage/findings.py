@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from routelab.lab.statistics import Estimate, NonInferiority
@@ -27,7 +27,7 @@ class Finding:
 
     `shown`: that nothing is lost without them was measured (the template kind; `quality` is that verdict). The others are what was
     seen: how much it is, not whether it is needed. `usd_per_thousand` is None where no price says. `share` is the part of the
-    cost (or of the tokens, where `of` says so) with its interval, `n` what it rests on, `unit` of what.
+    cost (or of the tokens, where `of` says so) with its interval, None over several tasks; `n` is what it rests on, `unit` of what.
     """
 
     kind: Kind
@@ -121,6 +121,32 @@ class Findings:
 def sorted_findings(found: Sequence[Finding]) -> tuple[Finding, ...]:
     """Return the findings that were shown before those that were seen, and each by what it costs; unpriced ones last."""
     return tuple(sorted(found, key=lambda f: (not f.shown, -(f.usd_per_thousand or 0.0), -f.tokens)))
+
+
+def merged(seen: Sequence[Finding]) -> list[Finding]:
+    """Return one finding a kind, template and model: that of the task where it takes most, with the sums over all tasks."""
+    groups: dict[tuple[str, str, str, bool], list[Finding]] = {}
+    for f in seen:
+        groups.setdefault((f.kind, f.template, f.model, f.simulated), []).append(f)
+    return [_together(held) for held in groups.values()]
+
+
+def _together(held: Sequence[Finding]) -> Finding:
+    most = max(held, key=lambda f: (f.usd_per_thousand or 0.0, f.tokens))
+    if len(held) == 1:
+        return most
+    n = sum(f.n for f in held)
+    priced = [f.usd_per_thousand for f in held]
+    cost = None if None in priced else sum((p or 0.0) * f.n for p, f in zip(priced, held, strict=True)) / n
+    return replace(
+        most,
+        task=None,
+        says=f"in {len(held)} tasks; most in {most.task or 'prompts without one'}: {most.says}",
+        tokens=sum(f.tokens * f.n for f in held) / n,
+        usd_per_thousand=cost,
+        share=None,
+        n=n,
+    )
 
 
 def share_text(estimate: Estimate | None) -> str:

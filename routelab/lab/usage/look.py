@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routelab.lab.usage.findings import Findings, sorted_findings
+from routelab.lab.usage.findings import Findings, merged, sorted_findings
 from routelab.lab.usage.heavy import heavy
 from routelab.lab.usage.monitor import Prices, Usage, usage
 from routelab.lab.usage.scope import Log, Scope
@@ -30,4 +30,4 @@ def findings(
         # That words are many is nothing to act on where fewer of them were tried, and were worse.
         if f.kind != "output" or (f.template, f.model, f.simulated) not in earned
     ]
-    return Findings(found=sorted_findings([*found, *seen]), untold=tuple(untold), margin=margin)
+    return Findings(found=sorted_findings([*found, *merged(seen)]), untold=tuple(untold), margin=margin)

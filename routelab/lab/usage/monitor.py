@@ -175,11 +175,10 @@ class Usage:
                 "reasoning",
                 "cut",
                 "per 1,000 calls",
-                "of the cost",
-                "where the cost is",
+                "of the cost, and where",
             ),
-            rows=rows or [("–",) * 12],
-            numbers=frozenset(range(3, 11)),
+            rows=rows or [("–",) * 11],
+            numbers=frozenset(range(3, 10)),
             caption="tokens by query type, the dearest first" + (" (all simulated)" if self.simulated else ""),
             notes=(
                 "tokens a call: mean, and in brackets the 95th percentile; input includes cached, output includes reasoning; ~ holds estimates, "
@@ -333,8 +332,7 @@ def _cells(t: Type, *, tell: bool) -> tuple[str, ...]:
         *(_said(getattr(t, part), t) for part in PARTS),
         f"{t.cut:,}" + (f" ({percent(t.cut / t.calls)})" if t.cut else ""),
         price,
-        percent(t.share),
-        where_cost(t),
+        f"{percent(t.share)}: {where_cost(t)}" if t.parts_usd else percent(t.share),
     )
 
 
@@ -345,9 +343,9 @@ def _said(amount: Amount | None, t: Type) -> str:
 
 
 def where_cost(t: Type) -> str:
-    """Return the parts of a type's cost in words, the largest first; "?" where prices do not explain it."""
+    """Return the two largest parts of a type's cost in words; "?" where prices do not explain it."""
     if t.parts_usd is None:
         return "?"
     paid = sum(t.parts_usd.values())
     parts = sorted(((v, k) for k, v in t.parts_usd.items() if v > 0), reverse=True)
-    return ", ".join(f"{name} {percent(value / paid, 0)}" for value, name in parts) or "–"
+    return ", ".join(f"{name} {percent(value / paid, 0)}" for value, name in parts[:2]) or "–"

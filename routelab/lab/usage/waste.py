@@ -174,7 +174,7 @@ def _repeated(t: Type, same: Prefix | None, soon: float, price: Price | None) ->
         of="input",
         n=t.calls,
         unit="calls",
-        next="keep what changes behind it, and turn the provider's prompt caching on where it is not automatic; calls.cached_tokens shows it",
+        next="turn on the provider's prompt caching where it is not automatic, with what changes behind; calls.cached_tokens shows it",
     )
 
 
@@ -195,7 +195,7 @@ def _thinking(t: Type, answers: Sequence[Said], price: Price | None) -> Finding 
         price=price,
         share=share,
         n=len(known),
-        next="compare with less effort, or with a model that does not reason, on the same prompts: lab.compare tells whether it is needed",
+        next="compare with less effort, or a model without it, on the same prompts",
     )
 
 
@@ -219,7 +219,7 @@ def _wordy(t: Type, answers: Sequence[Said], price: Price | None) -> Finding | N
         price=price,
         share=None,
         n=len(right),
-        next="a version of the template that asks for the answer alone, compared on the same prompts: the words may be what makes it right",
+        next="ask for the answer alone, and compare on the same prompts: the words may be what makes it right",
     )
 
 

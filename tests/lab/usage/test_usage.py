@@ -84,7 +84,6 @@ def test_the_frame_says_nan_where_nothing_is_known_and_the_table_a_question_mark
         "0",
         "? (1 unpriced)",
         "?",
-        "?",
     )
 
 
@@ -169,7 +168,7 @@ def test_an_empty_log_has_no_types_and_says_so_in_a_table() -> None:
         found = usage(log)
         assert len(found) == 0
         assert found.frame().empty
-        assert found.table().rows == [("–",) * 12]
+        assert found.table().rows == [("–",) * 11]
 
 
 def test_hostile_names_are_only_text() -> None:

@@ -181,6 +181,18 @@ def test_right_answers_that_say_far_more_than_is_scored_are_told() -> None:
         assert findings(log, prices=prices).found == ()
 
 
+def test_what_is_seen_at_several_tasks_is_told_once_with_the_worst_of_them() -> None:
+    runs = [
+        run(i, tokens=Tokens(input=100, output=100 + thought, reasoning=100, source="usage"), task=task)
+        for k, (task, thought) in enumerate((("a", 10), ("b", 20)))
+        for i in range(30 * k, 30 * k + 30)
+    ]
+    with logged(*runs) as log:
+        [found] = [f for f in findings(log, prices=prices).found if f.kind == "reasoning"]
+    assert (found.task, found.n, found.tokens) == (None, 60, 100)
+    assert found.says.startswith("in 2 tasks; most in ")
+
+
 def test_words_that_were_shown_to_matter_are_not_told_again() -> None:
     long, short = Tokens(input=100, output=80, source="usage"), Tokens(input=100, output=2, source="usage")
     runs = [run(i, "long@1", tokens=long, after_s=1) for i in range(100)]
