@@ -42,8 +42,8 @@ NOBODY = "nobody"
 START = "Choose what to try and press Compare: unless somebody is to answer, nobody is asked, and it costs nothing but time."
 BEGIN = ("tokens", "recursive", "markdown", "semantic")
 LOOK = (
-    "<style>.rl.rl-chunkarms td{white-space:nowrap}.rl.rl-chunkarms td:first-child{white-space:normal;min-width:9em}"
-    ".rl.rl-chunkversus th{white-space:normal}</style>"
+    "<style>.rl.rl-chunkarms td{white-space:nowrap}.rl.rl-chunkarms td:first-child{white-space:normal;min-width:10em}"
+    ".rl.rl-chunkversus th{white-space:normal}.rl.rl-chunkversus td:first-child{min-width:10em}</style>"
 )
 
 
@@ -297,7 +297,7 @@ class Compare:
         put(self._arms, LOOK + arms.html(), more="rl-chunkarms")
         put(self._versus, LOOK + versus.html(), more="rl-chunkversus")
         put(self._answers, "" if answers is None else LOOK + answers.html(), more="rl-chunkversus")
-        put(self._prices, prices)
+        put(self._prices, LOOK + prices.html(), more="rl-chunkversus")
         self._hide()
 
         def draw() -> Chart:

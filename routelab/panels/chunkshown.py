@@ -19,7 +19,7 @@ STYLE = (
     "<style>.rl.rl-chunkhits table{table-layout:fixed;width:100%}.rl.rl-chunkhits td{overflow-wrap:anywhere;max-width:none!important}"
     ".rl.rl-chunkhits th{white-space:normal}.rl.rl-chunkhits th:nth-child(1){width:3.2em}.rl.rl-chunkhits th:nth-child(2){width:4.6em}"
     ".rl.rl-chunkhits th:nth-child(3){width:20%}.rl.rl-chunkhits th:nth-child(4){width:4.2em}.rl.rl-chunkhits th:nth-child(5){width:4.6em}"
-    ".rl.rl-chunkhits th:nth-child(6){width:6.4em}.rl.rl-chunkfigures table{max-width:30em}</style>"
+    ".rl.rl-chunkhits th:nth-child(6):not(:last-child){width:6.4em}.rl.rl-chunkfigures table{max-width:30em}</style>"
 )
 
 
