@@ -126,7 +126,8 @@ class Router:
         self._rooms = (
             () if context is None else rooms_of(config.names, self._endpoints, fleet.counter, output_tokens=most)
         )
-        self._summaries = Summaries()
+        # Another kernel knows of summaries by the log; in an experiment no arm uses what another one paid for.
+        self._summaries = Summaries(shelf=None if self.setting.experiment else shelf_of(log, "summary"))
         self._flow = self._built(stream=False)
 
     @property
@@ -407,9 +408,9 @@ def says_the_same(one: str, two: str, prompt: Prompt) -> bool:
     return first == second
 
 
-def shelf_of(log: Log | None) -> Any:
-    """Return the log where it keeps templates, which not every log does."""
-    return log if hasattr(log, "templates") else None
+def shelf_of(log: Log | None, method: str = "templates") -> Any:
+    """Return the log where it has a method for what it keeps besides runs, which not every log does."""
+    return log if hasattr(log, method) else None
 
 
 def scorer_in(given: Scorer | Judging | Mapping[str, Any] | None) -> Scorer | Judging | None:

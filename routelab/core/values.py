@@ -122,11 +122,19 @@ class Price:
     as_of: date | None = None
     source: str = "given"
     usd_per_mtok_cache_write: float | None = None
+    tiers: tuple[tuple[int, Price], ...] = ()
+    """Other prices for whole calls with more than so many input tokens, in rising order."""
+
+    def at(self, input_tokens: int) -> Price:
+        """Return the price of a call with so many input tokens."""
+        return next((price for start, price in reversed(self.tiers) if input_tokens > start), self)
 
     def cost_usd(self, tokens: Tokens) -> float | None:
         """Return the price of one call in USD, or None when its tokens, or the price of what it wrote to a cache, are not known."""
         if tokens.input is None or tokens.output is None:
             return None
+        if (tier := self.at(tokens.input)) is not self:
+            return tier.cost_usd(tokens)
         written = tokens.written or 0
         if written and self.usd_per_mtok_cache_write is None:
             return None

@@ -113,9 +113,7 @@ class Dataset:
     @property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change with what any prompt asks, or with how its answer is scored."""
-        return digest(
-            [(p.id, [(m.role, m.content) for m in p.messages], p.task, p.reference, p.scorer) for p in self.prompts]
-        )
+        return digest([(p.id, [m.told for m in p.messages], p.task, p.reference, p.scorer) for p in self.prompts])
 
     def table(self) -> Table:
         """Return the counts by task and difficulty."""
@@ -247,7 +245,7 @@ def _prompt(row: object, place: str) -> Prompt:
     if not isinstance(wrong, (list, tuple)):
         wrong = (wrong,)
     return Prompt(
-        id=str(row["id"]) if row.get("id") not in (None, "") else digest([(m.role, m.content) for m in messages]),
+        id=str(row["id"]) if row.get("id") not in (None, "") else digest([m.told for m in messages]),
         messages=messages,
         task=None if row.get("task") is None else str(row["task"]),
         reference=None if row.get("reference") is None else str(row["reference"]),

@@ -6,6 +6,7 @@ does.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,9 +29,9 @@ def today() -> date:
 class GenaiPrices:
     """A price list over the installed genai-prices; `on` says which day's prices are asked for.
 
-    Of prices that grow with the length of the prompt the base tier is taken, of prices that change within the day the
-    one at noon UTC, cache writes are taken at the price for five minutes, and tools and batch discounts are left out: a call with more than (typically) 200,000
-    input tokens costs more than this says, and `Price.source` names the number. `Price.as_of` is the day on which this very price began, where genai-prices
+    Of prices that change within the day the one at noon UTC is taken, cache writes at the price for five minutes, and tools and batch
+    discounts are left out. Prices that grow with the length of the prompt are `Price.tiers`, and `Price.source` names their
+    beginning: a call with more input tokens is charged at the tier's price as a whole. `Price.as_of` is the day on which this very price began, where genai-prices
     states one; else the newest such day in the whole list up to `on`: the list cannot be older than that.
     """
 
@@ -92,31 +93,44 @@ def _listed(provider: str, upstream: str, on: date) -> Price | None:
     found = _found(provider, upstream, on)
     if found is None:
         return None
-    dearer = _dearer(found.model_price.input_mtok)
-    paid_in, paid_out, cached, written = (
-        _base(getattr(found.model_price, key, None))
+    amounts = [
+        getattr(found.model_price, key, None)
         for key in ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
-    )
-    if paid_in is None or paid_out is None:
+    ]
+    if amounts[0] is None or amounts[1] is None:
         return None
-    return Price(
-        usd_per_mtok_in=paid_in,
-        usd_per_mtok_out=paid_out,
-        usd_per_mtok_cached_in=cached,
-        usd_per_mtok_cache_write=written,
-        as_of=_since(found, on),
-        source=f"genai-prices {importlib.metadata.version('genai-prices')}"
-        + ("" if dearer is None else f"; dearer from {dearer:,} input tokens on"),
+    starts = sorted({int(tier.start) for amount in amounts for tier in getattr(amount, "tiers", ())})
+    source = f"genai-prices {importlib.metadata.version('genai-prices')}"
+    as_of = _since(found, on)
+
+    def at(tokens: int) -> Price:
+        paid_in, paid_out, cached, written = (_amount(amount, tokens) for amount in amounts)
+        assert paid_in is not None
+        assert paid_out is not None
+        return Price(
+            usd_per_mtok_in=paid_in,
+            usd_per_mtok_out=paid_out,
+            usd_per_mtok_cached_in=cached,
+            usd_per_mtok_cache_write=written,
+            as_of=as_of,
+            source=source,
+        )
+
+    if not starts:
+        return at(0)
+    return dataclasses.replace(
+        at(0),
+        source=f"{source}; dearer from {starts[0]:,} input tokens on",
+        tiers=tuple((start, at(start + 1)) for start in starts),
     )
 
 
-def _base(amount: Any) -> float | None:
-    return None if amount is None else float(getattr(amount, "base", amount))
-
-
-def _dearer(amount: Any) -> int | None:
-    """Return the input tokens from which a price is no longer the base tier's, or None when it always is."""
-    return min((int(tier.start) for tier in getattr(amount, "tiers", ())), default=None)
+def _amount(amount: Any, tokens: int) -> float | None:
+    """Return what a call with so many input tokens pays per million, None where that is not known."""
+    if amount is None:
+        return None
+    tiers = [tier for tier in getattr(amount, "tiers", ()) if tokens > tier.start]
+    return float(tiers[-1].price if tiers else getattr(amount, "base", amount))
 
 
 def _since(found: Any, on: date) -> date | None:

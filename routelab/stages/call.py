@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from routelab.core.errors import Cancelled, ProviderError, TimedOut
@@ -149,10 +149,15 @@ class Call:
         """Return the most that one call can cost in USD, or None when the model's price is not known."""
         if model.price is None:
             return None
-        counted = self.counter.count("\n".join(m.content for m in messages), model).input or 0
+        counted = self.counter.count(_whole(messages), model).input or 0
         output = self.sampling.max_output_tokens or model.max_output_tokens or ASSUMED_OUTPUT_TOKENS
         # Estimates of the input can be low; a quarter more and 64 tokens of framing keep the reservation a worst case.
         return model.price.cost_usd(Tokens(input=int(counted * 1.25) + 64, output=output))
+
+
+def _whole(messages: Sequence[Message]) -> str:
+    """Return all that is sent, to be counted: contents, and calls of tools."""
+    return "\n".join(text for m in messages for text in (m.content, *(f"{c.name} {c.arguments}" for c in m.calls)))
 
 
 def _left_s(world: World) -> float | None:
@@ -251,7 +256,7 @@ class _Attempt:
         if tokens.input is not None and tokens.output is not None:
             return tokens
         # One unknown count makes the whole count an estimate, and it says so.
-        asked = self.counter.count("\n".join(m.content for m in self.run.messages), self.endpoint.model)
+        asked = self.counter.count(_whole(self.run.messages), self.endpoint.model)
         said = self.counter.count(text, self.endpoint.model)
         return Tokens(
             input=tokens.input if tokens.input is not None else asked.input,

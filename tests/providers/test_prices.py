@@ -119,3 +119,18 @@ def test_asking_for_a_price_asks_no_network(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     assert PRICES.price("openai", "gpt-5-mini") is not None
+
+
+def test_a_call_beyond_a_tier_is_charged_at_its_price_as_a_whole() -> None:
+    price = GenaiPrices(on=lambda: date(2026, 11, 22)).price("google", "gemini-2.5-pro")
+    assert price is not None
+    [(start, dearer)] = price.tiers
+    assert f"dearer from {start:,} input tokens on" in price.source
+    at_most, beyond = (Tokens(input=n, output=1000) for n in (start, start + 1))
+    assert price.cost_usd(at_most) == pytest.approx(
+        (start * price.usd_per_mtok_in + 1000 * price.usd_per_mtok_out) / 1e6
+    )
+    assert dearer.usd_per_mtok_in > price.usd_per_mtok_in
+    assert price.cost_usd(beyond) == pytest.approx(
+        ((start + 1) * dearer.usd_per_mtok_in + 1000 * dearer.usd_per_mtok_out) / 1e6
+    )
