@@ -337,7 +337,7 @@ def stacked(task: Task, pool: Pool) -> list[str]:
         name=task.name,
         system=task.system,
         labels=task.labels,
-        prompts=task.prompts[:: len(task.prompts) // STACKED][:STACKED],
+        prompts=task.prompts[:: max(1, len(task.prompts) // STACKED)][:STACKED],
         train=task.train,
     )
     which = arms((4,), WAYS)
