@@ -10,7 +10,7 @@ from routelab.lab.statistics import Estimate, NonInferiority
 from routelab.present import Table, bundle, percent, usd
 
 Kind = Literal["template", "prefix", "reasoning", "output", "cut"]
-ALL_TASKS = "all tasks"
+ALL_TASKS, SEVERAL_TASKS = "all tasks", "several tasks"
 SHOWN = 12
 KINDS: dict[Kind, str] = {
     "template": "a leaner template is as good",
@@ -78,7 +78,7 @@ class Findings:
         rows = [
             (
                 KINDS[f.kind] + ("" if f.shown else ", seen"),
-                _whose(f.task, f.template, f.model, f.simulated),
+                _whose(f.task, f.template, f.model, f.simulated, all_=ALL_TASKS if f.shown else SEVERAL_TASKS),
                 f"{f.tokens:,.0f}",
                 usd(f.usd_per_thousand),
                 f.says,
@@ -162,6 +162,6 @@ def share_text(estimate: Estimate | None) -> str:
     return f"{percent(estimate.value)} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]".replace("-", "−")
 
 
-def _whose(task: str | None, template: str, model: str, simulated: bool) -> str:
-    where = ALL_TASKS if task is None else task or "no task"
+def _whose(task: str | None, template: str, model: str, simulated: bool, *, all_: str = ALL_TASKS) -> str:
+    where = all_ if task is None else task or "no task"
     return f"{where} · {template or 'no template'} · {model}{' (simulated)' if simulated else ''}"
