@@ -46,7 +46,7 @@ Cut = Callable[[str], Iterable[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One row: what is cut, how, and which of the two others have that kind."""
+    """One row: what is cut, how, and which of the two others have that kind; `unlike` ones do other work under that name."""
 
     name: str
     unit: str
@@ -55,6 +55,7 @@ class Kind:
     chonkie: Callable[[int, int], Cut] | None = None
     share: float = SHARE
     code: bool = False
+    unlike: bool = False
     note: str = ""
 
 
@@ -202,7 +203,8 @@ KINDS = (
         ours={"kind": "code", "unit": "characters", "language": "python"},
         langchain=_langchain("PythonCodeTextSplitter"),
         code=True,
-        note="langchain's reads no syntax tree",
+        unlike=True,
+        note="langchain's reads no syntax tree, so it does other work: it is in the table and not in the count",
     ),
     Kind(
         name="semantic",
@@ -431,7 +433,7 @@ def verdict(rows: Sequence[Row]) -> list[str]:
     behind = []
     for row in rows:
         for times, what in ((row.short, ""), (row.whole, ", 10⁶ tokens")):
-            if times is None or times.fastest_other is None:
+            if times is None or times.fastest_other is None or row.kind.unlike:
                 continue
             found = times.ratios(times.fastest_other)
             word = "faster" if min(found) > 1 else "slower" if max(found) < 1 else "level"
@@ -449,9 +451,10 @@ def verdict(rows: Sequence[Row]) -> list[str]:
         ours = max(row.grown[OURS] for row in grown)
         theirs = [mb for row in grown for who, mb in row.grown.items() if who != OURS]
         beside_ours = f"; the others' from {min(theirs):,.0f} to {max(theirs):,.0f} MB" if theirs else ""
+        most = "less than 1 MB" if ours < 1 else f"at most {ours:,.0f} MB"
         lines += [
             "",
-            f"Ours hold a bounded part of a text besides the text itself: at most {ours:,.0f} MB while a million tokens pass{beside_ours}.",
+            f"Ours hold a bounded part of a text besides the text itself: {most} while a million tokens pass{beside_ours}.",
         ]
     return lines
 
