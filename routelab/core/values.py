@@ -47,6 +47,11 @@ class Message:
     answers: str | None = None
 
     @property
+    def spoken(self) -> str:
+        """The turn for whoever reads it: the content, and a line for each call of a tool."""
+        return "\n".join([*([self.content] if self.content else []), *(f"→ {c.name} {c.arguments}" for c in self.calls)])
+
+    @property
     def told(self) -> tuple[Any, ...]:
         """The turn as plain values to hash or compare: role and content, and what it says of tools only if it does."""
         tools = [(c.id, c.name, c.arguments) for c in self.calls]

@@ -105,8 +105,8 @@ def fenced(name: str, text: str) -> str:
 def conversation(prompt: Prompt) -> str:
     """Return what was asked: the only message's text, or every turn under its role."""
     if len(prompt.messages) == 1:
-        return prompt.messages[0].content
-    return "\n\n".join(f"[{m.role}]\n{m.content}" for m in prompt.messages)
+        return prompt.messages[0].spoken
+    return "\n\n".join(f"[{m.role}]\n{m.spoken}" for m in prompt.messages)
 
 
 def filled(template: str, values: Mapping[str, Any]) -> str:

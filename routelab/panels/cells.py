@@ -97,8 +97,8 @@ def conversation(prompt: Prompt) -> str:
         if room <= 0:
             parts.append(note(f"… {len(prompt.messages) - turn} more turns are not shown"))
             break
-        parts.append(("" if alone else f"<div class=m>{escape(message.role)}</div>") + whole(message.content))
-        room -= len(message.content)
+        parts.append(("" if alone else f"<div class=m>{escape(message.role)}</div>") + whole(message.spoken))
+        room -= len(message.spoken)
     if prompt.reference is not None:
         parts.append(f"<div class=m>reference answer</div>{whole(prompt.reference)}")
     return "".join(parts)
