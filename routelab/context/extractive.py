@@ -35,7 +35,7 @@ class Extractive:
     def __call__(self, span: Span) -> Summary:
         """Return the summary; the same span gives the same text."""
         lines = [line for line in span.before.split("\n") if line.strip()]
-        lines += [f"{m.role}: {text}" for m in span.messages for text in sentences(said(m))]
+        lines += [f"{m.role}: {text}" for m in span.messages for text in sentences(m.spoken)]
         lines = [line for line in dict.fromkeys(lines) if len(line.split()) > SHORTEST]
         chosen = self._chosen(lines, span.max_tokens) if lines else []
         text = "\n".join(lines[i] for i in sorted(chosen))

@@ -43,19 +43,8 @@ def asked(span: Span, room: Room) -> tuple[Message, ...]:
     if shares is not None:
         turns = _shared(turns, max(shares, 0), room)
     lines = [f"<notes>\n{span.before or '(none yet)'}\n</notes>", "<turns>"]
-    lines += [f"{m.role}: {said(m)}" for m in turns]
+    lines += [f"{m.role}: {m.spoken}" for m in turns]
     return task, Message(role="user", content="\n\n".join([*lines, "</turns>", "Write the notes."]))
-
-
-def said(message: Message) -> str:
-    """Return what a message says, with the calls that it makes in words.
-
-    >>> from routelab.core.values import ToolCall
-    >>> said(Message(role="assistant", content="", calls=(ToolCall(id="1", name="weather", arguments='{"city": "Ulm"}'),)))
-    'calls weather {"city": "Ulm"}'
-    """
-    calls = [f"calls {c.name} {c.arguments}" for c in message.calls]
-    return "\n".join([message.content, *calls] if message.content or not calls else calls)
 
 
 def clipped(text: str, tokens: int, count: Callable[[str], int]) -> str:
@@ -78,7 +67,7 @@ def _shared(turns: list[Message], tokens: int, room: Room) -> list[Message]:
 
 
 def _gutted(message: Message, tokens: int, room: Room) -> Message:
-    text = said(message)
+    text = message.spoken
     size = len(text)
     while size > 0:
         size = int(size * 0.8)

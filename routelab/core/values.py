@@ -49,7 +49,9 @@ class Message:
     @property
     def spoken(self) -> str:
         """The turn for whoever reads it: the content, and a line for each call of a tool."""
-        return "\n".join([*([self.content] if self.content else []), *(f"→ {c.name} {c.arguments}" for c in self.calls)])
+        return "\n".join(
+            [*([self.content] if self.content else []), *(f"calls {c.name} {c.arguments}" for c in self.calls)]
+        )
 
     @property
     def told(self) -> tuple[Any, ...]:

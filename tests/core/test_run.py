@@ -199,7 +199,7 @@ def test_a_turn_says_what_it_has_of_tools_only_if_it_does() -> None:
     called = Message(role="assistant", content="", calls=(wish,))
     assert Message(role="user", content="x").told == ("user", "x")
     assert Message(role="user", content="x").spoken == "x"
-    assert called.spoken == '→ weather {"city": "Bern"}'
+    assert called.spoken == 'calls weather {"city": "Bern"}'
     assert called.told == ("assistant", "", [("1", "weather", '{"city": "Bern"}')], None)
     assert payload(Compacted(policy="window", messages=(called,)))["messages"] == [
         {"role": "assistant", "content": "", "calls": [{"id": "1", "name": "weather", "arguments": '{"city": "Bern"}'}]}
