@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ LONG = 200
 """A variable with a shorter text is no document."""
 SESSION = ("In", "Out")
 """What every notebook has: its own cells are no documents."""
+LOOKED_AT = 200
 MOST = 2_000
 """Documents that a dropdown can hold; the rest is announced."""
 
@@ -130,15 +132,16 @@ def _of_prompts(name: str, value: Dataset) -> Texts:
 
 
 def _limited(name: str, documents: Mapping[str, str]) -> Texts:
-    kept = dict(list(documents.items())[:MOST])
+    kept = {name: text for name, text in islice(documents.items(), MOST) if isinstance(text, str)}
     left = len(documents) - len(kept)
     notes = (f"{left:,} more documents are not shown",) if left else ()
     return Texts(name=safe(name, 60), documents=kept, notes=notes)
 
 
-def _all_texts(values: Any) -> bool:
-    texts = list(values)
-    return bool(texts) and all(isinstance(text, str) for text in texts) and max(map(len, texts)) >= LONG
+def _all_texts(values: Iterable[Any]) -> bool:
+    """Say whether these look like documents: a notebook has lists of a million numbers too, so the first ones tell."""
+    first = list(islice(values, LOOKED_AT))
+    return bool(first) and all(isinstance(text, str) for text in first) and max(map(len, first)) >= LONG
 
 
 def _shipped() -> list[Offer]:
