@@ -69,7 +69,7 @@ def test_frames_show_what_the_log_has(lab: Lab) -> None:
     lab.router("good").route("again?", task="sums")
     prompts = frames.frame(frames.PROMPTS)(lab.desk).still()["text/plain"]
     assert "sums" in prompts
-    assert frames.CONTEXT.empty in frames.frame(frames.CONTEXT)(lab.desk).still()["text/plain"]
+    assert frames.GUARDS.empty in frames.frame(frames.GUARDS)(lab.desk).still()["text/plain"]
 
 
 def test_jobs_are_listed_the_latest_first_and_stop(lab: Lab) -> None:
