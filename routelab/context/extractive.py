@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from routelab.context.fitted import Span, Summary
-from routelab.context.note import asked, said
+from routelab.context.note import asked
 from routelab.context.room import Room
 from routelab.context.sentences import sentences
 from routelab.core.ports import Embedder
