@@ -10,6 +10,7 @@ from routelab.lab.charts.timeline import STATES, Timelines, context_timeline
 from routelab.lab.contexts.timeline import Fate, Moment, Timeline
 from routelab.lab.desk import Desk
 from routelab.lab.job import Job
+from routelab.panels import contextcontrols
 from routelab.panels import contextplaying as playing
 from routelab.panels.cells import whole
 from routelab.panels.contextsources import Conversation, Source, sources
@@ -42,47 +43,12 @@ class Look:
             "conversation", [], tip="of the log, of this notebook, or one that ships with facts", width="36em"
         )
         self.model = dropdown("model", list(desk.lab.fleet.names), tip="whose window and tokens count")
-        self.room = ipywidgets.BoundedIntText(
-            value=0,
-            min=0,
-            max=10_000_000,
-            description="room, tokens",
-            tooltip="as if the model's window were so small; 0: its own",
-            style={"description_width": "initial"},
-            layout={"width": "13em"},
-        )
-        self.writer = dropdown(
-            "summaries",
-            [playing.QUOTES, *desk.lab.fleet.names],
-            tip="who writes the summaries; a model that is no practice model is paid",
-        )
-        self.policies = ipywidgets.SelectMultiple(
-            options=[],
-            rows=8,
-            description="policies",
-            tooltip="at most four at once; hold Ctrl to choose several",
-            style={"description_width": "initial"},
-            layout={"width": "30em"},
-        )
-        self.own = ipywidgets.Text(
-            placeholder="{kind: window, turns: 12, pin: [user]}",
-            description="own policy",
-            tooltip="a policy as in a config's `context:`, played beside the chosen ones",
-            continuous_update=False,
-            style={"description_width": "initial"},
-            layout={"width": "30em"},
-        )
+        self.room, self.writer = contextcontrols.room(), contextcontrols.writer(desk.lab.fleet.names)
+        self.policies, self.own = contextcontrols.policies(), contextcontrols.own()
         self.play = button("Play", "play the policies over the conversation", icon="play", style="primary")
         self.refresh = button("Refresh", "look for conversations again", icon="refresh")
         self.picture, self.table, self.said = Picture(height=240), html(), html()
-        self.at = ipywidgets.IntSlider(
-            description="at request",
-            min=1,
-            max=1,
-            continuous_update=False,
-            layout={"width": "26em"},
-            tooltip="what became of the turns by then",
-        )
+        self.at = contextcontrols.request()
         self.listing = Listing(
             HEAD, WIDTHS, numbers=frozenset((0, 2)), size=TURNS, turn=guard(self._page), open=guard(self._open)
         )
