@@ -31,8 +31,8 @@ NO_FINDINGS = (
     "beginnings that never change, reasoning, long and cut answers from 20 answers of a type on."
 )
 LOOK = (
-    "<style>.rl.rl-usage table{width:100%}.rl.rl-usage td{overflow-wrap:anywhere}.rl.rl-usage td.n{overflow-wrap:normal}"
-    ".rl.rl-usage td:first-child{min-width:7em}.rl.rl-usage .rl-says{font-weight:600}</style>"
+    "<style>.rl.rl-usage table{width:100%}.rl.rl-usage td:first-child{min-width:6em}.rl.rl-usage td:nth-child(2){min-width:7em}"
+    ".rl.rl-usage td:last-child{min-width:7em}</style>"
 )
 
 

@@ -81,20 +81,20 @@ class Findings:
                 _whose(f.task, f.template, f.model, f.simulated, all_=ALL_TASKS if f.shown else SEVERAL_TASKS),
                 f"{f.tokens:,.0f}",
                 usd(f.usd_per_thousand),
-                f.says,
-                f"{f.n:,} {f.unit}",
+                f"{f.says}; n = {f.n:,} {f.unit}",
                 f.next,
             )
             for f in self.found[:limit]
         ]
         return Table(
-            head=("found", "where", "tokens a call", "USD per 1,000 calls", "what shows it", "n", "next move"),
+            head=("found", "where", "tokens", "per 1,000", "what shows it", "next move"),
             rows=rows,
             numbers=frozenset((2, 3)),
             caption=f"what may be spared ({len(self.found)})"
             if rows
             else "nothing was found that uses more than it is shown to need",
             notes=(
+                "tokens a call, and USD per 1,000 calls",
                 f"a leaner template counts when its quality is non-inferior on the same prompts (margin {100 * self.margin:g} points, 95 %, Holm over the "
                 "templates tried); “seen” says how much something takes, and not whether it is needed",
                 *((f"{more:,} smaller ones are not shown: .found has all",) if more > 0 else ()),

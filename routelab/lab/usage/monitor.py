@@ -169,19 +169,19 @@ class Usage:
                 "template",
                 "model",
                 "calls",
-                "input a call",
+                "input",
                 "cached",
-                "output a call",
+                "output",
                 "reasoning",
                 "cut",
-                "per 1,000 calls",
+                "per 1,000",
                 "of the cost, and where",
             ),
             rows=rows or [("–",) * 11],
             numbers=frozenset(range(3, 10)),
             caption="tokens by query type, the dearest first" + (" (all simulated)" if self.simulated else ""),
             notes=(
-                "tokens a call: mean, and in brackets the 95th percentile; input includes cached, output includes reasoning; ~ holds estimates, "
+                "tokens a call and USD per 1,000 calls; tokens: mean, and in brackets the 95th percentile; input includes cached, output includes reasoning; ~ holds estimates, "
                 "– no call says, ? not known; cut: answers that ended at their limit",
                 *((f"{hidden:,} cheaper types are not shown",) if hidden else ()),
                 *(("of the cost: simulated types among themselves",) if mixed else ()),
