@@ -67,7 +67,7 @@ class _Program:
             return reach
         floor = max(fresh, start + int(self.fill * (reach - start)))
         second = -1
-        for low in dict.fromkeys((floor, fresh)):
+        for low in (floor, fresh) if floor > fresh else (fresh,):
             found = -1 if self.statements is None else self.statements.best(low, reach)
             found = found if found > low else outermost(self.text, low, reach)
             if found > low and not goes_on(self.text, found):

@@ -28,6 +28,7 @@ _GOES_ON = re.compile(
     r"(?:[)\]}]|(?:else|elif|elsif|except|catch|finally|rescue|ensure|end|fi|done|esac|then|do|and|or)\b|\.[A-Za-z_])"
 )
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|//.*|#.*|--.*")
+_AHEAD = 256
 _BLANKS = re.compile(r"[ \t]{0,200}")
 _LINE = re.compile(r"\r\n?|\n")
 
@@ -73,8 +74,10 @@ def _after_blank(text: str, low: int, high: int) -> tuple[int, int]:
         end = at + 1
         while text[begin : begin + 1] == "\n":
             begin += 1
+        if begin > high:
+            continue
         width = _indented(text, begin)
-        if begin <= high and width < least and _GOES_ON.match(text, begin + width) is None:
+        if width < least and _GOES_ON.match(text, begin + width) is None:
             best, least = begin, width
             if width == 0:
                 break
@@ -82,6 +85,8 @@ def _after_blank(text: str, low: int, high: int) -> tuple[int, int]:
 
 
 def _indented(text: str, at: int) -> int:
+    if text[at : at + 1] not in (" ", "\t"):  # most are not, and asking is half of what matching costs
+        return 0
     return len(_BLANKS.match(text, at)[0])  # type: ignore[index]
 
 
@@ -95,14 +100,19 @@ def _ranked(text: str, low: int, high: int) -> int:
     """Return the line in (low, high] with the least rank, the last of equals."""
     best, least, depth = -1, 1 << 30, 0
     at, flat = low, _flat(text, low, high)
-    for line in text[low:high].split("\n"):
-        if at > low:
-            begin = at + _indented(text, at)
-            if text[begin : begin + 1] not in ("\n", "\r", ""):  # a blank line goes with what stands before it
-                width = len(text[at:begin].expandtabs(TAB))
-                rank = max(depth, -(-width // TAB)) + (GOES_ON if _GOES_ON.match(text, begin) else 0)
-                if rank <= least:
-                    best, least = at, rank
+    # More than the part itself, since what begins at `high` is seen by what follows.
+    for line in text[low : high + _AHEAD].split("\n"):
+        if at > high:
+            break
+        body = line.lstrip(" \t")
+        if at > low and body and body[0] != "\r":  # a blank line goes with what stands before it
+            blanks = line[: len(line) - len(body)]
+            width = len(blanks.expandtabs(TAB)) if "\t" in blanks else len(blanks)
+            rank = max(depth, -(-width // TAB))
+            if rank <= least and _GOES_ON.match(body) is not None:
+                rank += GOES_ON
+            if rank <= least:
+                best, least = at, rank
         depth += _opened(line) if flat else 0
         at += len(line) + 1
     return best
