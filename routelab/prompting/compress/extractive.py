@@ -21,8 +21,12 @@ LEAST_TOKENS = 8
 """A budget has room for a mark, whatever the tokenizer."""
 MOST_UNITS = 1_000
 """So many are embedded at most, those that share most with the question's words; the others come after them, by these words."""
+ROUNDS = 4
+"""How often what is left of the budget is filled: tokens of parts come to a little more than those of the whole."""
 MISFITS = 200
 """After so many in a row that do not fit any more, no other is tried."""
+NEAR = 0.25
+"""What the sentence before and the one after count of a sentence's relevance: answers go on."""
 LONGEST = 2_000
 """Characters of a unit, or of the question, that are embedded; the bundled model reads 256 tokens."""
 _WORD = re.compile(r"\w+")
@@ -33,9 +37,10 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3
 class Extractive:
     """Keeps the most salient sentences in their order, within `budget_tokens` or a `ratio` of the text's tokens.
 
-    Salience is (1 − λ)·(ρ·cos(sentence, question) + (1 − ρ)·cos(sentence, mean)) − λ·max cos(sentence, kept), with λ = `diversity` and ρ =
-    `relevance` (maximal marginal relevance: Carbonell and Goldstein, SIGIR 1998); without a question, ρ is 0. The best that still fits
-    is kept until none fits. Sentences are never shortened, so that no number and no "not" is cut out of one; code fences, tables, indented text,
+    Salience is (1 − λ)·(ρ·r + (1 − ρ)·cos(sentence, mean)) − λ·max cos(sentence, kept), with λ = `diversity` and ρ = `relevance` (maximal
+    marginal relevance: Carbonell and Goldstein, SIGIR 1998); without a question, ρ is 0. A sentence's relevance r to the question is
+    their cosine, plus `words` times the share of the question's words that it has, rare ones counting more, averaged with those of the
+    sentences before and after it, which count a quarter. The best that still fits is kept until none fits. Sentences are never shortened, so that no number and no "not" is cut out of one; code fences, tables, indented text,
     columns and list items are kept whole or dropped whole. With a sentence come the headings above it, a numbered passage's line and a
     list's lead; […] stands for what was left out. Blanks go first, as `Whitespace` has it, and where that is enough nothing else does.
 
@@ -45,8 +50,9 @@ class Extractive:
 
     budget_tokens: int | None = None
     ratio: float | None = None
-    relevance: float = 0.7
+    relevance: float = 1.0
     diversity: float = 0.2
+    words: float = 0.5
     embedder: Any = field(default="minilm", hash=False)
     over_tokens: int = 200
     keep: tuple[Keep, ...] = ()
@@ -59,7 +65,7 @@ class Extractive:
             raise ValueError(f"budget_tokens: must be at least {LEAST_TOKENS}, not {self.budget_tokens}")
         if self.ratio is not None and not 0 < self.ratio < 1:
             raise ValueError(f"ratio: must lie between 0 and 1, not {self.ratio}")
-        for name in ("relevance", "diversity"):
+        for name in ("relevance", "diversity", "words"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: must lie between 0 and 1, not {getattr(self, name)}")
         if isinstance(self.embedder, (str, Mapping)):
@@ -82,39 +88,35 @@ class Extractive:
             return Cut(text=tight)
         found = units(tight, asked.stays(tight))
         held = _closed(found, [n for n, unit in enumerate(found) if unit.held])
-        order = self._order(tight, found, held, asked, most - asked.count(told(tight, found, sorted(held))))
-        kept = _fitting(tight, found, held, order, asked, most)
+        kept = _fitting(tight, found, held, self._order(tight, found, held, asked, most), asked, most)
         made = told(tight, found, kept)
         if not made.strip() or len(made) > len(text):
             return Cut(text=tight)
         return Cut(text=made, removed=tuple(_left_out(tight, found, kept)))
 
-    def _order(self, text: str, found: Sequence[Unit], held: set[int], asked: Asked, room: int) -> list[int]:
-        """Return the units that are kept besides those held, the best first, by tokens added up one by one."""
+    def _order(self, text: str, found: Sequence[Unit], held: set[int], asked: Asked, most: int) -> list[int]:
+        """Return the units that are kept besides those held, the best first."""
         free = [n for n, unit in enumerate(found) if not unit.title and n not in held]
-        if not free or room <= 0:
+        shelf = _Shelf(text=text, found=found, kept=set(held), asked=asked)
+        if not free or shelf.left(most) <= 0:
             return []
-        first, others = _embedded(text, found, free, asked.question)
-        shelf = _Shelf(text=text, found=found, kept=set(held), room=room, asked=asked)
-        rows = self._rows(text, found, first, asked.question)
-        scores = (1 - self.diversity) * self._salience(rows, bool(asked.question.strip()))
-        alike = rows[:-1] @ rows[:-1].T
-        likeness = np.zeros(len(first))
-        open_ = np.ones(len(first), dtype=bool)
-        order: list[int] = []
-        while open_.any() and shelf.misfits < MISFITS:
-            best = int(np.where(open_, scores - self.diversity * likeness, -np.inf).argmax())
-            open_[best] = False
-            if shelf.takes(first[best]):
-                likeness = np.maximum(likeness, alike[best]) if order else alike[best]
-                order.append(first[best])
-        shelf.misfits = 0
-        for n in others:
-            if shelf.misfits >= MISFITS:
+        said, weight = _shared(text, found, free, asked.question)
+        first, others = _embedded(free, said, weight)
+        rows = self._rows(text, found, [free[i] for i in first], asked.question)
+        asks = sum(weight.values())
+        shares = np.array([sum(weight[t] for t in sorted(said[i])) / asks if asks else 0.0 for i in first])
+        ranking = _Ranking(
+            first=[free[i] for i in first],
+            others=[free[i] for i in others],
+            scores=(1 - self.diversity) * self._salience(rows, shares, bool(asked.question.strip())),
+            alike=self.diversity * (rows[:-1] @ rows[:-1].T),
+        )
+        for _ in range(ROUNDS):
+            before = len(ranking.order)
+            ranking.fill(shelf)
+            if len(ranking.order) == before or shelf.left(most) <= 0:
                 break
-            if shelf.takes(n):
-                order.append(n)
-        return order
+        return ranking.order
 
     def _rows(self, text: str, found: Sequence[Unit], free: Sequence[int], question: str) -> NDArray[np.float32]:
         texts = [text[found[n].start : found[n].end][:LONGEST] for n in free]
@@ -124,27 +126,69 @@ class Extractive:
         made: NDArray[np.float32] = np.asarray(self.embedder(texts), dtype=np.float32)
         return made
 
-    def _salience(self, rows: NDArray[np.float32], asked: bool) -> NDArray[np.float64]:
+    def _salience(self, rows: NDArray[np.float32], shares: NDArray[np.float64], asked: bool) -> NDArray[np.float64]:
         own = rows[:-1].astype(np.float64)
         mean = own.mean(axis=0)
         length = float(np.linalg.norm(mean))
-        central = own @ (mean / length) if length > 0 else np.zeros(len(own))
-        share = self.relevance if asked else 0.0
-        salience: NDArray[np.float64] = share * (own @ rows[-1].astype(np.float64)) + (1 - share) * central
+        central: NDArray[np.float64] = own @ (mean / length) if length > 0 else np.zeros(len(own))
+        if not asked:
+            return central
+        relevant = own @ rows[-1].astype(np.float64) + self.words * shares
+        padded = np.concatenate((relevant[:1], relevant, relevant[-1:]))
+        relevant = (relevant + NEAR * (padded[:-2] + padded[2:])) / (1 + 2 * NEAR)
+        salience: NDArray[np.float64] = self.relevance * relevant + (1 - self.relevance) * central
         return salience
 
 
 @dataclass(kw_only=True)
+class _Ranking:
+    """The units by what is gained by each beside those already kept; those that were not embedded come last, in their order."""
+
+    first: Sequence[int]
+    others: Sequence[int]
+    scores: NDArray[np.float64]
+    alike: NDArray[np.float32]
+    order: list[int] = field(default_factory=list)
+
+    def fill(self, shelf: _Shelf) -> None:
+        """Put the best that fits on the shelf, again and again, until hardly anything fits."""
+        place = {n: i for i, n in enumerate(self.first)}
+        chosen = [place[n] for n in self.order if n in place]
+        open_ = np.ones(len(self.first), dtype=bool)
+        open_[chosen] = False
+        likeness = self.alike[chosen].max(axis=0) if chosen else np.zeros(len(self.first), dtype=np.float32)
+        shelf.misfits = 0
+        while open_.any() and shelf.misfits < MISFITS:
+            best = int(np.where(open_, self.scores - likeness, -np.inf).argmax())
+            open_[best] = False
+            if shelf.takes(self.first[best]):
+                likeness = np.maximum(likeness, self.alike[best]) if chosen else self.alike[best]
+                chosen.append(best)
+                self.order.append(self.first[best])
+        shelf.misfits = 0
+        for n in self.others:
+            if shelf.misfits >= MISFITS:
+                break
+            if n not in shelf.kept and shelf.takes(n):
+                self.order.append(n)
+
+
+@dataclass(kw_only=True)
 class _Shelf:
-    """What is kept so far, and the room that is left, in tokens added up one by one."""
+    """What is kept so far, and the room that is left: tokens are added up one by one, and counted anew by `left`."""
 
     text: str
     found: Sequence[Unit]
     kept: set[int]
-    room: int
     asked: Asked
+    room: int = 0
     misfits: int = 0
     _mark: int = -1
+
+    def left(self, most: int) -> int:
+        """Return how many tokens are left of so many."""
+        self.room = most - self.asked.count(told(self.text, self.found, sorted(self.kept)))
+        return self.room
 
     def takes(self, n: int) -> bool:
         """Keep a unit with all that it needs, if it fits."""
@@ -163,25 +207,32 @@ class _Shelf:
         return True
 
 
-def _embedded(text: str, found: Sequence[Unit], free: Sequence[int], question: str) -> tuple[list[int], list[int]]:
-    """Return which units are embedded and which are not, the latter the best first.
+def _shared(
+    text: str, found: Sequence[Unit], free: Sequence[int], question: str
+) -> tuple[list[set[str]], dict[str, float]]:
+    """Return the question's words that each unit has, and their weights: the logarithm of how rare they are in the text."""
+    asked = _terms(question[:LONGEST])
+    said = [asked & _terms(text[found[n].start : found[n].end][:LONGEST]) if asked else set() for n in free]
+    times = Counter(term for terms in said for term in terms)
+    return said, {term: math.log(1 + len(free) / times.get(term, 1)) for term in sorted(asked)}
+
+
+def _embedded(
+    free: Sequence[int], said: Sequence[set[str]], weight: Mapping[str, float]
+) -> tuple[list[int], list[int]]:
+    """Return the positions in `free` of the units that are embedded and of those that are not, the latter the best first.
 
     Where there are too many, those are embedded that share the rarest words with the question, and others spread over the text; what
     shares none comes last, as it stands in the text.
     """
     if len(free) <= MOST_UNITS:
-        return list(free), []
-    asked = _terms(question[:LONGEST])
-    said = [asked & _terms(text[found[n].start : found[n].end][:LONGEST]) for n in free]
-    times = Counter(term for terms in said for term in terms)
-    weight = {term: math.log(len(free) / times[term]) for term in times}
+        return list(range(len(free))), []
     # By bits turned round, any number of the first are spread over the whole text.
     bits = len(free).bit_length()
     spread = [int(f"{i:0{bits}b}"[::-1], 2) for i in range(len(free))]
     shared = [sum(weight[term] for term in sorted(terms)) for terms in said]
     ranks = sorted(range(len(free)), key=lambda i: (-shared[i], spread[i]))
-    first, others = sorted(ranks[:MOST_UNITS]), sorted(ranks[MOST_UNITS:], key=lambda i: (-shared[i], i))
-    return [free[i] for i in first], [free[i] for i in others]
+    return sorted(ranks[:MOST_UNITS]), sorted(ranks[MOST_UNITS:], key=lambda i: (-shared[i], i))
 
 
 def _terms(text: str) -> set[str]:
