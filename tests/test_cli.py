@@ -139,6 +139,8 @@ def checked(path: Path) -> dict[str, Any]:
         ("bench cache --out r.json", 2, "routelab bench cache: the following arguments are required: --pairs (see routelab bench cache --help)"),
         ("bench cache --pairs no.csv", 1, "routelab: no.csv: no such file"),
         ("bench cache --pairs no.csv --embedder minlm", 1, "routelab: embedder.kind: unknown 'minlm'; did you mean 'minilm'?"),
+        ("bench chunks --corpora . --questions q.csv --model m", 1, "routelab: --model: a fleet is wanted too"),
+        ("bench chunks --corpora . --questions q.csv --fleet practice", 1, "routelab: --model: say who answers"),
         ("bench chunks", 2, "routelab bench chunks: the following arguments are required: --corpora, --questions (see routelab bench chunks --help)"),
         ("replay --prompts no.csv --outcomes no.csv", 1, "routelab: no.csv: "),
         ("replay --prompts no.csv --outcomes no.csv --arms no.yaml", 1, "routelab: no.yaml: there is no such file"),

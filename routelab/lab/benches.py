@@ -7,10 +7,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from routelab.core.errors import ConfigError
 from routelab.present import Table
+
+if TYPE_CHECKING:
+    from routelab.lab.chunks.answers import Asking
 
 
 def flags(bench: argparse.ArgumentParser) -> None:
@@ -78,6 +81,15 @@ def _chunks_flags(chunks: argparse.ArgumentParser) -> None:
         "--margin", type=float, default=0.05, metavar="X", help="recall that a cheaper context may lose (default: 0.05)"
     )
     chunks.add_argument("--seed", type=int, default=0, help="decides the halves")
+    chunks.add_argument(
+        "--fleet", metavar="F", help="practice, or a fleet.yaml: its model answers from each arm's passages"
+    )
+    chunks.add_argument("--model", metavar="M", help="who answers")
+    chunks.add_argument(
+        "--judge", metavar="M", help="who scores answers, and how well passages back them (default: by their words)"
+    )
+    chunks.add_argument("--answers", type=int, metavar="N", help="questions that are answered (default: all)")
+    chunks.add_argument("--budget", type=float, default=1.0, metavar="USD", help="what answering may cost (default: 1)")
 
 
 def run(options: argparse.Namespace, heard: Callable[[str], None]) -> Iterator[str]:
@@ -156,6 +168,7 @@ def _chunks(options: argparse.Namespace, heard: Callable[[str], None]) -> Found:
     from routelab.lab.chunks.settings import settings
     from routelab.retrieval import whole
 
+    asking = _asking(options)
     specs = list(dict.fromkeys(options.embedder))
     # Each keeps what it has embedded: overlapping settings share windows, and a second way to search shares them all.
     embedders = {spec: whole(spec, Memory()) for spec in specs} if set(options.by) != {"words"} else {}
@@ -165,10 +178,25 @@ def _chunks(options: argparse.Namespace, heard: Callable[[str], None]) -> Found:
         by=tuple(dict.fromkeys(options.by)),
         margin=options.margin,
         seed=options.seed,
-        models=Fleet.practice().models,
+        models=(Fleet.practice() if asking is None else asking.fleet).models,
     )
     questions = Questions.read(options.questions, options.corpora)
-    return bench(questions, tried, embedders=embedders, plan=plan, heard=heard)
+    return bench(questions, tried, embedders=embedders, plan=plan, heard=heard, asking=asking)
+
+
+def _asking(options: argparse.Namespace) -> Asking | None:
+    from routelab.fleet import Fleet
+    from routelab.lab.chunks.answers import asking_of
+
+    if options.fleet is None:
+        if options.model is not None or options.judge is not None:
+            raise ConfigError("--model: a fleet is wanted too", hint="--fleet practice, or --fleet fleet.yaml")
+        return None
+    if options.model is None:
+        models = (Fleet.practice() if options.fleet == "practice" else Fleet.from_yaml(options.fleet)).names
+        raise ConfigError("--model: say who answers", hint=f"models: {', '.join(models)}")
+    given = {"limit": options.answers, "budget_usd": options.budget, "seed": options.seed}
+    return asking_of(options.fleet, options.model, judge=options.judge, **given)
 
 
 BENCHES: Mapping[str, Callable[[argparse.Namespace, Callable[[str], None]], Found]] = MappingProxyType(
