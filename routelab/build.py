@@ -188,17 +188,21 @@ def preview_of(config: RouteConfig, parts: Parts) -> Flow:
     return chain(*_putting(config, parts, Call(endpoints=parts.endpoints, counter=parts.counter)))
 
 
-def examples_of(config: RouteConfig, store: VectorStore | None = None) -> Callable[[Run], Sequence[Example]] | None:
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Chooses the examples that a prompt is shown."""
+
+    selector: Selector
+
+    def __call__(self, run: Run) -> Sequence[Example]:
+        """Return ids, questions and answers, in the order of showing."""
+        return [(e.id, e.question, e.answer) for e in self.selector(run)]
+
+
+def examples_of(config: RouteConfig, store: VectorStore | None = None) -> Shown | None:
     """Return what chooses the examples that a prompt is shown, None where there are none; `store` keeps their vectors."""
     few_shot = config.prompt.few_shot
-    if few_shot is None:
-        return None
-    selector = Selector(few_shot=few_shot, store=store)
-
-    def chosen(run: Run) -> Sequence[Example]:
-        return [(e.id, e.question, e.answer) for e in selector(run)]
-
-    return chosen
+    return None if few_shot is None else Shown(selector=Selector(few_shot=few_shot, store=store))
 
 
 def _recalling(config: RouteConfig, parts: Parts, ask: tuple[Flow, ...], asker: Asker) -> tuple[Flow, ...]:

@@ -225,6 +225,16 @@ class Router:
         """Return the flow as an indented outline."""
         return describe(self._flow)
 
+    def warm(self) -> None:
+        """Load what the first prompt would wait for: the corpus that is retrieved from, the vectors of examples.
+
+        It blocks, on a thread of the caller's. Raises what keeps a corpus from being loaded.
+        """
+        if self._finder is not None:
+            self._finder.load()
+        if self._examples is not None:
+            self._examples.selector.warm()
+
     # Asking
 
     def route(self, content: Content, **about: Any) -> Answer:

@@ -103,7 +103,8 @@ class Lab:
             return self.arm(arm)
         if isinstance(arm, RouteConfig):
             # A config that does not say who answers means this session's fleet, and says so when it is exported.
-            return arm if arm.fleet is not None else dataclasses.replace(arm, fleet=self.fleet.spec)
+            own = arm.settled(self.log)
+            return own if own.fleet is not None else dataclasses.replace(own, fleet=self.fleet.spec)
         return RouteConfig(
             name=name, models=getattr(arm, "models", ()) or self.fleet.names, strategy=arm, fleet=self.fleet.spec
         )

@@ -98,6 +98,8 @@ class Trial:
         self, *, jobs: int, heard: Listener | None = None, enough: Callable[[Trial], bool] | None = None
     ) -> None:
         """Play what has no answer yet, `jobs` at a time; once the budget is spent, or it is `enough`, nothing more is sent."""
+        # What is loaded once is nobody's wait: the arm that is asked first would have it in its latency.
+        await asyncio.gather(*(asyncio.to_thread(router.warm) for router in self.routers.values()))
         waiting = iter([(arm, i) for arm, i in self._order if self.answers[arm][i] is None])
 
         async def worker() -> None:
