@@ -89,9 +89,12 @@ def without(text: str, rules: Sequence[Rule], stays: Sequence[Span]) -> Cut:
     gone: list[tuple[Span, Rule]] = []
     for rule in rules:
         spans = _found(rule, text, lines, paragraphs, fenced)
-        # A quoted mail goes with all that is in it, tables too.
-        around = [*stays] if rule in ("quotes", "signatures") else sorted([*stays, *fenced])
-        gone += [(span, rule) for span in spans if not _meets(span, around)]
+        if rule == "quotes":
+            # A quoted mail goes with all that is in it, tables too; a question may stand behind it.
+            gone += [(piece, rule) for span in spans for piece in _beside(span, stays)]
+        else:
+            around = [*stays] if rule == "signatures" else sorted([*stays, *fenced])
+            gone += [(span, rule) for span in spans if not _meets(span, around)]
     parts: list[str] = []
     removed: list[Removal] = []
     at = 0
@@ -153,6 +156,18 @@ def _meets(span: Span, spans: Sequence[Span]) -> bool:
     """Say whether a stretch overlaps one of the others, which are in order and apart."""
     n = bisect_right(spans, span[0], key=lambda s: s[0]) - 1
     return any(a < span[1] and span[0] < b for a, b in spans[max(0, n) : n + 2])
+
+
+def _beside(span: Span, stays: Sequence[Span]) -> Iterator[Span]:
+    """Yield the parts of a stretch that none of the others overlaps."""
+    at = span[0]
+    for start, end in stays:
+        if start < span[1] and end > at:
+            if start > at:
+                yield at, start
+            at = max(at, end)
+    if at < span[1]:
+        yield at, span[1]
 
 
 def _paragraphs(found: Sequence[Block]) -> Iterator[Span]:

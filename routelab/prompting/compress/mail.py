@@ -102,6 +102,24 @@ def tail(text: str) -> int:
     return end
 
 
+def added(said: str, before: str) -> bool:
+    """Say whether a paragraph is for certain what a mail program or its writer's habit adds; `before` is the paragraph above it."""
+    lines = [line.strip() for line in said.split("\n") if line.strip()]
+    if not lines or len(said) > LONGEST_NOTICE:
+        return False
+    own = [line for line in lines if line[0] != ">"]
+    if not own or _WROTE.fullmatch(" ".join(own)[: LONGEST_LINE + 1]):
+        return True
+    if _ORIGINAL.fullmatch(lines[0]) or 2 * sum(_HEADER.match(line) is not None for line in lines) > len(lines):
+        return True
+    if _NOTICE.search(said) and _MAIL.search(said):
+        return True
+    above = before.strip().split("\n")
+    closed = _closes(lines[0]) or lines[0] == "--" or any(_closes(line.strip()) for line in above[:2])
+    short = len(lines) <= MOST_LINES and not any(len(line) > 60 or "?" in line or line[-1:] == ":" for line in lines)
+    return (closed and short) or all(_SENT_FROM.fullmatch(line) for line in lines)
+
+
 def quoted(lines: Lines) -> Iterator[Span]:
     """Yield the mails that a reply quotes: lines with > behind "On … wrote:", and all behind an original message's headers."""
     if _QUOTES.search(lines.text) is None:

@@ -21,7 +21,7 @@ _LINK = re.compile(
 )
 _UNSEEN = re.compile(r"<!--|<!doctype\b|<(?P<name>script|style|svg|template)\b", re.IGNORECASE)
 _DATA = re.compile(r"(data:[\w.+-]{1,40}/[\w.+-]{1,60};base64,)[A-Za-z0-9+/=_-]{100,}")
-_ENTITY = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,6}|#[xX][0-9a-fA-F]{1,5});")
+_ENTITY = re.compile(r"&(?:amp;(?![\w#])|(?!amp;)[a-zA-Z]{2,8};|#\d{1,6};|#[xX][0-9a-fA-F]{1,5};)")
 _APART = frozenset(f"{_BLOCKS}|{_MORE}|li".split("|"))
 
 
@@ -95,5 +95,5 @@ def _tag(found: re.Match[str]) -> str:
 
 def _entity(found: re.Match[str]) -> str:
     said = html.unescape(found[0])
-    # An angle bracket that is spelled out is meant to be seen, and must not become a tag.
-    return found[0] if said in ("<", ">", "&") or len(said) > len(found[0]) else " " if said == "\xa0" else said
+    # An angle bracket that is spelled out is meant to be seen, and must not become a tag; nor must "&amp;lt;" become one.
+    return found[0] if said in ("<", ">") or len(said) > len(found[0]) else " " if said == "\xa0" else said

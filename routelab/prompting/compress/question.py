@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from routelab.prompting.compress.cut import Span
 from routelab.prompting.compress.layout import Block, blocks
-from routelab.prompting.compress.mail import tail
+from routelab.prompting.compress.mail import added, tail
 from routelab.prompting.compress.whitespace import tight
 from routelab.text.breaks import sentence_ends
 
@@ -26,8 +26,8 @@ _OPENED = re.compile(r"[^\n]{0,300}?[?？؟:：](?=\s)")
 def stays(text: str, question: str = "") -> tuple[Span, ...]:
     """Return the stretches of a user's message that are the question, in order and apart.
 
-    They are the last paragraph before any signature or quoted mail, the first one where it is short or ends in a question mark or a
-    colon, and up to three sentences elsewhere that end in a question mark. Of a paragraph of more than 1,000 characters it is the
+    They are the last paragraph that no mail program added, and the last one before a signature or a quoted mail; the first one where it
+    is short or ends in a question mark or a colon; and up to three sentences elsewhere that end in a question mark. Of a paragraph of more than 1,000 characters it is the
     last, or first, sentence. Where the message ends in the `question` that was asked and has something put in front of it, only the
     question's own paragraphs are looked at, and one of at most 1,000 characters is all of it.
 
@@ -38,10 +38,8 @@ def stays(text: str, question: str = "") -> tuple[Span, ...]:
     low = _begins(text, question)
     if low > 0 and len(text) - low <= LONGEST:
         return ((low, len(text)),)
-    high = low + tail(text[low:])
-    paragraphs = _paragraphs(text[low:high])
-    found = [(low + a, low + b) for a, b in _asked(text[low:high], paragraphs)]
-    return _joined(text, found)
+    part = text[low:]
+    return _joined(text, [(low + a, low + b) for a, b in _asked(part, _paragraphs(part))])
 
 
 def asks(text: str, spans: Sequence[Span]) -> list[Span]:
@@ -84,23 +82,34 @@ def _paragraphs(text: str) -> list[list[Block]]:
 
 
 def _asked(text: str, paragraphs: list[list[Block]]) -> Iterator[Span]:
-    said = [n for n, p in enumerate(paragraphs) if any(b.kind != "whole" for b in p)]
+    said = [(p[0].start, p[-1].end) for p in paragraphs if any(b.kind != "whole" for b in p)]
     if not said:
         return
-    first, last = said[0], said[-1]
-    start, end = paragraphs[last][0].start, paragraphs[last][-1].end
-    yield (start, end) if end - start <= LONGEST else (_last(text, start, end), end)
-    start, end = paragraphs[first][0].start, paragraphs[first][-1].end
+    lasts = _lasts(text, said)
+    for start, end in lasts:
+        yield (start, end) if end - start <= LONGEST else (_last(text, start, end), end)
+    start, end = said[0]
     opening = text[start:end].rstrip()
     if len(opening) <= OPENING or (len(opening) <= LONGEST and _ENDS.search(opening)):
         yield start, end
     elif (found := _OPENED.match(text, start, min(end, start + OPENING + 1))) is not None:
         yield start, found.end()
-    others = [b for n in said if n not in (first, last) for b in paragraphs[n] if b.kind != "whole"]
+    taken = {said[0], *lasts}
+    others = [b for p in paragraphs if (p[0].start, p[-1].end) not in taken for b in p if b.kind != "whole"]
     marks = [(b, m.start()) for b in others for m in _few(text, b)]
     if len(marks) <= MOST:
         for block, at in marks:
             yield _sentence(text, block, at)
+
+
+def _lasts(text: str, said: Sequence[Span]) -> set[Span]:
+    """Return the last paragraph that no mail program added, and the last one before what it did add."""
+    own = tail(text)
+    before = [p for p in said if p[0] < own]
+    n = len(said) - 1
+    while n > 0 and added(text[slice(*said[n])], text[slice(*said[n - 1])]):
+        n -= 1
+    return {said[n], *before[-1:]}
 
 
 def _few(text: str, block: Block) -> Iterator[re.Match[str]]:
