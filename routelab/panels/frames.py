@@ -53,34 +53,6 @@ def frame(which: Frame) -> Callable[[Desk], Panel]:
     return make
 
 
-def _prompts(query: Query) -> tuple[Table, ...]:
-    rows = query(
-        """select coalesce(c.task, ''), count(distinct c.prompt_id), count(*), avg(c.input_tokens), max(c.input_tokens), avg(c.output_tokens),
-                  count(*) filter (a.finish = 'length'), bool_or(c.simulated)
-           from calls c left join answers a on a.call_id = c.call_id
-           where not c.cached group by 1 order by 3 desc, 1 limit 20"""
-    )
-    return (
-        Table(
-            head=("task", "prompts", "calls", "tokens in, mean", "longest", "tokens out, mean", "cut at their limit"),
-            rows=[
-                (
-                    (task or "–") + (" (simulated)" if simulated else ""),
-                    f"{prompts:,}",
-                    f"{calls:,}",
-                    _mean(given),
-                    "?" if longest is None else f"{longest:,}",
-                    _mean(out),
-                    f"{cut:,}",
-                )
-                for task, prompts, calls, given, longest, out, cut, simulated in rows
-            ],
-            numbers=frozenset(range(1, 7)),
-            caption="prompts by task",
-        ),
-    )
-
-
 def _happened(kind: str, names: Mapping[str, str], caption: str) -> Callable[[Query], tuple[Table, ...]]:
     """Return a reader of the latest events of a kind; `names` maps heads to keys of the payload."""
     keys = ", ".join(f"try(e.payload ->> '$.{key}')" for key in names.values())
@@ -97,16 +69,6 @@ def _happened(kind: str, names: Mapping[str, str], caption: str) -> Callable[[Qu
     return read
 
 
-def _mean(value: float | None) -> str:
-    return "?" if value is None else f"{value:,.0f}"
-
-
-PROMPTS = Frame(
-    name="prompts",
-    says="What prompts cost before a model says a word: tokens by task, and answers that were cut at their limit.",
-    read=_prompts,
-    empty="Nobody was asked yet.",
-)
 GUARDS = Frame(
     name="guards",
     says="Prompts and answers that a guard stopped.",

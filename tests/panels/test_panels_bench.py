@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from routelab.core.errors import DataError
+from routelab.core.events import Blocked
+from routelab.core.run import Run
+from routelab.core.values import Prompt
 from routelab.lab.compare import Comparison
 from routelab.lab.job import Job
 from routelab.lab.outcomes import Outcomes
@@ -66,10 +70,15 @@ def test_a_tab_that_cannot_be_made_says_why(lab: Lab) -> None:
 
 
 def test_frames_show_what_the_log_has(lab: Lab) -> None:
-    lab.router("good").route("again?", task="sums")
-    prompts = frames.frame(frames.PROMPTS)(lab.desk).still()["text/plain"]
-    assert "sums" in prompts
     assert frames.GUARDS.empty in frames.frame(frames.GUARDS)(lab.desk).still()["text/plain"]
+    blocked = Run(
+        id="b",
+        prompt=Prompt.of("?"),
+        started_at=datetime(2026, 1, 1),
+        events=(Blocked(guard="pii", reason="a phone number"),),
+    )
+    lab.log.record(blocked)
+    assert "a phone number" in frames.frame(frames.GUARDS)(lab.desk).still()["text/plain"]
 
 
 def test_jobs_are_listed_the_latest_first_and_stop(lab: Lab) -> None:
