@@ -19,31 +19,19 @@ Rule = Literal["markup", "quotes", "signatures", "notices", "navigation", "pages
 RULES: tuple[Rule, ...] = ("markup", "quotes", "signatures", "notices", "navigation", "pages", "duplicates")
 
 _CODE = re.compile(r"`[^`\n]{1,400}`")
-_MENTIONS: Mapping[Rule, re.Pattern[str]] = MappingProxyType(
+_SAID: Mapping[Rule, str] = MappingProxyType(
     {
-        "markup": re.compile(
-            r"<|\b(?:html|xml|css|svg|tags?|markup|elements?|div|span|selectors?|scripts?|javascript|jsx|dom|templates?|code|base64|comments?|web ?pages?|render\w*)\b",
-            re.IGNORECASE,
-        ),
-        "quotes": re.compile(
-            r"\b(?:quot\w*|thread|history|earlier|previous|original|conversation|exchange|repl\w+|correspondence|e-?mails|messages|verlauf)\b",
-            re.IGNORECASE,
-        ),
-        "signatures": re.compile(
-            r"\b(?:sign\w*|sender|who (?:wrote|sent|is writing)|phone|telephone|contact\w*|address\w*|company|job title|unterschrift|absender)\b",
-            re.IGNORECASE,
-        ),
-        "notices": re.compile(r"\b(?:notices?|disclaimers?|confidential\w*|legal\w*|privileged?)\b", re.IGNORECASE),
-        "navigation": re.compile(
-            r"\b(?:cookies?|consent|menus?|navigat\w*|links?|banners?|website|web ?pages?|copyright|rights)\b",
-            re.IGNORECASE,
-        ),
-        "pages": re.compile(r"\b(?:pages?|headers?|footers?|page numbers?|seiten?)\b", re.IGNORECASE),
-        "duplicates": re.compile(
-            r"\b(?:duplicat\w*|repeat\w*|repetit\w*|redundan\w*|twice|how (?:often|many times)|doppelt\w*|identical|differ\w*|compare)\b",
-            re.IGNORECASE,
-        ),
+        "markup": r"<|\b(?:x?html|xml|css|svg|tags?|markup|div|span|selectors?|javascript|jsx|dom|base64|source code|page source)\b",
+        "quotes": r"\b(?:quot\w*|thread|history|earlier|previous|original|conversation|exchange|repl\w+|correspondence|e-?mails|messages|verlauf)\b",
+        "signatures": r"\b(?:sign(?:ed|atures?)|sender|who (?:wrote|sent|is writing)|(?:tele)?phone|contact|e-?mail address|job title|absender)\b",
+        "notices": r"\b(?:notices?|disclaimers?|confidential\w*)\b",
+        "navigation": r"\b(?:cookies?|consent|menus?|navigation|links?|banners?|website|copyright)\b",
+        "pages": r"\b(?:pages?|headers?|footers?|seiten?)\b",
+        "duplicates": r"\b(?:duplicat\w*|repeat\w*|repetit\w*|redundan\w*|twice|how (?:often|many times)|doppelt\w*|identical)\b",
     }
+)
+_MENTIONS: Mapping[Rule, re.Pattern[str]] = MappingProxyType(
+    {rule: re.compile(said, re.IGNORECASE) for rule, said in _SAID.items()}
 )
 """What a question says that is about what a rule would take out."""
 
@@ -83,7 +71,8 @@ class Boilerplate:
 def without(text: str, rules: Sequence[Rule], stays: Sequence[Span]) -> Cut:
     """Return a text after one pass of the rules; what `stays` overlaps stays."""
     found = blocks(text)
-    fenced = [(b.start, b.end) for b in found if b.kind == "whole"]
+    fenced = [(b.start, b.end) for b in found if b.kind == "whole" and not b.tagged]
+    tagged = [(b.start, b.end) for b in found if b.tagged]
     lines = mail.lines_of(text)
     paragraphs = list(_paragraphs(found))
     gone: list[tuple[Span, Rule]] = []
@@ -93,7 +82,7 @@ def without(text: str, rules: Sequence[Rule], stays: Sequence[Span]) -> Cut:
             # A quoted mail goes with all that is in it, tables too; a question may stand behind it.
             gone += [(piece, rule) for span in spans for piece in _beside(span, stays)]
         else:
-            around = [*stays] if rule == "signatures" else sorted([*stays, *fenced])
+            around = [*stays] if rule == "signatures" else sorted([*stays, *fenced, *tagged])
             gone += [(span, rule) for span in spans if not _meets(span, around)]
     parts: list[str] = []
     removed: list[Removal] = []
@@ -108,7 +97,7 @@ def without(text: str, rules: Sequence[Rule], stays: Sequence[Span]) -> Cut:
     if "markup" not in rules or removed:
         # Offsets have changed: markup's turn comes in the next pass.
         return Cut(text=made, removed=tuple(removed))
-    return _seen(text, fenced, stays)
+    return _seen(text, fenced, stays, tagged)
 
 
 def _found(
@@ -136,15 +125,16 @@ def _leads(text: str, paragraph: Span, wholes: Sequence[Span]) -> bool:
     return n < len(wholes) and wholes[n][0] - paragraph[1] < 20 and not text[paragraph[1] : wholes[n][0]].strip()
 
 
-def _seen(text: str, fenced: Sequence[Span], stays: Sequence[Span]) -> Cut:
+def _seen(text: str, fenced: Sequence[Span], stays: Sequence[Span], tagged: Sequence[Span]) -> Cut:
     """Return the text as a reader of the page sees it, between what stays whole, what stays, and code within a line."""
-    code = [found.span() for found in _CODE.finditer(text)]
+    code = [found.span() for found in _CODE.finditer(text) if not _meets(found.span(), tagged)]
     parts: list[str] = []
     removed: list[Removal] = []
     at = 0
     for start, end in [*sorted([*fenced, *stays, *code]), (len(text), len(text))]:
         if start > at:
-            shown, taken = markup.seen(text[at:start])
+            # A page's source is indented for its writers; so is not what stands between its tags.
+            shown, taken = markup.seen(text[at:start], page=_meets((at, start), tagged))
             parts.append(shown)
             removed += taken
         parts.append(text[max(at, start) : end])

@@ -27,6 +27,8 @@ MISFITS = 200
 """After so many in a row that do not fit any more, no other is tried."""
 NEAR = 0.25
 """What the sentence before and the one after count of a sentence's relevance: answers go on."""
+RANKED = 0.2
+"""What the first of numbered passages is worth, the second half of that, the third a third: they stand best first."""
 LONGEST = 2_000
 """Characters of a unit, or of the question, that are embedded; the bundled model reads 256 tokens."""
 _WORD = re.compile(r"\w+")
@@ -40,7 +42,7 @@ class Extractive:
     Salience is (1 − λ)·(ρ·r + (1 − ρ)·cos(sentence, mean)) − λ·max cos(sentence, kept), with λ = `diversity` and ρ = `relevance` (maximal
     marginal relevance: Carbonell and Goldstein, SIGIR 1998); without a question, ρ is 0. A sentence's relevance r to the question is
     their cosine, plus `words` times the share of the question's words that it has, rare ones counting more, averaged with those of the
-    sentences before and after it, which count a quarter. The best that still fits is kept until none fits. Sentences are never shortened, so that no number and no "not" is cut out of one; code fences, tables, indented text,
+    sentences before and after it, which count a quarter; in the n-th numbered passage 0.2/n is added, as they stand best first. The best that still fits is kept until none fits. Sentences are never shortened, so that no number and no "not" is cut out of one; code fences, tables, indented text,
     columns and list items are kept whole or dropped whole. With a sentence come the headings above it, a numbered passage's line and a
     list's lead; […] stands for what was left out. Blanks go first, as `Whitespace` has it, and where that is enough nothing else does.
 
@@ -105,10 +107,11 @@ class Extractive:
         rows = self._rows(text, found, [free[i] for i in first], asked.question)
         asks = sum(weight.values())
         shares = np.array([sum(weight[t] for t in sorted(said[i])) / asks if asks else 0.0 for i in first])
+        better = np.array([RANKED / found[free[i]].passage if found[free[i]].passage else 0.0 for i in first])
         ranking = _Ranking(
             first=[free[i] for i in first],
             others=[free[i] for i in others],
-            scores=(1 - self.diversity) * self._salience(rows, shares, bool(asked.question.strip())),
+            scores=(1 - self.diversity) * (self._salience(rows, shares, bool(asked.question.strip())) + better),
             alike=self.diversity * (rows[:-1] @ rows[:-1].T),
         )
         for _ in range(ROUNDS):

@@ -29,13 +29,15 @@ class Block:
     """A stretch of a text from `start` to `end`, its line end included.
 
     "source" is the line that numbers a passage, "whole" what means something by its blanks and lines: fences, tables, front matter,
-    indented text, columns. The smaller a heading's `rank`, the higher it stands; a source's is 0.
+    indented text, columns. The smaller a heading's `rank`, the higher it stands; a source's is 0. `tagged`: it is whole for its
+    indentation, but most of its lines begin with a tag, as those of a web page do.
     """
 
     kind: Kind
     start: int
     end: int
     rank: int = 0
+    tagged: bool = False
 
 
 @functools.lru_cache(maxsize=4)
@@ -163,7 +165,8 @@ def _body(text: str, lines: list[tuple[int, int]]) -> Iterator[Block]:
     spaced = _SPACED.search(text, low, high) is not None
     indented = spaced and any(_INDENTED.match(text, start) for start, _ in lines[:first])
     if indented or (spaced and _aligned(text, lines)) or _changes(text, lines):
-        yield Block(kind="whole", start=low, end=high)
+        tags = sum(text[start : min(end, start + 200)].lstrip()[:1] == "<" for start, end in lines)
+        yield Block(kind="whole", start=low, end=high, tagged=2 * tags > len(lines))
         return
     if first:
         yield Block(kind="prose", start=lines[0][0], end=lines[first - 1][1])

@@ -15,6 +15,8 @@ _ATTRIBUTES = r"(?:\s(?:[^<>\"']|\"[^\"<>]{0,2000}\"|'[^'<>]{0,2000}'){0,200})?"
 _TAG = re.compile(
     rf"<(?P<close>/?)(?P<name>{_INLINE}|{_BLOCKS}|{_MORE}|h[1-6]|li)(?P<attributes>{_ATTRIBUTES})/?>", re.IGNORECASE
 )
+_PART = re.compile(rf"</?(?:title|header|main|section|article|address|time){_ATTRIBUTES}/?>", re.IGNORECASE)
+_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _LINK = re.compile(
     r"<a\s[^<>]{0,1000}?href=[\"']?(?P<to>[^\"'<>\s]{0,1000})[^<>]{0,1000}>(?P<words>[^<]{0,500})</a\s*>|</?a(?:\s[^<>]{0,2000})?>",
     re.IGNORECASE,
@@ -25,11 +27,12 @@ _ENTITY = re.compile(r"&(?:amp;(?![\w#])|(?!amp;)[a-zA-Z]{2,8};|#\d{1,6};|#[xX][
 _APART = frozenset(f"{_BLOCKS}|{_MORE}|li".split("|"))
 
 
-def seen(part: str) -> tuple[str, list[Removal]]:
+def seen(part: str, *, page: bool = False) -> tuple[str, list[Removal]]:
     """Return the text as a reader of the page sees it, and what was taken out.
 
     Only tags of HTML's layout go: others (<document>, <example>, <sup>) may mean something. A link keeps its address where that is
-    one outside of the page. Headings and items get Markdown's marks.
+    one outside of the page. Headings and items get Markdown's marks. Of a `page`'s source the indentation goes, and tags that
+    stand for its parts (<title>, <header>, <main>, <section>, <article>) do too.
 
     >>> seen('<div class="x"><h2>Fees</h2>It&nbsp;is <b>5</b>.<br>See <a href="https://a.org">the list</a></div>')[0]
     '\\n\\n## Fees\\nIt is 5.\\nSee the list (https://a.org)\\n'
@@ -41,6 +44,9 @@ def seen(part: str) -> tuple[str, list[Removal]]:
     part = _DATA.sub(_noted(removed, lambda found: found[1] + "…"), part)
     part = _LINK.sub(_noted(removed, _link), part)
     part = _TAG.sub(_noted(removed, _tag), part)
+    if page:
+        part = _PART.sub(_noted(removed, lambda found: "\n"), part)
+        part = _INDENT.sub("", part)
     return _ENTITY.sub(_entity, part), removed
 
 

@@ -18,7 +18,8 @@ MARK = "[…]"
 class Unit:
     """A stretch of a text without the blanks around it, and the units that it says nothing without: headings, a list's lead.
 
-    A `title` is never kept for itself; what is `held` always is. `block` numbers the paragraph that it is part of.
+    A `title` is never kept for itself; what is `held` always is. `block` numbers the paragraph that it is part of, `passage` the numbered
+    passage, from 1 in their order; 0 outside of any.
     """
 
     start: int
@@ -27,6 +28,7 @@ class Unit:
     title: bool = False
     held: bool = False
     block: int = 0
+    passage: int = 0
 
 
 def units(text: str, stays: Sequence[Span] = ()) -> tuple[Unit, ...]:
@@ -38,14 +40,16 @@ def _units(text: str, stays: Sequence[Span]) -> Iterator[Unit]:
     titles: list[tuple[int, int]] = []
     parents: list[tuple[int, int]] = []
     lead: int | None = None
-    n = 0
+    n = passage = 0
     for number, block in enumerate(blocks(text)):
         if block.kind == "blank":
             continue
         if block.kind in ("heading", "source"):
             titles = [entry for entry in titles if entry[0] < block.rank]
             span = _bare(text, block.start, block.end)
-            yield _unit(span, stays, needs=tuple(at for _, at in titles), title=True, block=number)
+            passage += block.kind == "source"
+            above = tuple(at for _, at in titles)
+            yield Unit(start=span[0], end=span[1], needs=above, title=True, held=_held(span, stays), block=number)
             titles.append((block.rank, n))
             lead, parents = None, []
             n += 1
@@ -59,16 +63,15 @@ def _units(text: str, stays: Sequence[Span]) -> Iterator[Unit]:
         else:
             lead, parents = None, []
         for span in _spans(text, block):
-            yield _unit(span, stays, needs=above, block=number)
+            start, end = span
+            yield Unit(start=start, end=end, needs=above, held=_held(span, stays), block=number, passage=passage)
             n += 1
         if block.kind == "prose" and text[max(block.start, block.end - 80) : block.end].rstrip()[-1:] in (":", "："):
             lead = n - 1
 
 
-def _unit(span: Span, stays: Sequence[Span], *, needs: tuple[int, ...], title: bool = False, block: int) -> Unit:
-    start, end = span
-    held = any(a < end and start < b for a, b in stays)
-    return Unit(start=start, end=end, needs=needs, title=title, held=held, block=block)
+def _held(span: Span, stays: Sequence[Span]) -> bool:
+    return any(start < span[1] and span[0] < end for start, end in stays)
 
 
 def _indent(text: str, block: Block) -> int:
