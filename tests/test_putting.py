@@ -13,7 +13,7 @@ from routelab.content import prompt_of
 from routelab.core.errors import ConfigError, ContextExceeded
 from routelab.core.events import Compacted, Retrieved
 from routelab.fleet import Fleet
-from routelab.lab import Lab
+from routelab.lab import Dataset, Lab
 from routelab.prompting import Template
 from routelab.prompting.fewshot import Pool
 from routelab.retrieval import quoted
@@ -236,3 +236,18 @@ def test_compressed_passages_keep_their_frame_and_the_question() -> None:
     assert squeezed.tokens_before is not None
     assert squeezed.tokens_after is not None
     assert squeezed.tokens_after < squeezed.tokens_before
+
+
+def test_a_comparison_counts_answers_that_were_cut_and_says_so() -> None:
+    arms = {
+        "short": dataclasses.replace(ONE, name="short", prompt={"max_output_tokens": 8}),
+        "long": dataclasses.replace(ONE, name="long"),
+    }
+    with Lab(fleet=Fleet.practice(latency=0, errors=0)) as lab:
+        cmp = lab.compare(Dataset.load("workbench").sample(12), arms)
+    cut = dict(zip(cmp.frame.arm, cmp.frame.truncated, strict=True))
+    assert cut["long"] == 0 < cut["short"]
+    assert (
+        f"answers cut at their limit of tokens: short {cut['short']} of 12; they count against quality"
+        in cmp.terms.notes
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from routelab.lab.statistics import Estimate
+from routelab.lab.truncation import truncated_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +18,7 @@ COLUMNS = (
     "arm",
     "n",
     "failures",
+    "truncated",
     "quality",
     "quality_low",
     "quality_high",
@@ -45,11 +47,11 @@ def frame(comparison: Comparison) -> pd.DataFrame:
     """Return one row an arm; NaN and None for what is not known."""
     import pandas as pd
 
-    rows = [_row(arm, comparison.terms.simulated) for arm in comparison.arms]
+    rows = [_row(arm, truncated_of(comparison, arm), comparison.terms.simulated) for arm in comparison.arms]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _row(arm: Arm, simulated: bool) -> tuple[Any, ...]:
+def _row(arm: Arm, cut: int | None, simulated: bool) -> tuple[Any, ...]:
     f = arm.figures
     verdict = f.against
     delta = None if verdict is None else verdict.difference
@@ -57,6 +59,7 @@ def _row(arm: Arm, simulated: bool) -> tuple[Any, ...]:
         arm.name,
         f.n,
         f.failures,
+        np.nan if cut is None else cut,
         *_three(f.quality),
         np.nan if f.cost_usd is None else f.cost_usd,
         f.cost_known,

@@ -9,13 +9,14 @@ import numpy as np
 
 from routelab.answer import Answer
 from routelab.config import RouteConfig
-from routelab.core.events import Scored
+from routelab.core.events import Compacted, Scored
 from routelab.core.ports import Floats
 from routelab.core.values import Prompt
 from routelab.lab.caches.recalled import told_hits
 from routelab.lab.compare import Comparison, Entry, Terms, assess, defaults
 from routelab.lab.refreshes import Refreshes
 from routelab.lab.trial import walked_of
+from routelab.lab.truncation import truncated
 from routelab.present import usd
 
 
@@ -59,6 +60,8 @@ def judged(
         else []
     )
     notes += [told_hits(e.name, e.walked, "cache, cold at the start") for e in entries if e.walked.hits is not None]
+    notes += _cut(answers)
+    notes += _troubled(answers)
     notes += refreshes.notes
     notes += _measuring([a for rows in answers.values() for a in rows])
     if looks is not None:
@@ -106,6 +109,25 @@ def _said(looks: Looks, n: int, left: int, answers: Sequence[Answer]) -> str:
     known = [c for c in costs if c is not None]
     saved = f"about {usd(sum(known) / n * left)}" if known and len(known) == len(costs) else "an unknown amount"
     return f"{times}: decided after {n:,} of {n + left:,} prompts, {saved} not spent"
+
+
+def _cut(answers: Mapping[str, Sequence[Answer]]) -> list[str]:
+    """Return which arms' answers were cut at their limit of tokens, and how many."""
+    counts = {name: truncated(rows) for name, rows in answers.items()}
+    said = [f"{name} {count:,} of {len(answers[name]):,}" for name, count in counts.items() if count]
+    return [f"answers cut at their limit of tokens: {', '.join(said)}; they count against quality"] if said else []
+
+
+def _troubled(answers: Mapping[str, Sequence[Answer]]) -> list[str]:
+    """Return which arms' prompts were not put as the config wants it (a summary or a compression failed), and how many."""
+    found = []
+    for name, rows in answers.items():
+        errors = [e.error for a in rows for e in a.run.events if isinstance(e, Compacted) and e.error]
+        if errors:
+            found.append(
+                f"{name}: {len(errors):,} of {len(rows):,} prompts were not put as it says; the first: {errors[0]}"
+            )
+    return found
 
 
 def _measuring(answers: Sequence[Answer]) -> list[str]:
