@@ -13,8 +13,10 @@ from routelab.text.breaks import sentence_ends
 
 LONGEST = 1_000
 """Characters of a first or last paragraph up to which all of it is the question; of a longer one only its nearest sentence."""
-OPENING = 300
+OPENING = 200
 """Characters of a first paragraph without a question mark up to which it is one."""
+SENTENCE = 300
+"""Characters that are looked through for where a question begins or ends."""
 MOST = 3
 """How many questions elsewhere stay: a text with more of them asks them itself."""
 
@@ -92,7 +94,7 @@ def _asked(text: str, paragraphs: list[list[Block]]) -> Iterator[Span]:
     opening = text[start:end].rstrip()
     if len(opening) <= OPENING or (len(opening) <= LONGEST and _ENDS.search(opening)):
         yield start, end
-    elif (found := _OPENED.match(text, start, min(end, start + OPENING + 1))) is not None:
+    elif (found := _OPENED.match(text, start, min(end, start + SENTENCE + 1))) is not None:
         yield start, found.end()
     taken = {said[0], *lasts}
     others = [b for p in paragraphs if (p[0].start, p[-1].end) not in taken for b in p if b.kind != "whole"]
@@ -126,12 +128,12 @@ def _last(text: str, start: int, end: int) -> int:
     ends = [at for at in sentence_ends(text, near, end) if at < end and text[at:end].strip()]
     if ends:
         return ends[-1]
-    near = max(start, end - OPENING)
+    near = max(start, end - SENTENCE)
     return text.find(" ", near, end) + 1 or near
 
 
 def _sentence(text: str, block: Block, at: int) -> Span:
-    low, high = max(block.start, at - OPENING), min(block.end, at + 20)
+    low, high = max(block.start, at - SENTENCE), min(block.end, at + 20)
     ends = list(sentence_ends(text, low, high))
     begin = max((e for e in ends if e <= at), default=low)
     return begin, min((e for e in ends if e > at), default=min(at + 1, block.end))

@@ -49,7 +49,8 @@ def _units(text: str, stays: Sequence[Span]) -> Iterator[Unit]:
             span = _bare(text, block.start, block.end)
             passage += block.kind == "source"
             above = tuple(at for _, at in titles)
-            yield Unit(start=span[0], end=span[1], needs=above, title=True, held=_held(span, stays), block=number)
+            held = _held(span, stays)
+            yield Unit(start=span[0], end=span[1], needs=() if held else above, title=True, held=held, block=number)
             titles.append((block.rank, n))
             lead, parents = None, []
             n += 1
@@ -64,7 +65,9 @@ def _units(text: str, stays: Sequence[Span]) -> Iterator[Unit]:
             lead, parents = None, []
         for span in _spans(text, block):
             start, end = span
-            yield Unit(start=start, end=end, needs=above, held=_held(span, stays), block=number, passage=passage)
+            held = _held(span, stays)
+            # A question says something without the heading that it happens to stand below.
+            yield Unit(start=start, end=end, needs=() if held else above, held=held, block=number, passage=passage)
             n += 1
         if block.kind == "prose" and text[max(block.start, block.end - 80) : block.end].rstrip()[-1:] in (":", "："):
             lead = n - 1
@@ -112,8 +115,8 @@ def told(text: str, found: Sequence[Unit], kept: Sequence[int]) -> str:
 
     A stretch that is shorter than its mark is left out without one.
     """
-    if len(kept) == len(found):
-        return text.strip()
+    if found and len(kept) == len(found):
+        return text[found[0].start : found[-1].end]
     parts: list[str] = []
     before = -1
     for n in [*kept, len(found)]:
