@@ -461,6 +461,9 @@ def answer(parts: Mapping[str, Compared]) -> str:
             "",
             *lines,
             "",
+            "What is extracted depends on the question, so that a provider's prompt cache no longer serves a document from one question to the next; what whitespace and boilerplate leave "
+            "is the same each time. With a cache at a tenth of the price, half the tokens at the full price are no saving.",
+            "",
             "So: boilerplate wherever texts come from mails, pages or files; extractive where the alternative is cutting, or where the bench on one's own prompts says that quality holds.",
             "",
         ]

@@ -17,7 +17,7 @@ from routelab.prompting.compress.boilerplate import RULES, Boilerplate
 from routelab.prompting.compress.conversation import Compressed, compressed
 from routelab.prompting.compress.cut import Asked, Compressor, Cut, Keep, Removal
 from routelab.prompting.compress.extractive import Extractive
-from routelab.prompting.compress.question import stays
+from routelab.prompting.compress.question import begins, stays
 from routelab.prompting.compress.whitespace import Whitespace
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Keep",
     "Removal",
     "Whitespace",
+    "begins",
     "compress_of",
     "compressed",
     "spec_of",

@@ -37,7 +37,7 @@ def stays(text: str, question: str = "") -> tuple[Span, ...]:
     >>> [text[a:b] for a, b in stays(text)]
     ['Summarise this:', 'Use at most 50 words.']
     """
-    low = _begins(text, question)
+    low = begins(text, question)
     if low > 0 and len(text) - low <= LONGEST:
         return ((low, len(text)),)
     part = text[low:]
@@ -59,7 +59,7 @@ def words(text: str, spans: Sequence[Span], most: int = 2_000) -> str:
     return " ".join(text[a:b].strip() for a, b in spans)[-most:].strip()
 
 
-def _begins(text: str, question: str) -> int:
+def begins(text: str, question: str) -> int:
     """Return where the question as it was asked, or without its extra blanks, begins at the text's end; 0 where it does not."""
     for asked in (question, question.strip()):
         if asked and len(asked) < len(text) and text.endswith(asked):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from routelab.core.values import Message, ToolCall
-from routelab.prompting.compress import Boilerplate, Extractive, Removal, Whitespace, compressed, stays
+from routelab.prompting.compress import Boilerplate, Extractive, Removal, Whitespace, begins, compressed, stays
 
 
 def words(text: str) -> int:
@@ -150,3 +150,11 @@ def test_a_question_in_front_or_in_the_middle_stays() -> None:
     ):
         held = [text[a:b] for a, b in stays(text)]
         assert any(one.endswith(("?", ":")) and len(one) < 60 for one in held)
+
+
+def test_where_the_question_begins_is_found_again_after_compression() -> None:
+    for question in ("How high is  the fee? \n", "Who?", "Who pays?\n\n\n\nAnd when?"):
+        left = compressed(Whitespace(), [user(f"{DOCUMENT}\n\n{question}")], count=words, question=question)
+        text = left.messages[0].content
+        assert " ".join(text[begins(text, question) :].split()) == " ".join(question.split())
+    assert begins("another text", "Who?") == begins("Who?", "Who?") == 0
