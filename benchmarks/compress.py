@@ -635,7 +635,7 @@ Made by `python benchmarks/compress.py ../shared/data > docs/results/compress.md
 *Evidence whole*: all stretches of a source that answer the question are still in the compressed text word for word: all or nothing for each question.
 *Pieces*: the mean share of a question's stretches that are. No model was asked, so this is what an answer could rest on at best. Budgets are shares of the
 message's tokens (o200k_base), question and marks included. *Tail cut off* and *front cut off* keep so many tokens from the beginning or the end;
-*random sentences* are chosen by dice in the same way as the extractive ones. Intervals are 95 %, paired, by question and clustered by source (five sources are few);
+*random sentences* are chosen by dice within the same budget (of passages, the first count more there too). Intervals are 95 %, paired, by question and clustered by source (five sources are few);
 the verdict is by question, at a margin of {margin:g} points fixed in advance. `words`, `diversity`, `relevance`, what neighbours and the ranks of passages count were chosen on one half of
 the questions (`--tune`); everything below is about the other half. ms is CPU time; MiniLM's vectors of sentences that an earlier row embedded are not made again,
 so that the first extractive row shows what it takes.
