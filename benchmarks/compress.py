@@ -637,7 +637,8 @@ Made by `python benchmarks/compress.py ../shared/data > docs/results/compress.md
 message's tokens (o200k_base), question and marks included. *Tail cut off* and *front cut off* keep so many tokens from the beginning or the end;
 *random sentences* are chosen by dice within the same budget (of passages, the first count more there too). Intervals are 95 %, paired, by question and clustered by source (five sources are few);
 the verdict is by question, at a margin of {margin:g} points fixed in advance. `words`, `diversity`, `relevance`, what neighbours and the ranks of passages count were chosen on one half of
-the questions (`--tune`); everything below is about the other half. ms is CPU time; MiniLM's vectors of sentences that an earlier row embedded are not made again,
+the questions (`--tune`); everything below is about the other half. That ranks of passages count at all was
+tried after a first look at that half, so the passages' extractive figures may be a little too good. ms is CPU time; MiniLM's vectors of sentences that an earlier row embedded are not made again,
 so that the first extractive row shows what it takes.
 """
 
