@@ -25,11 +25,12 @@ from routelab.gates import asked_by, judge_of, needs_logprobs
 from routelab.judging import Judging, Rubric, Seat, is_judge, judging_of
 from routelab.judging.measuring import named
 from routelab.prompting import Reading
-from routelab.prompting.compress import Compressed, Compressor, compressed
+from routelab.prompting.compress import Compressed, Compressor, begins, compressed
 from routelab.prompting.fewshot import Selector
 from routelab.retrieval import before
 from routelab.retrieval.framing import framed, unframed
 from routelab.scoring import scorer_of
+from routelab.scoring.cut import sees_cut
 from routelab.scoring.refusal import refused
 from routelab.stages import (
     Admit,
@@ -167,10 +168,11 @@ def _shortened(
     bare = dataclasses.replace(messages[last], content=passages + rest)
     found = compressed(compressor, (*messages[:last], bare, *messages[last + 1 :]), count=count, question=question)
     left = found.messages[last].content
-    if not left.endswith(rest):
-        # What the user wrote besides the question was shortened too, so that nobody can say where the passages end.
+    at = begins(left, question)
+    if not at:
+        # Nobody can say where the passages end.
         return dataclasses.replace(found, messages=messages, tokens_after=found.tokens_before, removed=())
-    content = framed(left.removesuffix(rest)) + rest
+    content = f"{framed(left[:at].rstrip())}\n\n{left[at:]}"
     around = count(framed(passages)) - count(passages)
     return dataclasses.replace(
         found,
@@ -281,8 +283,10 @@ def _measure(config: RouteConfig, parts: Parts) -> tuple[Flow, ...]:
         return (Ask(choose=lambda _: seat(own), named=lambda _: named(own), deadline_s=deadline_s),)
     if scorer is not None:
         rule: Scorer = scorer  # type: ignore[assignment]
-        return (Measure(choose=lambda _: _reading(config, rule), name=type(rule).__name__.lower()),)
-    by_rule = Unless(without_rule, Measure(choose=lambda prompt: _reading(config, _own_scorer(prompt))))
+        return (Measure(choose=lambda _: _reading(config, rule), name=type(rule).__name__.lower(), sees_cut=_sees_cut),)
+    by_rule = Unless(
+        without_rule, Measure(choose=lambda prompt: _reading(config, _own_scorer(prompt)), sees_cut=_sees_cut)
+    )
     if judges is None:
         return (by_rule,)
     by_judge = Ask(
@@ -301,6 +305,10 @@ def without_rule(run: Run) -> bool:
 def without_judge(run: Run) -> bool:
     """Say that the prompt's own scorer is no judge."""
     return not is_judge(run.prompt.scorer)
+
+
+def _sees_cut(scorer: Scorer) -> bool:
+    return sees_cut(scorer.scorer if isinstance(scorer, Reading) else scorer)
 
 
 def _reading(config: RouteConfig, scorer: Scorer) -> Scorer:

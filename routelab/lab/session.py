@@ -404,8 +404,7 @@ class Lab:
     ) -> Comparison:
         """Return the comparison of a base arm and the best few of a grid around it, on the confirm split; no model is called.
 
-        `grid` maps dotted keys of a config to lists of values. Every combination is judged on tune, or `n` drawn ones with
-        `search="random"`; `arms_tried` counts them all.
+        `grid` maps dotted keys to lists of values; all combinations are judged on tune, or `n` drawn ones (`search="random"`).
         """
         from routelab.lab.reuse import InLog, counted
         from routelab.lab.sweep import sweep
@@ -445,7 +444,8 @@ class Lab:
 
     def sql(self, text: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
         """Return the rows of a read-only query over the log (tables runs, events, calls, scores, …) as a pandas frame."""
-        return self.log.frame(text, parameters)  # type: ignore[no-any-return]
+        frame: pd.DataFrame = self.log.frame(text, parameters)
+        return frame
 
     def usage(self, **scope: Any) -> Usage:
         """Return the tokens and costs of each type of query (task × template × model); `scope` as for `findings`."""
@@ -481,9 +481,9 @@ class Lab:
 
     def logview(self) -> Panel:
         """Return the log as a panel: what was spent and when, tokens by kind of prompt, slowest, dearest, errors, every trace."""
-        from routelab.panels import logview
+        from routelab.panels import logview as view
 
-        return logview(self.desk)
+        return view(self.desk)
 
     def close(self) -> None:
         """Wait for cached answers that are being refreshed, write what is pending and let go of the log."""
