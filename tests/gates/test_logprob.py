@@ -164,10 +164,12 @@ def test_a_log_of_the_second_version_is_read_as_it_is_and_upgraded_when_it_is_wr
     with Log(path) as log:
         Router(cascade(0.8), fleet=fleet(fake), log=log).route("hello")
     with duckdb.connect(str(path)) as con:
-        for column in ("mean_logprob", "min_logprob"):
+        for column in ("mean_logprob", "min_logprob", "template"):
             con.execute(f"alter table calls drop column {column}")
         for column in ("cache_namespace", "cache_text", "cache_label"):
             con.execute(f"alter table answers drop column {column}")
+        for table in ("templates", "summaries"):
+            con.execute(f"drop table {table}")
         con.execute("delete from meta where key = 'schema'")
         con.execute("insert into meta values ('schema', '2', '', null)")
     # The live gate's own score is still there; what the calls said is gone.
