@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -319,3 +319,23 @@ def build_kind(
         found = f"{where.where(*key, 'kind')}: unknown '{kind}'{'' if near is None else '; ' + near}"
         raise ConfigError(found, hint=None if near else hint)
     return build(kinds[kind], values, key, where)
+
+
+def spec_kind(kinds: Mapping[str, type], value: Any, what: str, *, without: Collection[str] = ()) -> dict[str, Any]:
+    """Return the mapping that `build_kind` turns back into an equal value; fields at their default, and those `without`, are left out.
+
+    Raises ConfigError for a value that is of none of the kinds; `what` says in the message what it should be.
+    """
+    kind = next((name for name, made in kinds.items() if type(value) is made), None)
+    if kind is None or not dataclasses.is_dataclass(value):
+        raise ConfigError(
+            f"{what} of type {type(value).__name__} cannot be written to YAML", hint=f"kinds: {', '.join(kinds)}"
+        )
+    spec: dict[str, Any] = {"kind": kind}
+    for field_ in dataclasses.fields(value):
+        said = getattr(value, field_.name)
+        default = field_.default_factory() if field_.default_factory is not dataclasses.MISSING else field_.default
+        if field_.name in without or said == default:
+            continue
+        spec[field_.name] = list(said) if isinstance(said, tuple) else dict(said) if isinstance(said, Mapping) else said
+    return spec

@@ -7,7 +7,6 @@ subclass the contract in `tests/chunking/contract.py`. Chunkers that differ in w
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -24,7 +23,6 @@ from routelab.chunking.recursive import Recursive
 from routelab.chunking.semantic import Semantic
 from routelab.chunking.sentences import Sentences
 from routelab.chunking.tokens import Tokens
-from routelab.core.errors import ConfigError
 
 __all__ = [
     "ADAPTED",
@@ -90,15 +88,4 @@ def spec_of(chunker: Chunker) -> dict[str, Any]:
     >>> spec_of(Recursive(size=200, overlap=0.2))
     {'kind': 'recursive', 'size': 200, 'overlap': 0.2}
     """
-    kind = next((name for name, made in KINDS.items() if type(chunker) is made), None)
-    if kind is None or not dataclasses.is_dataclass(chunker):
-        raise ConfigError(
-            f"a chunker of type {type(chunker).__name__} cannot be written to YAML", hint=f"kinds: {', '.join(KINDS)}"
-        )
-    spec: dict[str, Any] = {"kind": kind}
-    for field in dataclasses.fields(chunker):
-        value = getattr(chunker, field.name)
-        default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
-        if value != default:
-            spec[field.name] = dict(value) if isinstance(value, Mapping) else value
-    return spec
+    return strict.spec_kind(KINDS, chunker, "a chunker")

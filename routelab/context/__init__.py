@@ -7,7 +7,6 @@ line in `KINDS`, its line in `tests/context/test_policies.py`, whose laws it mus
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -26,7 +25,6 @@ from routelab.context.room import Room, room_of
 from routelab.context.summarise import Summarise
 from routelab.context.window import Window
 from routelab.context.writing import Writer
-from routelab.core.errors import ConfigError
 
 __all__ = [
     "KINDS",
@@ -97,15 +95,4 @@ def spec_of(policy: Policy) -> dict[str, Any]:
     >>> spec_of(Window(turns=20, pin=("tool",)))
     {'kind': 'window', 'turns': 20, 'pin': ['tool']}
     """
-    kind = next((name for name, made in KINDS.items() if type(policy) is made), None)
-    if kind is None or not dataclasses.is_dataclass(policy):
-        raise ConfigError(
-            f"a context policy of type {type(policy).__name__} cannot be written to YAML",
-            hint=f"kinds: {', '.join(KINDS)}",
-        )
-    spec: dict[str, Any] = {"kind": kind}
-    for field in dataclasses.fields(policy):
-        value = getattr(policy, field.name)
-        if value != field.default:
-            spec[field.name] = list(value) if isinstance(value, tuple) else value
-    return spec
+    return strict.spec_kind(KINDS, policy, "a context policy")

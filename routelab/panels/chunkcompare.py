@@ -18,7 +18,7 @@ from routelab.lab.chunks.answers import Asking, asking_of
 from routelab.lab.chunks.verdict import MARGIN
 from routelab.lab.desk import Desk
 from routelab.lab.job import Job
-from routelab.panels.chunkcontrols import text, whole
+from routelab.panels.chunkcontrols import text
 from routelab.panels.chunkcut import EMBEDDERS, kinds
 from routelab.panels.chunkfigures import (
     Compared,
@@ -33,7 +33,7 @@ from routelab.panels.chunkplaying import Playing, Tried
 from routelab.panels.chunktexts import FOLDER, Offer, Texts, offer_of, offers, opened
 from routelab.panels.later import later
 from routelab.panels.panel import Panel
-from routelab.panels.parts import Guard, Line, Picture, Running, button, column, dropdown, html, number, put, row
+from routelab.panels.parts import Guard, Line, Picture, Running, button, column, dropdown, html, number, put, row, whole
 from routelab.panels.playgroundcolumn import saved
 from routelab.present import Table, bundle
 from routelab.retrieval import WAYS

@@ -12,7 +12,7 @@ from routelab.panels.chunkcut import EMBEDDERS, Cut, Found, kinds
 from routelab.panels.chunkpage import page_of
 from routelab.panels.chunkshown import Place
 from routelab.panels.chunktexts import FOLDER, PASTED, Texts
-from routelab.panels.parts import button, column, dropdown, number, row
+from routelab.panels.parts import button, column, dropdown, number, row, whole
 from routelab.present import safe
 from routelab.retrieval import WAYS
 
@@ -201,22 +201,6 @@ def text(label: str, placeholder: str, width: str, *, value: str = "") -> ipywid
         placeholder=placeholder,
         tooltip=placeholder,
         continuous_update=False,
-        style={"description_width": "initial"},
-        layout={"width": width},
-    )
-
-
-def whole(
-    label: str, value: int, least: int, most: int, tip: str, width: str, *, step: int = 1
-) -> ipywidgets.BoundedIntText:
-    """Return a box for a whole number within bounds."""
-    return ipywidgets.BoundedIntText(
-        value=value,
-        min=least,
-        max=most,
-        step=step,
-        description=label,
-        tooltip=tip,
         style={"description_width": "initial"},
         layout={"width": width},
     )

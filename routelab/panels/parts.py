@@ -79,6 +79,34 @@ def number(
     )
 
 
+def whole(
+    label: str, value: int, least: int, most: int, tip: str, width: str, *, step: int = 1
+) -> ipywidgets.BoundedIntText:
+    """Return a box for a whole number within bounds."""
+    return ipywidgets.BoundedIntText(
+        value=value,
+        min=least,
+        max=most,
+        step=step,
+        description=label,
+        tooltip=tip,
+        style={"description_width": "initial"},
+        layout={"width": width},
+    )
+
+
+def budget() -> ipywidgets.Text:
+    """Return a box for a budget in USD, which may be empty."""
+    return ipywidgets.Text(
+        description="budget, USD",
+        placeholder="none",
+        tooltip="stop before it spends more; empty: no limit",
+        style={"description_width": "initial"},
+        layout={"width": "12em"},
+        continuous_update=False,
+    )
+
+
 class Line:
     """A line of status: what happened, or what went wrong and the next move."""
 

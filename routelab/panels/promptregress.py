@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import ipywidgets
-
 from routelab.config import RouteConfig
 from routelab.core.errors import ConfigError, RoutelabError
 from routelab.lab.desk import Desk
@@ -19,7 +17,21 @@ from routelab.lab.prompts import Prompts
 from routelab.lab.stopping import FEWEST
 from routelab.lab.trial import Progress
 from routelab.panels.panel import Panel
-from routelab.panels.parts import MARGIN, Guard, Line, Running, button, column, dropdown, html, number, put, row
+from routelab.panels.parts import (
+    MARGIN,
+    Guard,
+    Line,
+    Running,
+    budget,
+    button,
+    column,
+    dropdown,
+    html,
+    number,
+    put,
+    row,
+    whole,
+)
 from routelab.panels.promptlibrary import NOTHING, choices, choose
 from routelab.panels.runsahead import SHIPPED, arms_of, data_of, loaded
 from routelab.panels.runsplaying import budget_of
@@ -74,17 +86,12 @@ class Regress:
         self.new = dropdown("new", [(NOTHING, None)], tip="the version that may have become worse", width="16em")
         self.arm = dropdown("arm", [], tip="who answers: an arm of the lab, or a model", width="20em")
         self.data = dropdown("data", [], tip="the prompts: shipped sets, and data of this notebook", width="22em")
-        self.count = _count("prompts", 100, 1, "how many of them, drawn over the tasks in proportion")
-        self.sample = _count("first", SAMPLE, FEWEST, "after so many prompts there is one look, at 99.8 %")
-        self.margin = number("margin, points", 2.0, least=0.01, most=50.0, step=0.5, tip=MARGIN, width="13em")
-        self.budget = ipywidgets.Text(
-            description="budget, USD",
-            placeholder="none",
-            tooltip="stop before it spends more; empty: no limit",
-            style={"description_width": "initial"},
-            layout={"width": "12em"},
-            continuous_update=False,
+        self.count = whole("prompts", 100, 1, 1_000_000, "how many of them, drawn over the tasks in proportion", "11em")
+        self.sample = whole(
+            "first", SAMPLE, FEWEST, 1_000_000, "after so many prompts there is one look, at 99.8 %", "11em"
         )
+        self.margin = number("margin, points", 2.0, least=0.01, most=50.0, step=0.5, tip=MARGIN, width="13em")
+        self.budget = budget()
         self.run = button("Run", "ask the arm about every prompt, with both versions", icon="play", style="primary")
         intro = html()
         put(intro, note(SAYS))
@@ -207,15 +214,3 @@ def _pair(versions: list[Version]) -> tuple[Template, Template] | None:
         return None
     last = max(found, key=lambda row: (row[-1].added_at is not None, row[-1].added_at))
     return last[-2].template, last[-1].template
-
-
-def _count(label: str, value: int, least: int, tip: str) -> ipywidgets.BoundedIntText:
-    return ipywidgets.BoundedIntText(
-        value=value,
-        min=least,
-        max=1_000_000,
-        description=label,
-        tooltip=tip,
-        style={"description_width": "initial"},
-        layout={"width": "11em"},
-    )

@@ -13,7 +13,21 @@ from routelab.lab.compare import Comparison
 from routelab.lab.desk import Desk
 from routelab.lab.job import Job
 from routelab.panels.panel import Panel
-from routelab.panels.parts import MARGIN, Guard, Line, Running, button, column, dropdown, html, number, put, row
+from routelab.panels.parts import (
+    MARGIN,
+    Guard,
+    Line,
+    Running,
+    budget,
+    button,
+    column,
+    dropdown,
+    html,
+    number,
+    put,
+    row,
+    whole,
+)
 from routelab.panels.reopened import Played, experiments, reopened
 from routelab.panels.runsahead import SHIPPED, Ahead, ahead, arms_of, data_of, loaded
 from routelab.panels.runsplaying import Playing, Wish, budget_of
@@ -34,17 +48,12 @@ class _Runs:
         self.line = Line()
         self._guard = Guard(self.line)
         self.data = dropdown("data", [], tip="the prompts to compare on: shipped sets, and data of this notebook")
-        self.prompts = _count("prompts", 20, 1_000_000, "how many of them, drawn over the tasks in proportion")
-        self.margin = number("margin, points", 2.0, least=0.01, most=50.0, step=0.5, tip=MARGIN, width="13em")
-        self.budget = ipywidgets.Text(
-            description="budget, USD",
-            placeholder="none",
-            tooltip="stop before it spends more; empty: no limit",
-            style={"description_width": "initial"},
-            layout={"width": "12em"},
-            continuous_update=False,
+        self.prompts = whole(
+            "prompts", 20, 1, 1_000_000, "how many of them, drawn over the tasks in proportion", "11em"
         )
-        self.jobs = _count("at once", 8, 64, "how many prompts are asked at the same time")
+        self.margin = number("margin, points", 2.0, least=0.01, most=50.0, step=0.5, tip=MARGIN, width="13em")
+        self.budget = budget()
+        self.jobs = whole("at once", 8, 1, 64, "how many prompts are asked at the same time", "11em")
         self.search = ipywidgets.Text(
             placeholder="search the arms",
             tooltip="show the arms whose name has these letters",
@@ -374,15 +383,3 @@ def _close(widget: ipywidgets.Widget) -> None:
     for child in getattr(widget, "children", ()):
         _close(child)
     widget.close()
-
-
-def _count(label: str, value: int, most: int, tip: str) -> ipywidgets.BoundedIntText:
-    return ipywidgets.BoundedIntText(
-        value=value,
-        min=1,
-        max=most,
-        description=label,
-        tooltip=tip,
-        style={"description_width": "initial"},
-        layout={"width": "11em"},
-    )

@@ -6,13 +6,11 @@ A compressor is a frozen value: ``compressor(text, asked)`` gives a `Cut`; `comp
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from routelab import strict
-from routelab.core.errors import ConfigError
 from routelab.prompting.compress.boilerplate import RULES, Boilerplate
 from routelab.prompting.compress.conversation import Compressed, compressed
 from routelab.prompting.compress.cut import Asked, Compressor, Cut, Keep, Removal
@@ -69,17 +67,4 @@ def spec_of(compressor: Compressor) -> dict[str, Any]:
     >>> spec_of(Extractive(budget_tokens=800, keep=("last",)))
     {'kind': 'extractive', 'budget_tokens': 800, 'keep': ['last']}
     """
-    kind = next((name for name, made in KINDS.items() if type(compressor) is made), None)
-    if kind is None or not dataclasses.is_dataclass(compressor):
-        raise ConfigError(
-            f"a compressor of type {type(compressor).__name__} cannot be written to YAML",
-            hint=f"kinds: {', '.join(KINDS)}",
-        )
-    spec: dict[str, Any] = {"kind": kind}
-    for field in dataclasses.fields(compressor):
-        value = getattr(compressor, field.name)
-        if value != field.default:
-            spec[field.name] = (
-                list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
-            )
-    return spec
+    return strict.spec_kind(KINDS, compressor, "a compressor")

@@ -11,7 +11,6 @@ the pool's digest stands in it, not the path; `spec_of` is what the file holds.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -156,21 +155,10 @@ def identity_of(few_shot: FewShot) -> dict[str, Any]:
 
 
 def _told(few_shot: FewShot) -> dict[str, Any]:
-    kind = next((name for name, made in KINDS.items() if type(few_shot) is made), None)
-    if kind is None or not dataclasses.is_dataclass(few_shot):
-        raise ConfigError(
-            f"few-shot examples of type {type(few_shot).__name__} cannot be written to YAML",
-            hint=f"kinds: {', '.join(KINDS)}",
-        )
-    spec: dict[str, Any] = {"kind": kind, "examples": None}
-    for field in dataclasses.fields(few_shot):
-        value = getattr(few_shot, field.name)
-        if field.name == "examples" or value == field.default:
-            continue
-        if field.name == "embedder" and not isinstance(value, (str, Mapping)):
-            value = value.id
-        spec[field.name] = list(value) if isinstance(value, tuple) else value
-    return spec
+    spec = strict.spec_kind(KINDS, few_shot, "few-shot examples", without=("examples",))
+    if not isinstance(spec.get("embedder", ""), (str, Mapping)):
+        spec["embedder"] = few_shot.embedder.id
+    return {"kind": spec.pop("kind"), "examples": None, **spec}
 
 
 def _inline(pool: Pool) -> list[dict[str, str]]:
