@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import ipywidgets
-
 from routelab.lab.desk import Desk
 from routelab.panels.cachechoose import Choose
 from routelab.panels.cacheground import Place
 from routelab.panels.cachelog import Did
 from routelab.panels.cachewhy import Why
 from routelab.panels.panel import Panel
-from routelab.panels.parts import column
+from routelab.panels.switch import Switch
 
 PARTS = {
     "Choose": "a threshold, from labelled pairs or from traffic",
@@ -28,30 +26,12 @@ class Cache:
         self.choose = Choose(desk)
         self.did = Did(desk)
         self.why = Why(desk, self._place)
-        parts = dict(zip(PARTS, (self.choose.panel, self.why.panel, self.did.panel), strict=True))
-        self._parts = parts
-        self.which = ipywidgets.ToggleButtons(
-            options=list(PARTS), tooltips=list(PARTS.values()), style={"button_width": "auto"}
-        )
-        self._where = column(*(part.live for part in parts.values()))
-        self.panel = Panel(column(self.which, self._where), self._still, name="cache")
-        for name, part in zip(("choose", "why", "did"), parts.values(), strict=True):
-            part.live.add_class(f"rl-cache-{name}")
-            part.heard(self.panel.refresh)
-        self.which.observe(lambda _: self._turn(), "value")
-        self._turn()
+        switch = Switch("cache", PARTS, {"choose": self.choose.panel, "why": self.why.panel, "did": self.did.panel})
+        self.which, self.panel = switch.which, switch.panel
 
     def _place(self) -> tuple[str, Place] | None:
         ground = self.choose.ground
         return None if ground is None else (ground.embedder, self.choose.place)
-
-    def _turn(self) -> None:
-        for name, part in self._parts.items():
-            part.live.layout.display = "" if name == self.which.value else "none"
-        self.panel.refresh()
-
-    def _still(self) -> dict[str, str]:
-        return self._parts[str(self.which.value)].shown()
 
 
 def cache(desk: Desk, on: Any = None, *, embedder: str = "minilm", budget: float = 0.01) -> Panel:

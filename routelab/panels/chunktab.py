@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import ipywidgets
-
 from routelab.lab.chunks.questions import Questions
 from routelab.lab.desk import Desk
 from routelab.panels.chunkcompare import Compare
 from routelab.panels.chunklog import Retrieved
 from routelab.panels.chunklook import Look
 from routelab.panels.panel import Panel
-from routelab.panels.parts import column
+from routelab.panels.switch import Switch
 
 PARTS = {
     "Look": "a text with its chunks shaded, what a prompt finds in it, and where the answer stands",
@@ -29,26 +27,10 @@ class Chunking:
         self.look = Look(desk, begin=begin)
         self.compare = Compare(desk)
         self.log = Retrieved(desk)
-        self._parts = dict(zip(PARTS, (self.look.panel, self.compare.panel, self.log.panel), strict=True))
-        self.which = ipywidgets.ToggleButtons(
-            options=list(PARTS), tooltips=list(PARTS.values()), style={"button_width": "auto"}
+        switch = Switch(
+            "chunking", PARTS, {"look": self.look.panel, "compare": self.compare.panel, "log": self.log.panel}
         )
-        self.panel = Panel(
-            column(self.which, column(*(part.live for part in self._parts.values()))), self._still, name="chunking"
-        )
-        for name, part in zip(("look", "compare", "log"), self._parts.values(), strict=True):
-            part.live.add_class(f"rl-chunk-{name}")
-            part.heard(self.panel.refresh)
-        self.which.observe(lambda _: self._turn(), "value")
-        self._turn()
-
-    def _turn(self) -> None:
-        for name, part in self._parts.items():
-            part.live.layout.display = "" if name == self.which.value else "none"
-        self.panel.refresh()
-
-    def _still(self) -> dict[str, str]:
-        return self._parts[str(self.which.value)].shown()
+        self.which, self.panel = switch.which, switch.panel
 
 
 def chunking(

@@ -33,7 +33,7 @@ def test_a_text_is_looked_at_turned_and_searched(lab_page: LabPage) -> None:
     lab_page.run()
     bench, still = lab_page.live(1), lab_page.still(1)
     lab_page.tab("Chunking", within=bench)
-    look = bench.locator(".rl-chunk-look")
+    look = bench.locator(".rl-chunking-look")
     expect(look).to_contain_text("handbook: 12 documents")
     lab_page.pick("with", "lexical", within=look)
     lab_page.pick("text", "mine: 3 documents, 21 questions", within=look)
@@ -71,7 +71,7 @@ def test_chunkers_are_compared_and_the_winner_is_copied(lab_page: LabPage) -> No
     bench, still = lab_page.live(1), lab_page.still(1)
     lab_page.tab("Chunking", within=bench)
     lab_page.click("Compare chunkers", within=bench)
-    part = bench.locator(".rl-chunk-compare")
+    part = bench.locator(".rl-chunking-compare")
     lab_page.pick("texts", "mine: 3 documents, 21 questions", within=part)
     lab_page.pick("with", "lexical", within=part)
     for kind in ("recursive", "semantic"):
